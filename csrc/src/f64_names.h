@@ -1,0 +1,74 @@
+/* Names of the double-precision copy. Generated from cge.h by convgrad_embedded/_build/declarations.py. */
+#ifndef CGE_F64_NAMES_H
+#define CGE_F64_NAMES_H
+
+#define cge_avgpool2d_forward_f32 cge_avgpool2d_forward_f64
+#define cge_avgpool2d_input_grad_f32 cge_avgpool2d_input_grad_f64
+#define cge_conv2d_bias_grad_f32 cge_conv2d_bias_grad_f64
+#define cge_conv2d_forward_f32 cge_conv2d_forward_f64
+#define cge_conv2d_input_grad_f32 cge_conv2d_input_grad_f64
+#define cge_conv2d_weight_grad_f32 cge_conv2d_weight_grad_f64
+#define cge_dense_bias_grad_f32 cge_dense_bias_grad_f64
+#define cge_dense_forward_f32 cge_dense_forward_f64
+#define cge_dense_input_grad_f32 cge_dense_input_grad_f64
+#define cge_dense_weight_grad_f32 cge_dense_weight_grad_f64
+#define cge_exp_f32 cge_exp_f64
+#define cge_kind_avgpool2d cge_kind_avgpool2d_f64
+#define cge_kind_conv2d cge_kind_conv2d_f64
+#define cge_kind_dense cge_kind_dense_f64
+#define cge_kind_flatten cge_kind_flatten_f64
+#define cge_kind_global_avgpool2d cge_kind_global_avgpool2d_f64
+#define cge_kind_leaky_relu cge_kind_leaky_relu_f64
+#define cge_kind_maxpool2d cge_kind_maxpool2d_f64
+#define cge_kind_relu cge_kind_relu_f64
+#define cge_kind_sigmoid cge_kind_sigmoid_f64
+#define cge_kind_tanh cge_kind_tanh_f64
+#define cge_layer cge_layer_f64
+#define cge_layer_kind cge_layer_kind_f64
+#define cge_layer_params cge_layer_params_f64
+#define cge_leaky_relu_forward_f32 cge_leaky_relu_forward_f64
+#define cge_leaky_relu_input_grad_f32 cge_leaky_relu_input_grad_f64
+#define cge_log_f32 cge_log_f64
+#define cge_loss_kind cge_loss_kind_f64
+#define cge_maxpool2d_forward_f32 cge_maxpool2d_forward_f64
+#define cge_maxpool2d_input_grad_f32 cge_maxpool2d_input_grad_f64
+#define cge_mean_squared_error cge_mean_squared_error_f64
+#define cge_mean_squared_error_forward_f32 cge_mean_squared_error_forward_f64
+#define cge_mean_squared_error_input_grad_f32 cge_mean_squared_error_input_grad_f64
+#define cge_model cge_model_f64
+#define cge_model_layer_info cge_model_layer_info_f64
+#define cge_network cge_network_f64
+#define cge_network_accumulate cge_network_accumulate_f64
+#define cge_network_arena_bytes cge_network_arena_bytes_f64
+#define cge_network_evaluate cge_network_evaluate_f64
+#define cge_network_forward cge_network_forward_f64
+#define cge_network_init cge_network_init_f64
+#define cge_network_init_params cge_network_init_params_f64
+#define cge_network_layer_params cge_network_layer_params_f64
+#define cge_network_params_hash cge_network_params_hash_f64
+#define cge_network_train_batch cge_network_train_batch_f64
+#define cge_network_train_epoch cge_network_train_epoch_f64
+#define cge_network_update cge_network_update_f64
+#define cge_network_zero_grads cge_network_zero_grads_f64
+#define cge_optimizer cge_optimizer_f64
+#define cge_optimizer_kind cge_optimizer_kind_f64
+#define cge_options cge_options_f64
+#define cge_relu_forward_f32 cge_relu_forward_f64
+#define cge_relu_input_grad_f32 cge_relu_input_grad_f64
+#define cge_rng_normal_f32 cge_rng_normal_f64
+#define cge_rng_uniform_f32 cge_rng_uniform_f64
+#define cge_sgd cge_sgd_f64
+#define cge_sgd_update_f32 cge_sgd_update_f64
+#define cge_sigmoid_forward_f32 cge_sigmoid_forward_f64
+#define cge_sigmoid_input_grad_f32 cge_sigmoid_input_grad_f64
+#define cge_softmax_cross_entropy cge_softmax_cross_entropy_f64
+#define cge_softmax_cross_entropy_forward_f32 cge_softmax_cross_entropy_forward_f64
+#define cge_softmax_cross_entropy_input_grad_f32 cge_softmax_cross_entropy_input_grad_f64
+#define cge_softmax_forward_f32 cge_softmax_forward_f64
+#define cge_sqrt_f32 cge_sqrt_f64
+#define cge_tanh_f32 cge_tanh_f64
+#define cge_tanh_forward_f32 cge_tanh_forward_f64
+#define cge_tanh_input_grad_f32 cge_tanh_input_grad_f64
+#define cge_targets cge_targets_f64
+
+#endif

@@ -1,0 +1,40 @@
+/* Checked geometries with all defaults filled in, and the index ranges that keep bounds tests out of the loops. */
+#ifndef CGE_GEOMETRY_H
+#define CGE_GEOMETRY_H
+
+#include "config.h"
+
+typedef struct cge_range { /* begin .. end - 1; empty if begin >= end */
+    int32_t begin, end;
+} cge_range;
+
+typedef struct cge_conv2d_plan {
+    cge_conv2d g;                /* no field zero that means a default */
+    int32_t out_h, out_w;
+    int32_t group_in, group_out; /* channels and filters of one group */
+    int32_t weight_elems;
+} cge_conv2d_plan;
+
+typedef struct cge_pool2d_plan {
+    cge_pool2d g;
+    int32_t out_h, out_w;
+} cge_pool2d_plan;
+
+CGE_MUST_USE cge_status cge_conv2d_resolve(const cge_conv2d *g, cge_conv2d_plan *p);
+CGE_MUST_USE cge_status cge_pool2d_resolve(const cge_pool2d *g, cge_pool2d_plan *p);
+
+/* Product of three sizes >= 1, or -1 if it exceeds CGE_MAX_ELEMS. */
+int32_t cge_elems3(int64_t a, int64_t b, int64_t c);
+int32_t cge_shape_elems(cge_shape s); /* -1 also for sizes <= 0 */
+
+/* The i in 0 .. count - 1 with 0 <= base + i * step < limit; step >= 1. */
+static inline cge_range cge_valid_range(int32_t base, int32_t step, int32_t count, int32_t limit)
+{
+    cge_range r;
+    r.begin = base >= 0 ? 0 : (-base - 1) / step + 1;
+    r.end = base >= limit ? 0 : (limit - base - 1) / step + 1;
+    if (r.end > count) r.end = count;
+    return r;
+}
+
+#endif

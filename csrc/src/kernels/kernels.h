@@ -1,0 +1,75 @@
+/*
+ * The loops. Internal: geometries are resolved, pointers checked. A kernel works on a range of rows so that one
+ * mechanism serves slices, threads and streams; the full range is the public operator of cge.h, whose formulas and
+ * orders of additions apply. Any split into ranges, taken in ascending order, gives the same bits.
+ *
+ * cge_run_<op>              what layers and public operators call; dispatch.c picks the variant
+ * cge_<op>_f32_<variant>    one variant; every variant takes every geometry and equals _ref bit for bit:
+ *   ref    the readable reference
+ */
+#ifndef CGE_KERNELS_H
+#define CGE_KERNELS_H
+
+#include "../geometry.h"
+
+/* y rows oh in `rows` */
+typedef void cge_conv2d_forward_fn(const cge_conv2d_plan *p, const cge_real *x, const cge_real *w, const cge_real *b, cge_real *y, cge_range rows);
+/* dw[kh] for kh in `kernel_rows`, adding output rows oh in `rows` */
+typedef void cge_conv2d_weight_grad_fn(const cge_conv2d_plan *p, const cge_real *x, const cge_real *dy, cge_real *dw, cge_range rows, cge_range kernel_rows);
+/* dx rows ih in `rows` */
+typedef void cge_conv2d_input_grad_fn(const cge_conv2d_plan *p, const cge_real *w, const cge_real *dy, cge_real *dx, cge_range rows);
+/* db, adding output rows oh in `rows` */
+typedef void cge_conv2d_bias_grad_fn(const cge_conv2d_plan *p, const cge_real *dy, cge_real *db, cge_range rows);
+
+/* Dense operators take `count` samples, x [count][in], dy [count][out]; gradients add in sample order. */
+typedef void cge_dense_forward_fn(int32_t in, int32_t out, int32_t count, const cge_real *x, const cge_real *w, const cge_real *b, cge_real *y);
+/* dw[i] for i in `inputs` */
+typedef void cge_dense_weight_grad_fn(int32_t in, int32_t out, int32_t count, const cge_real *x, const cge_real *dy, cge_real *dw, cge_range inputs);
+typedef void cge_dense_bias_grad_fn(int32_t out, int32_t count, const cge_real *dy, cge_real *db);
+typedef void cge_dense_input_grad_fn(int32_t in, int32_t out, int32_t count, const cge_real *w, const cge_real *dy, cge_real *dx);
+
+/* Pooling: forward computes output rows `rows`; input_grad assigns all of dx. */
+typedef void cge_pool2d_forward_fn(const cge_pool2d_plan *p, const cge_real *x, cge_real *y, cge_range rows);
+typedef void cge_maxpool2d_input_grad_fn(const cge_pool2d_plan *p, const cge_real *x, const cge_real *dy, cge_real *dx);
+typedef void cge_avgpool2d_input_grad_fn(const cge_pool2d_plan *p, const cge_real *dy, cge_real *dx);
+
+/* The one list of operators with variants: X(function type, operator). Kernel sets, dispatch, tests and benchmarks
+ * expand it. */
+#define CGE_OPERATORS(X)                                          \
+    X(cge_conv2d_forward_fn, conv2d_forward)                      \
+    X(cge_conv2d_weight_grad_fn, conv2d_weight_grad)              \
+    X(cge_conv2d_bias_grad_fn, conv2d_bias_grad)                  \
+    X(cge_conv2d_input_grad_fn, conv2d_input_grad)                \
+    X(cge_dense_forward_fn, dense_forward)                        \
+    X(cge_dense_weight_grad_fn, dense_weight_grad)                \
+    X(cge_dense_bias_grad_fn, dense_bias_grad)                    \
+    X(cge_dense_input_grad_fn, dense_input_grad)                  \
+    X(cge_pool2d_forward_fn, maxpool2d_forward)                   \
+    X(cge_maxpool2d_input_grad_fn, maxpool2d_input_grad)          \
+    X(cge_pool2d_forward_fn, avgpool2d_forward)                   \
+    X(cge_avgpool2d_input_grad_fn, avgpool2d_input_grad)
+
+#define CGE_DECLARE_RUN(type, operator_) CGE_INTERNAL type cge_run_##operator_;
+#define CGE_DECLARE_REF(type, operator_) CGE_INTERNAL type cge_##operator_##_f32_ref;
+CGE_OPERATORS(CGE_DECLARE_RUN)
+CGE_OPERATORS(CGE_DECLARE_REF)
+
+/* Elementwise: one loop each, no variants. y may be x, dx may be dy. */
+CGE_INTERNAL void cge_leaky_relu_apply(int32_t n, cge_real alpha, const cge_real *x, cge_real *y);
+CGE_INTERNAL void cge_leaky_relu_grad(int32_t n, cge_real alpha, const cge_real *y, const cge_real *dy, cge_real *dx);
+CGE_INTERNAL void cge_sigmoid_apply(int32_t n, const cge_real *x, cge_real *y);
+CGE_INTERNAL void cge_sigmoid_grad(int32_t n, const cge_real *y, const cge_real *dy, cge_real *dx);
+CGE_INTERNAL void cge_tanh_apply(int32_t n, const cge_real *x, cge_real *y);
+CGE_INTERNAL void cge_tanh_grad(int32_t n, const cge_real *y, const cge_real *dy, cge_real *dx);
+
+CGE_INTERNAL void cge_softmax_apply(int32_t n, const cge_real *x, cge_real *y);
+CGE_INTERNAL cge_real cge_softmax_cross_entropy_loss(int32_t n, const cge_real *x, int32_t label);
+CGE_INTERNAL void cge_softmax_cross_entropy_grad(int32_t n, const cge_real *x, int32_t label, cge_real *dx);
+CGE_INTERNAL cge_real cge_mean_squared_error_loss(int32_t n, const cge_real *x, const cge_real *target);
+CGE_INTERNAL void cge_mean_squared_error_grad(int32_t n, const cge_real *x, const cge_real *target, cge_real *dx);
+
+CGE_INTERNAL cge_status cge_sgd_check(const cge_optimizer *o);
+CGE_INTERNAL void cge_sgd_apply(int32_t n, const cge_optimizer *o, cge_real scale, const cge_real *dw, cge_real *w, cge_real *v);
+CGE_INTERNAL int cge_all_finite(int32_t n, const cge_real *x);
+
+#endif

@@ -1,0 +1,45 @@
+#include "layer.h"
+#include "../kernels/kernels.h"
+
+static int32_t dense_inputs(cge_shape in)
+{
+    return in.h * in.w * in.c;
+}
+
+static cge_status dense_infer(const cge_layer *l, cge_shape in, cge_layer_info *info)
+{
+    int32_t inputs = dense_inputs(in), weights;
+    if (l->units < 1) return CGE_ERR_SHAPE;
+    weights = cge_elems3(inputs, l->units, 1);
+    if (weights < 0) return CGE_ERR_OVERFLOW;
+    info->out.h = 1, info->out.w = 1, info->out.c = l->units;
+    info->weight_shape[0] = inputs, info->weight_shape[1] = l->units;
+    info->weight_shape[2] = 1, info->weight_shape[3] = 1;
+    info->weight_elems = weights;
+    info->bias_elems = l->units;
+    info->fan_in = inputs;
+    info->fan_out = l->units;
+    info->macs = weights;
+    return CGE_OK;
+}
+
+static void dense_forward(const cge_layer_call *c)
+{
+    cge_run_dense_forward(dense_inputs(c->in), c->out.c, c->count, c->x, c->w, c->b, c->y);
+}
+
+static void dense_weight_grad(const cge_layer_call *c)
+{
+    cge_range inputs = {0, 0};
+    inputs.end = dense_inputs(c->in);
+    cge_run_dense_weight_grad(inputs.end, c->out.c, c->count, c->x, c->dy, c->dw, inputs);
+    if (c->db != NULL) cge_run_dense_bias_grad(c->out.c, c->count, c->dy, c->db);
+}
+
+static void dense_input_grad(const cge_layer_call *c)
+{
+    cge_run_dense_input_grad(dense_inputs(c->in), c->out.c, c->count, c->w, c->dy, c->dx);
+}
+
+const cge_layer_kind cge_kind_dense = {
+    2, CGE_WEIGHT_GRAD_READS_X, CGE_USES_UNITS, dense_infer, dense_forward, dense_weight_grad, dense_input_grad};

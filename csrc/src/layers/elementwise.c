@@ -1,0 +1,60 @@
+/* Layers that keep the shape: activations, and flatten, which only renames it. */
+#include "layer.h"
+#include "../kernels/kernels.h"
+
+static int32_t elements(const cge_layer_call *c)
+{
+    return (int32_t)cge_sample(c->in, c->count);
+}
+
+static cge_status same_infer(const cge_layer *l, cge_shape in, cge_layer_info *info)
+{
+    info->out = in;
+    return l->alpha >= 0.0f && l->alpha - l->alpha == 0.0f ? CGE_OK : CGE_ERR_ARGUMENT;
+}
+
+static cge_status flatten_infer(const cge_layer *l, cge_shape in, cge_layer_info *info)
+{
+    (void)l;
+    info->out.h = 1, info->out.w = 1, info->out.c = in.h * in.w * in.c;
+    return CGE_OK;
+}
+
+/* relu is leaky_relu with alpha 0, and a kind that does not use alpha has alpha 0 */
+static void leaky_relu_forward(const cge_layer_call *c)
+{
+    cge_leaky_relu_apply(elements(c), CGE_REAL(c->layer->alpha), c->x, c->y);
+}
+
+static void leaky_relu_input_grad(const cge_layer_call *c)
+{
+    cge_leaky_relu_grad(elements(c), CGE_REAL(c->layer->alpha), c->y, c->dy, c->dx);
+}
+
+static void sigmoid_forward(const cge_layer_call *c)
+{
+    cge_sigmoid_apply(elements(c), c->x, c->y);
+}
+
+static void sigmoid_input_grad(const cge_layer_call *c)
+{
+    cge_sigmoid_grad(elements(c), c->y, c->dy, c->dx);
+}
+
+static void tanh_forward(const cge_layer_call *c)
+{
+    cge_tanh_apply(elements(c), c->x, c->y);
+}
+
+static void tanh_input_grad(const cge_layer_call *c)
+{
+    cge_tanh_grad(elements(c), c->y, c->dy, c->dx);
+}
+
+#define ACTIVATION (CGE_INPUT_GRAD_READS_Y | CGE_IN_PLACE)
+
+const cge_layer_kind cge_kind_relu = {6, ACTIVATION, 0, same_infer, leaky_relu_forward, NULL, leaky_relu_input_grad};
+const cge_layer_kind cge_kind_leaky_relu = {7, ACTIVATION, CGE_USES_ALPHA, same_infer, leaky_relu_forward, NULL, leaky_relu_input_grad};
+const cge_layer_kind cge_kind_sigmoid = {8, ACTIVATION, 0, same_infer, sigmoid_forward, NULL, sigmoid_input_grad};
+const cge_layer_kind cge_kind_tanh = {9, ACTIVATION, 0, same_infer, tanh_forward, NULL, tanh_input_grad};
+const cge_layer_kind cge_kind_flatten = {10, CGE_ALIAS, 0, flatten_infer, NULL, NULL, NULL};
