@@ -1,0 +1,65 @@
+# convgrad_embedded: the front door. `make help` lists what it opens; toolchains/common/ holds the works.
+
+# `make test` without a board is everything; `make size` is about a microcontroller.
+TEST_ONE := $(BOARD)
+BOARD ?= $(if $(filter size%,$(MAKECMDGOALS)),crazyflie21,host)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+include toolchains/common/board.mk
+include toolchains/common/build.mk
+include toolchains/common/setup.mk
+include toolchains/common/matrix.mk
+
+.PHONY: help setup demo test coverage lib firmware run size size-compare size-baseline boards boards-compare boards-baseline bench clean
+
+help: ## this list
+	@echo 'make TARGET [BOARD=<name>] [OPT=-Os] [ABI=softfp] [FUSED=1] [SMALL=1] [V=1]'
+	@sed -n 's/^\([a-z-]*\):.*## /  \1@/p' Makefile | awk -F@ '{printf "%-17s %s\n", $$1, $$2}'
+	@echo 'Boards: $(BOARDS)'
+	@echo 'Tests of one build: make test-<one of>: $(VARIANTS)'
+
+setup: packages .venv/ready ## Debian packages (as root or with sudo), .venv with the Python package
+
+demo: setup .venv/demo ## train on digits in Python, go on training on an emulated flight controller
+	.venv/bin/python examples/demo.py
+
+test: $(if $(TEST_ONE),c-tests,everything) ## all tests, with set-up; with BOARD: the C tests on that board
+
+coverage: ## which lines and branches of csrc/ the C tests take; fails on one without a reason
+	@$(PYTHON) tests/coverage.py
+
+lib: $(LIBRARY) ## build/<board>/libcge.a
+
+firmware: $(if $(APP),$(OUT)) ## APP=<directories of .c files> OUT=<program>: compiled and linked for the board
+	@$(if $(APP),,echo 'make firmware: say which program: APP=<directory>'; exit 1)
+
+run: ## ELF=<program>: runs it on the emulated board, passes its exit status out
+	@$(if $(ELF),,echo 'make run: say which program: ELF=<file>'; exit 1)
+	@$(RUN) $(ELF)
+
+size: $(BUILD)/size.csv ## code, constants and worst-case stack of each function
+	@$(PYTHON) benchmarks/size.py print $<
+
+size-compare: $(BUILD)/size.csv ## the same against the committed baseline
+	@$(PYTHON) benchmarks/size.py compare $< benchmarks/baselines/size_$(BOARD).csv
+
+size-baseline: $(BUILD)/size.csv ## commits to today's figures
+	cp $< benchmarks/baselines/size_$(BOARD).csv
+
+boards: build/boards.csv ## builds for all boards; one table of sizes
+	@$(PYTHON) benchmarks/boards.py print $<
+
+boards-compare: build/boards.csv ## the same against the committed baseline
+	@$(PYTHON) benchmarks/size.py compare $< benchmarks/baselines/boards.csv
+
+boards-baseline: build/boards.csv ## commits to today's table
+	cp $< benchmarks/baselines/boards.csv
+
+bench: setup ## speed of kernels and training steps
+	.venv/bin/python benchmarks/bench.py $(if $(TEST_ONE),--board $(BOARD))
+
+clean: ## removes all that make made
+	rm -rf build .venv convgrad_embedded/_native*.so *.egg-info

@@ -1,0 +1,214 @@
+"""Code size and worst-case stack of the library, from what compiler and linker write down.
+
+    python3 benchmarks/size.py measure BUILD CSV      # from a build directory, see `make size`
+    python3 benchmarks/size.py print CSV
+    python3 benchmarks/size.py compare CSV BASELINE   # what differs between two such files
+
+One row per symbol: its bytes of code and of read-only data, its own stack frame, the deepest stack of a call of it,
+and whether a program that trains the demo's network links it. Two rows of totals. Standard library only.
+
+The stack follows the call graph (-fcallgraph-info=su). A call through a pointer may reach every function that
+POINTER_MEMBERS lists under the name of the called member. So the figure is an upper bound.
+"""
+
+import csv
+import re
+import subprocess
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+FIELDS = ["symbol", "object", "code_bytes", "rodata_bytes", "frame_bytes", "stack_bytes", "in_net"]
+TOTAL_NET, TOTAL_LIBRARY = "TOTAL training of the demo's net", "TOTAL library"
+
+# Stack of what the compiler calls in its own library and in the C library; the default covers the deepest, a 64-bit
+# division on ARMv6-M.
+EXTERNAL_STACK_BYTES = {"memcpy": 16, "memmove": 16, "memset": 16}
+DEFAULT_EXTERNAL_STACK_BYTES = 128
+
+# What a call through a member of a table (layer kinds, losses, optimisers) may reach. A call through another member,
+# or a function in a table that no line here matches, is an error: then this is to be extended.
+POINTER_MEMBERS = {
+    "infer": "_infer$",
+    "forward": "_forward$",
+    "weight_grad": "_weight_grad$",
+    "input_grad": "_input_grad$",
+    "check": "_check$",
+    "has_velocity": "_has_velocity$",
+    "update": "_apply$",
+}
+
+
+SECTION = r"(text|rodata|data\.rel\.ro(?:\.local)?|data|bss)\b"  # what a program is made of
+
+
+class Library:
+    """What the object files of a build say: sections, call graph, functions whose address is taken."""
+
+    def __init__(self, build):
+        self.sections = []  # (object, section name, bytes)
+        self.frames = {}  # function -> bytes; a function is a name, or "source:name" if static
+        self.objects = {}  # function -> object
+        self.calls = defaultdict(set)
+        self.member_calls = defaultdict(set)  # function -> members of tables through which it calls
+        self.address_taken = set()
+        objects = sorted(Path(build, "lib").glob("*.o"))
+        for path in objects:
+            self._read_call_graph(path)
+        for path in objects:
+            self._read_object(path)
+
+    def _read_call_graph(self, path):
+        text = path.with_suffix(".ci").read_text()
+        for title, label in re.findall(r'^node: { title: "(.*?)" label: "(.*?)"', text, re.MULTILINE):
+            frame = re.search(r"\\n(\d+) bytes \((.*?)\)", label)
+            if frame is None:
+                continue  # only called here
+            if frame[2] not in ("static", "dynamic,bounded"):
+                raise SystemExit(f"{title}: stack of unknown size ({frame[2]})")
+            self.frames[title] = int(frame[1])
+            self.objects[title] = path.stem
+        for source, target, place in re.findall(r'^edge: { sourcename: "(.*?)" targetname: "(.*?)"(.*)', text, re.MULTILINE):
+            if target == "__indirect_call":
+                self.member_calls[source] |= members_called(*re.search(r'label: "(.*?):(\d+):', place).groups())
+            else:
+                self.calls[source].add(target)
+
+    def _read_object(self, path):
+        listing = subprocess.run(["readelf", "-SrW", path], check=True, capture_output=True, text=True).stdout
+        headers, *relocations = listing.split("\nRelocation section ")
+        for name, size in re.findall(r"^ +\[ *\d+\] \.(\S+) +\w+ +\w+ \w+ (\w+)", headers, re.MULTILINE):
+            if re.match(SECTION, name) and int(size, 16) > 0:
+                self.sections.append((path.stem, name, int(size, 16)))
+        for block in relocations:
+            if re.match(r"'\.rela?\." + SECTION, block):
+                self._read_relocations(path.stem, block)
+
+    def _read_relocations(self, member, block):
+        functions = {name.split(":")[-1]: name for name in self.frames if self.objects[name] == member or ":" not in name}
+        for kind, symbol in re.findall(r"^[0-9a-f]+ +[0-9a-f]+ (R_\w+) +[0-9a-f]+ +(\S+)", block, re.MULTILINE):
+            symbol = re.sub(r"^\.text\.", "", symbol)
+            if symbol in functions and not re.search("CALL|JUMP", kind):
+                if not any(re.search(pattern, symbol) for pattern in POINTER_MEMBERS.values()):
+                    raise SystemExit(f"{member}: {symbol} is called through a pointer, POINTER_MEMBERS does not say which")
+                self.address_taken.add(functions[symbol])
+
+    def stack(self, function, linked, path=()):
+        """Deepest stack of a call of `function`, pointers reaching only what is `linked`."""
+        if function not in self.frames:
+            return EXTERNAL_STACK_BYTES.get(function, DEFAULT_EXTERNAL_STACK_BYTES)
+        path += (function,)
+        targets = self.calls[function] | {
+            name for member in self.member_calls[function] for name in self.address_taken & linked if re.search(POINTER_MEMBERS[member], name)
+        }
+        if targets & set(path):
+            raise SystemExit(f"recursion: {' -> '.join(path)} -> {(targets & set(path)).pop()}")
+        return self.frames[function] + max((self.stack(target, linked, path) for target in targets), default=0)
+
+
+def members_called(source, line):
+    """Names of the function pointers that are called in a line of a source file."""
+    text = Path(source).read_text().splitlines()[int(line) - 1]
+    members = set(re.findall(r"->(\w+)\(", text)) & set(POINTER_MEMBERS)
+    if not members:
+        raise SystemExit(f"{source}:{line}: calls through a pointer that POINTER_MEMBERS does not have: {text.strip()}")
+    return members
+
+
+def linked_sections(map_file):
+    """{(object, section)} that the linker took from libcge.a."""
+    text = Path(map_file).read_text()
+    text = text[text.index("Linker script and memory map") :]
+    found = re.findall(r"^ \.(\S+)\s+0x\w+\s+0x(\w+) \S*libcge\.a\((\S+)\.o\)$", text, re.MULTILINE)
+    return {(member, section) for section, size, member in found if int(size, 16) > 0}
+
+
+def measure(build):
+    """Rows of the CSV file."""
+    library = Library(build)
+    in_net = linked_sections(Path(build, "size.map"))
+    functions = {(library.objects[name], name.split(":")[-1]): name for name in library.frames}
+    rows = [symbol_row(library, functions, in_net, *section) for section in library.sections]
+    net_functions = {name for (member, short), name in functions.items() if (member, f"text.{short}") in in_net}
+    rows.sort(key=lambda row: (-row["in_net"], -row["code_bytes"] - row["rodata_bytes"], row["symbol"]))
+    return [
+        total_row(TOTAL_NET, [row for row in rows if row["in_net"]], deepest(library, net_functions)),
+        total_row(TOTAL_LIBRARY, rows, deepest(library, set(library.frames))),
+        *rows,
+    ]
+
+
+def deepest(library, functions):
+    return max(library.stack(function, functions) for function in functions)
+
+
+def symbol_row(library, functions, in_net, member, section, size):
+    kind, symbol = re.fullmatch(SECTION + r"(?:\.(.*))?", section).groups()
+    if kind in ("data", "bss"):
+        raise SystemExit(f"{member}.o: writable static data: {section}")
+    function = functions.get((member, symbol)) if kind == "text" else None
+    return {
+        "symbol": symbol or f"({kind})",
+        "object": member,
+        "code_bytes": size if kind == "text" else 0,
+        "rodata_bytes": 0 if kind == "text" else size,
+        "frame_bytes": library.frames[function] if function else "",
+        "stack_bytes": library.stack(function, set(library.frames)) if function else "",
+        "in_net": int((member, section) in in_net),
+    }
+
+
+def total_row(name, rows, stack):
+    total = {field: sum(row[field] for row in rows) for field in ("code_bytes", "rodata_bytes")}
+    return {"symbol": name, "object": "", **total, "frame_bytes": "", "stack_bytes": stack, "in_net": ""}
+
+
+def print_table(rows):
+    print(f"{'symbol':40} {'code':>7} {'rodata':>7} {'frame':>6} {'stack':>6}   (bytes; * linked by the demo's net)")
+    for row in rows:
+        mark = "*" if row["in_net"] == "1" else " "
+        print(f"{row['symbol']:40} {row['code_bytes']:7} {row['rodata_bytes']:7} {row['frame_bytes']:>6} {row['stack_bytes']:>6} {mark}")
+
+
+def read(path):
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def write(path, fields, rows):
+    with open(path, "w", newline="") as file:
+        writer = csv.DictWriter(file, fields, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def compare(path, baseline):
+    """Prints each row (known by its first two columns) whose numbers of bytes differ."""
+    new, old = ({tuple(row.values())[:2]: row for row in read(name)} for name in (path, baseline))
+    differences = {key: changes(old.get(key, {}), new.get(key, {})) for key in {**new, **old}}
+    for key, figures in differences.items():
+        if figures:
+            print(f"{key[0]:40} " + "  ".join(figures))
+    print(f"{sum(map(bool, differences.values()))} of {len(new)} rows differ from {baseline}")
+
+
+def changes(old, new):
+    fields = [field for field in new or old if field.endswith("_bytes")]
+    figures = [(field, int(old.get(field) or 0), int(new.get(field) or 0)) for field in fields]
+    return [f"{field} {before} -> {after} ({after - before:+d})" for field, before, after in figures if before != after]
+
+
+def main(arguments):
+    command, files = arguments[:1], arguments[1:]
+    if command == ["measure"] and len(files) == 2:
+        write(files[1], FIELDS, measure(files[0]))
+    elif command == ["print"] and len(files) == 1:
+        print_table(read(files[0]))
+    elif command == ["compare"] and len(files) == 2:
+        compare(*files)
+    else:
+        sys.exit(__doc__)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

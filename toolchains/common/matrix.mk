@@ -1,0 +1,63 @@
+# Every build in which the C tests run. All of them train for 200 steps and compare the hash of the weights with one
+# constant, so this table is also the proof that compilers, options and boards do not change a bit.
+
+SANITIZE = -g -fsanitize=address,undefined -fno-sanitize-recover=all
+
+variant_gcc-O0          = CC=gcc OPT=-O0
+variant_gcc-O2          = CC=gcc OPT=-O2
+variant_gcc-O3-native   = CC=gcc OPT='-O3 -march=native'
+variant_gcc-sanitize    = CC=gcc OPT='-O1 $(SANITIZE)'
+variant_clang-O2        = CC=clang OPT=-O2
+variant_clang-O3-native = CC=clang OPT='-O3 -march=native'
+variant_clang-sanitize  = CC=clang OPT='-O1 $(SANITIZE)'
+$(foreach board,$(EMULATED_BOARDS),$(eval variant_$(board) = BOARD=$(board)))
+variant_netduinoplus2-softfp = BOARD=netduinoplus2 ABI=softfp
+variant_netduinoplus2-small  = BOARD=netduinoplus2 SMALL=1 OPT=-Os
+
+# Fused multiply-adds are another arithmetic: a constant of its own, equal among these.
+variant_gcc-fused           = CC=gcc FUSED=1
+variant_aarch64-fused       = BOARD=aarch64 FUSED=1
+variant_netduinoplus2-fused = BOARD=netduinoplus2 FUSED=1
+variant_mps2_an500-fused    = BOARD=mps2_an500 FUSED=1
+
+VARIANTS := $(patsubst variant_%,%,$(sort $(filter variant_%,$(.VARIABLES))))
+
+.PHONY: c-tests c-matrix everything $(VARIANTS:%=test-%)
+
+c-tests: $(if $(tools_missing),tools-missing,$(TESTS))
+	@$(if $(tools_missing),,$(RUN) $(TESTS))
+
+# A variant may be left out for want of tools only in `make test`, and not with CI=true.
+NOT_RUN = build/test/not-run
+.PHONY: tools-missing
+tools-missing:
+	@echo 'NOT RUN: C tests on $(BOARD), for want of $(tools_missing)' $(if $(MAY_SKIP),| tee -a $(NOT_RUN),; exit 1)
+
+$(VARIANTS:%=test-%): test-%:
+	@echo '== C tests: $* ($(variant_$*))'
+	@$(MAKE) c-tests $(variant_$*) BUILD=build/test/$* WERROR=1 QUIET=1
+
+c-matrix: $(VARIANTS:%=test-%) coverage
+
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+
+# pytest last: its closing line is the verdict, if what came before did not fail.
+everything: setup
+	@mkdir -p build/test; rm -f $(NOT_RUN) build/test/failed
+	@$(MAKE) --keep-going --jobs=$(JOBS) --output-sync=recurse c-matrix $(if $(filter true,$(CI)),,MAY_SKIP=1) \
+	    && echo '== C tests: all passed' || { echo '== C tests: FAILED'; touch build/test/failed; }
+	@test ! -s $(NOT_RUN) || { echo '== not run:'; cat $(NOT_RUN); }
+	@MAKEFLAGS= MAKELEVEL= .venv/bin/python -m pytest
+	@test ! -e build/test/failed
+
+# ---- all boards ------------------------------------------------------------------------------------------------------
+
+SIZED_BOARDS := $(filter-out host,$(BOARDS))
+.PHONY: boards-csv $(SIZED_BOARDS:%=build-%)
+$(SIZED_BOARDS:%=build-%): build-%:
+	@echo '  BOARD $*'
+	@$(MAKE) BOARD=$* QUIET=1 build/$*/size.csv
+
+build/boards.csv: FORCE
+	@$(MAKE) --jobs=$(JOBS) --output-sync=recurse $(SIZED_BOARDS:%=build-%)
+	@$(PYTHON) benchmarks/boards.py measure build $@

@@ -1,0 +1,24 @@
+# What the tests and the demo need besides make: Debian packages, and a Python environment in .venv.
+
+# The one list. Compilers for host and boards, their C libraries, emulators, Python.
+DEBIAN_PACKAGES = build-essential clang libclang-rt-dev python3-venv python3-dev \
+    gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm qemu-user \
+    gcc-aarch64-linux-gnu libc6-dev-arm64-cross gcc-arm-linux-gnueabihf libc6-dev-armhf-cross
+
+.PHONY: packages
+packages:
+	@toolchains/common/packages.sh $(DEBIAN_PACKAGES)
+
+# The package is installed as a link to this tree; its compiled part is built again when a C source changes.
+PACKAGE_SOURCES := pyproject.toml setup.py $(shell find csrc convgrad_embedded/_build -name '*.[chp]*' -not -name '*.pyc')
+PIP = .venv/bin/python -m pip --disable-pip-version-check --quiet
+
+.venv/ready: $(PACKAGE_SOURCES)
+	@test -x .venv/bin/python || $(PYTHON) -m venv .venv
+	@echo '  PY .venv'; $(PIP) install --upgrade setuptools wheel cffi
+	@$(PIP) install --no-build-isolation --editable '.[test]'
+	@touch $@
+
+.venv/demo: pyproject.toml | .venv/ready
+	@echo '  PY .venv, for the demo'; $(PIP) install --no-build-isolation --editable '.[demo]'
+	@touch $@

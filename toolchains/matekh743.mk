@@ -1,0 +1,13 @@
+# Main RAM: AXI SRAM. Besides: ITCM 64 KB, DTCM 128 KB at 0x20000000, SRAM1-4 at 0x30000000, backup SRAM 4 KB.
+# ArduPilot and Betaflight keep the first 128 or 256 KB of flash for boot loader and settings.
+BOARD_DESCRIPTION = Matek H743-WING and SLIM (STM32H743VI)
+BOARD_CORE = Cortex-M7
+BOARD_PREFIX = arm-none-eabi-
+BOARD_CFLAGS = -mcpu=cortex-m7 -mthumb -mfpu=fpv5-d16
+BOARD_FLOAT_ABI = hard
+BOARD_CLOCK_MHZ = 480
+BOARD_FLASH_ORIGIN = 0x08000000
+BOARD_FLASH_KB = 2048
+BOARD_RAM_ORIGIN = 0x24000000
+BOARD_RAM_KB = 512
+BOARD_RAM_TOTAL_KB = 1060

@@ -1,0 +1,13 @@
+# "Flash" is the ITCM, from which the machine boots. Main RAM: ISRAM. Besides: SRAM 2 MB, DTCM 512 KB.
+BOARD_DESCRIPTION = Arm MPS3 Corstone-300 (AN547)
+BOARD_CORE = Cortex-M55
+BOARD_PREFIX = arm-none-eabi-
+BOARD_CFLAGS = -mcpu=cortex-m55 -mthumb
+BOARD_FLOAT_ABI = hard
+BOARD_CLOCK_MHZ = 32
+BOARD_FLASH_ORIGIN = 0x00000000
+BOARD_FLASH_KB = 512
+BOARD_RAM_ORIGIN = 0x21000000
+BOARD_RAM_KB = 4096
+BOARD_RAM_TOTAL_KB = 7168
+BOARD_QEMU = qemu-system-arm -M mps3-an547

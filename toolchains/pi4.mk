@@ -1,0 +1,7 @@
+BOARD_DESCRIPTION = Raspberry Pi 4 (64-bit Linux; RAM of the smallest)
+BOARD_CORE = Cortex-A72
+BOARD_PREFIX = aarch64-linux-gnu-
+BOARD_CFLAGS = -mcpu=cortex-a72
+BOARD_CLOCK_MHZ = 1500
+BOARD_RAM_KB = 1048576
+BOARD_RAM_TOTAL_KB = 1048576

@@ -1,0 +1,7 @@
+BOARD_DESCRIPTION = Raspberry Pi 5 (64-bit Linux; RAM of the smallest)
+BOARD_CORE = Cortex-A76
+BOARD_PREFIX = aarch64-linux-gnu-
+BOARD_CFLAGS = -mcpu=cortex-a76
+BOARD_CLOCK_MHZ = 2400
+BOARD_RAM_KB = 2097152
+BOARD_RAM_TOTAL_KB = 2097152

@@ -1,0 +1,7 @@
+BOARD_DESCRIPTION = Raspberry Pi Zero 2 W and 3 (64-bit Linux)
+BOARD_CORE = Cortex-A53
+BOARD_PREFIX = aarch64-linux-gnu-
+BOARD_CFLAGS = -mcpu=cortex-a53
+BOARD_CLOCK_MHZ = 1000
+BOARD_RAM_KB = 524288
+BOARD_RAM_TOTAL_KB = 524288
