@@ -1,0 +1,194 @@
+"""Convolution and its gradients on NumPy arrays: one C call for a whole batch.
+
+Activations are (N, H, W, C), or (H, W, C) for one sample; weights (KH, KW, C / groups, K). Arrays
+are float32 or float64, one type in a call, and the result has that type. Gradients of parameters are summed over the
+batch in sample order. Formulas, and the order of additions, are in csrc/include/cge.h.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from convgrad_embedded import _arrays, _core
+from convgrad_embedded._arrays import Padding, Pair
+from convgrad_embedded._core import Real, Shape
+
+# ---- convolution -----------------------------------------------------------------------------------------------------
+
+
+def _conv2d(
+    in_size: tuple[int, int],
+    in_c: int,
+    out_c: int,
+    kernel_size: Pair,
+    stride: Pair,
+    padding: Padding,
+    dilation: Pair,
+    groups: int,
+) -> tuple[Any, Shape]:
+    kernel, stride, dilation = (
+        _arrays.pair(name, value) for name, value in (("kernel_size", kernel_size), ("stride", stride), ("dilation", dilation))
+    )
+    fields = {
+        "in_h": in_size[0], "in_w": in_size[1], "in_c": in_c, "out_c": out_c,
+        "kernel_h": kernel[0], "kernel_w": kernel[1],
+        "stride_h": stride[0], "stride_w": stride[1],
+        "dilation_h": dilation[0], "dilation_w": dilation[1],
+        "groups": _arrays.integer("groups", groups, 1),
+        **_arrays.padding(padding, in_size, kernel, stride, dilation),
+    }  # fmt: skip
+    return _core.geometry("conv2d", fields)
+
+
+def _conv2d_weights(w: ArrayLike, like: Real | None = None) -> Real:
+    array: Real = _arrays.shaped("w", _arrays.real("w", w, like), ("KH", "KW", "C/groups", "K"))
+    return array
+
+
+def conv2d_forward(
+    x: ArrayLike,
+    w: ArrayLike,
+    b: ArrayLike | None = None,
+    *,
+    stride: Pair = 1,
+    padding: Padding = 0,
+    dilation: Pair = 1,
+    groups: int = 1,
+) -> Real:
+    """y = w * x + b: (N, OH, OW, K) for x (N, H, W, C)."""
+    images = _arrays.images("x", x)
+    weights = _conv2d_weights(w, images)
+    count, in_h, in_w, in_c = images.shape
+    _arrays.shaped("w", weights, weights.shape[:2] + (_channels_per_group(in_c, groups), weights.shape[3]))
+    bias = None if b is None else _arrays.shaped("b", _arrays.real("b", b, images), (weights.shape[3],))
+    g, out = _conv2d((in_h, in_w), in_c, weights.shape[3], weights.shape[:2], stride, padding, dilation, groups)
+    y = np.empty((count, *out), images.dtype)
+    _core.run("conv2d_forward", y.dtype, count, [g], (images, True), (weights, False), (bias, False), (y, True))
+    return _arrays.like_batch(y, x)
+
+
+def conv2d_weight_grad(
+    x: ArrayLike,
+    dy: ArrayLike,
+    kernel_size: Pair,
+    *,
+    stride: Pair = 1,
+    padding: Padding = 0,
+    dilation: Pair = 1,
+    groups: int = 1,
+) -> Real:
+    """dL/dw (KH, KW, C / groups, K), summed over the batch, from x and dL/dy."""
+    images = _arrays.images("x", x)
+    count, in_h, in_w, in_c = images.shape
+    out_c = _arrays.images("dy", dy, like=images).shape[-1]
+    g, out = _conv2d((in_h, in_w), in_c, out_c, kernel_size, stride, padding, dilation, groups)
+    grads = _arrays.images("dy", dy, like=images, shape=out, count=count)
+    dw = np.zeros((g.kernel_h, g.kernel_w, in_c // groups, out_c), images.dtype)
+    _core.run("conv2d_weight_grad", dw.dtype, count, [g], (images, True), (grads, True), (dw, False))
+    return dw
+
+
+def conv2d_bias_grad(dy: ArrayLike) -> Real:
+    """dL/db (K,): dL/dy summed over the batch, rows and columns."""
+    grads = _arrays.images("dy", dy)
+    count, out_h, out_w, out_c = grads.shape
+    g, _ = _conv2d((out_h, out_w), 1, out_c, 1, 1, 0, 1, 1)  # any geometry with this output
+    db = np.zeros(out_c, grads.dtype)
+    _core.run("conv2d_bias_grad", db.dtype, count, [g], (grads, True), (db, False))
+    return db
+
+
+def conv2d_input_grad(
+    w: ArrayLike,
+    dy: ArrayLike,
+    input_size: Pair,
+    *,
+    stride: Pair = 1,
+    padding: Padding = 0,
+    dilation: Pair = 1,
+    groups: int = 1,
+) -> Real:
+    """dL/dx (N, H, W, C) from w and dL/dy; `input_size` is (H, W)."""
+    weights = _conv2d_weights(w)
+    kernel_h, kernel_w, per_group, out_c = weights.shape
+    in_c = per_group * _arrays.integer("groups", groups, 1)
+    size = _arrays.pair("input_size", input_size)
+    g, out = _conv2d(size, in_c, out_c, (kernel_h, kernel_w), stride, padding, dilation, groups)
+    grads = _arrays.images("dy", dy, like=weights, shape=out)
+    dx = np.empty((len(grads), *size, in_c), weights.dtype)
+    _core.run("conv2d_input_grad", dx.dtype, len(grads), [g], (weights, False), (grads, True), (dx, True))
+    return _arrays.like_batch(dx, dy)
+
+
+def _channels_per_group(in_c: int, groups: int) -> int:
+    if in_c % _arrays.integer("groups", groups, 1):
+        raise ValueError(f"groups: expected a divisor of x's {in_c} channels, got {groups}")
+    return in_c // groups
+
+
+# ---- the three questions that the project began with -----------------------------------------------------------------
+
+
+def manual_convolution_gradient(input_map: ArrayLike, kernel: ArrayLike, output_grad: ArrayLike) -> Real:
+    """dL/dkernel (kh, kw) of a valid convolution of input_map (H, W), from output_grad (H - kh + 1, W - kw + 1).
+
+        dW[m, n] = sum_i sum_j  output_grad[i, j] * input_map[i + m, j + n]
+
+    Float64; of `kernel` only the shape matters.
+    """
+    x = _float64("input_map", input_map, "H", "W")
+    kernel_size = _float64("kernel", kernel, "kh", "kw").shape
+    grads = _output_grads("output_grad", output_grad, x.shape, kernel_size)
+    return _weight_grad(x, grads[:, :, None], kernel_size)[:, :, 0]
+
+
+def manual_convolution_multi_filter_gradients(input_map: ArrayLike, kernels: ArrayLike, output_grads: ArrayLike) -> Real:
+    """The same for K filters: (K, kh, kw) from input_map (H, W) and output_grads (K, oh, ow)."""
+    x = _float64("input_map", input_map, "H", "W")
+    filters, *kernel_size = _float64("kernels", kernels, "K", "kh", "kw").shape
+    grads = _output_grads("output_grads", output_grads, x.shape, kernel_size, filters)
+    dw = _weight_grad(x, grads.transpose(1, 2, 0), kernel_size)
+    return np.ascontiguousarray(dw.transpose(2, 0, 1))
+
+
+def manual_convolution_gradient_rgb(input_map: ArrayLike, kernel: ArrayLike, output_grad: ArrayLike) -> Real:
+    """The same for a kernel shared by the three channels of input_map (H, W, 3): summed over channels.
+
+    A row R G B R G B ... is one channel three times as wide; its taps lie three columns apart, and each output gradient
+    counts for three neighbouring columns. The additions keep the order i, j, channel.
+    """
+    x = _float64("input_map", input_map, "H", "W", 3)
+    kernel_size = _float64("kernel", kernel, "kh", "kw").shape
+    grads = _output_grads("output_grad", output_grad, x.shape, kernel_size)
+    interleaved = x.reshape(x.shape[0], -1)
+    return _weight_grad(interleaved, np.repeat(grads, 3, axis=1)[:, :, None], kernel_size, dilation_w=3)[:, :, 0]
+
+
+def _float64(name: str, value: ArrayLike, *shape: int | str) -> Real:
+    array = np.asarray(value)
+    if array.dtype.kind not in "iuf":
+        raise TypeError(f"{name}: expected real numbers for float64, got {_arrays.describe(array)}")
+    result: Real = _arrays.shaped(name, array.astype(np.float64), shape) if shape else array.astype(np.float64)
+    return result
+
+
+def _output_grads(name: str, value: ArrayLike, size: Sequence[int], kernel_size: Sequence[int], *filters: int) -> Real:
+    """(*filters, oh, ow), if these are the sizes that a convolution without padding has."""
+    (in_h, in_w), (kernel_h, kernel_w) = size[:2], kernel_size
+    if kernel_h > in_h or kernel_w > in_w:
+        raise ValueError(f"kernel: expected at most the size of input_map {(in_h, in_w)}, got {(kernel_h, kernel_w)}")
+    grads = _float64(name, value)
+    expected = (*filters, in_h - kernel_h + 1, in_w - kernel_w + 1)
+    if grads.shape != expected:
+        sizes = f"input_map {(in_h, in_w)} and kernel {(kernel_h, kernel_w)}"
+        raise ValueError(f"{name}: expected shape {expected} for {sizes}, got {grads.shape}")
+    return grads
+
+
+def _weight_grad(x: Real, grads: Real, kernel_size: Sequence[int], dilation_w: int = 1) -> Real:
+    """(kh, kw, K) from x (H, W) and grads (oh, ow, K)."""
+    return conv2d_weight_grad(x[:, :, None], grads, tuple(kernel_size), dilation=(1, dilation_w))[:, :, 0, :]

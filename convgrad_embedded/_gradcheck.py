@@ -1,0 +1,86 @@
+"""Signed central differences against the gradients of the C core, in double precision."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from convgrad_embedded import _core
+from convgrad_embedded._core import Real, Targets
+
+if TYPE_CHECKING:
+    from convgrad_embedded._network import Network
+
+# A unit that passes its kink (ReLU, max pooling) inside a step spoils that difference, and rounding spoils a step that
+# is too short. A wrong gradient is wrong at every step, so the best of several counts.
+STEPS = (1e-5, 1e-6, 1e-7)
+# Differences of a loss near 1 carry about 1e-16 / step of rounding: gradients far below this are compared absolutely.
+FLOOR = 1e-3
+
+
+class GradientCheck(NamedTuple):
+    max_error: float  # |gradient - difference| / (|gradient| + |difference| + FLOOR), the largest
+    layer: int  # where: index of the layer, index into its parameters (weight, then bias)
+    parameter: int
+    gradient: float
+    difference: float
+    checked: int  # parameters; those of frozen layers have no gradient
+
+
+class GradientCheckError(ArithmeticError):
+    """A gradient differs from its central difference; `result` says which."""
+
+    def __init__(self, result: GradientCheck, tolerance: float) -> None:
+        super().__init__(
+            f"layer {result.layer}, parameter {result.parameter}: gradient {result.gradient:.9g}, central difference "
+            f"{result.difference:.9g}, relative error {result.max_error:.3g} > {tolerance:.3g}"
+        )
+        self.result = result
+
+
+def run(network: Network, x: Real, targets: Targets, tolerance: float) -> GradientCheck:
+    model = network._build(_core.FLOAT64)
+    twin = _core.Runtime(model, training=True, capacity=1)
+    twin.params[...] = network._runtime.params
+    x64 = x.astype(np.float64)
+    targets64 = targets._replace(values=None if targets.values is None else targets.values.astype(np.float64))
+    twin.accumulate(x64, targets64)
+    gradients: list[float] = (twin.grads / len(x)).tolist()
+    where = _trainable(network)
+    if len(where) == 0:
+        raise ValueError("gradcheck: expected a network with trainable parameters, got none")
+    worst = GradientCheck(-1.0, 0, 0, 0.0, 0.0, len(where))
+    for gradient, (layer, index, param) in zip(gradients, where):
+        error, difference = min(_difference(twin, x64, targets64, param, step, gradient) for step in STEPS)
+        if error > worst.max_error:
+            worst = worst._replace(max_error=error, layer=layer, parameter=index, gradient=gradient, difference=difference)
+    if worst.max_error > tolerance:
+        raise GradientCheckError(worst, tolerance)
+    return worst
+
+
+def _difference(
+    twin: _core.Runtime, x: Real, targets: Targets, param: int, step: float, gradient: float
+) -> tuple[float, float]:
+    """(relative error, central difference) for one parameter."""
+    value = float(twin.params[param])
+    twin.params[param] = value + step
+    above, _ = twin.evaluate(x, targets)
+    twin.params[param] = value - step
+    below, _ = twin.evaluate(x, targets)
+    twin.params[param] = value
+    difference = (above - below) / (2 * step)
+    error = abs(gradient - difference) / (abs(gradient) + abs(difference) + FLOOR)
+    return (error if math.isfinite(error) else math.inf), difference
+
+
+def _trainable(network: Network) -> list[tuple[int, int, int]]:
+    """(layer, index in the layer, index in all parameters) of each parameter that has a gradient, in order."""
+    where, begin = [], 0
+    for layer, info in enumerate(network.layer_infos):
+        if not getattr(network.layers[layer], "frozen", False):
+            where += [(layer, index, begin + index) for index in range(info.param_elems)]
+        begin += info.param_elems
+    return where
