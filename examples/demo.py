@@ -1,0 +1,248 @@
+"""Train in Python, go on training on an emulated flight controller, and compare the weights: the same bits?
+
+A small CNN learns handwritten digits. Then the camera gets mounted on its side: every digit arrives turned by 90
+degrees. The firmware for the STM32F405 of a Crazyflie 2.1 learns to read them from a few hundred pictures, under QEMU,
+and Python does the same. Run by `make demo`; the picture and the generated C are in build/demo.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, NamedTuple, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+import convgrad_embedded as cge
+
+ROOT = Path(__file__).resolve().parent.parent
+OUT = ROOT / "build" / "demo"
+GENERATED = OUT / "generated"
+FIRMWARE = OUT / "firmware.elf"
+BOARD = "netduinoplus2"  # what QEMU has of an STM32F405
+
+EPOCHS = 30
+TRAIN_COUNT, PASSES, BATCH, LEARNING_RATE = 400, 5, 4, 0.01  # of learning again
+
+Images = NDArray[np.float32]
+Labels = NDArray[np.int32]
+Samples = tuple[Images, Labels]
+History = dict[str, list[float]]
+
+
+def main() -> None:
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # in order with fit's lines on stderr
+    began = time.perf_counter()
+    OUT.mkdir(parents=True, exist_ok=True)
+    training, test = cge.datasets.load_digits()
+    field = on_its_side(training[0][:TRAIN_COUNT]), training[1][:TRAIN_COUNT]
+    field_test = on_its_side(test[0]), test[1]
+
+    say(f"1. Python learns {len(training[0]):,} digits in {EPOCHS} epochs")
+    network, history = train(training, test)
+    say(f"   reads {percent(history['val_accuracy'][-1])} of the test digits; weights {network.weights_hash()}")
+
+    say("2. The camera gets mounted on its side: Python learns again")
+    adapted, accuracies = adapt(network, field, field_test)
+    on_pc = Result(accuracies[0], accuracies[-1], adapted.weights_hash())
+    say(f"   {TRAIN_COUNT} pictures, {PASSES} passes: {on_pc}")
+    draw(network, adapted, history, accuracies, field_test)
+
+    say(f"3. Firmware for the STM32F405, as QEMU has it ({BOARD})")
+    network.export(GENERATED, name="digits")
+    write_samples(field, field_test)
+    require_tools()
+    build_firmware()
+    say(f"   built: the same network and pictures as constants, {network.arena_bytes:,} bytes of RAM to train it")
+
+    say("4. The board learns again, from the same weights and pictures")
+    on_board = run_firmware()
+    compare(on_pc, on_board)
+    say(f"\nEqual, bit for bit, after {TRAIN_COUNT // BATCH * PASSES} training steps on each. {took(began)}")
+
+
+class Result(NamedTuple):
+    before: float
+    after: float
+    weights: str
+
+    def __str__(self) -> str:
+        return f"{percent(self.before)} before, {percent(self.after)} after"
+
+
+def compare(on_pc: Result, on_board: Result) -> None:
+    say(f"   board  {on_board}   weights {on_board.weights}")
+    say(f"   PC     {on_pc}   weights {on_pc.weights}")
+    if on_board != on_pc:
+        sys.exit("\nPC and board differ: this is a defect, please report it.")
+
+
+# ---- Python's part ---------------------------------------------------------------------------------------------------
+
+
+def new_network(optimizer: cge.SGD) -> cge.Network:
+    return cge.Network(
+        input_shape=(8, 8, 1),
+        layers=[
+            cge.Conv2d(8, 3, padding=1), cge.ReLU(), cge.MaxPool2d(2),
+            cge.Conv2d(16, 3, padding=1), cge.ReLU(), cge.MaxPool2d(2),
+            cge.Dense(10),
+        ],
+        loss="softmax_cross_entropy",
+        optimizer=optimizer,
+        seed=0,
+    )  # fmt: skip
+
+
+def train(data: Samples, test: Samples) -> tuple[cge.Network, History]:
+    network = new_network(cge.SGD(0.05, momentum=0.9))
+    history = network.fit(*data, epochs=EPOCHS, batch_size=32, validation_data=test)
+    network.learning_rate = LEARNING_RATE  # from here on it changes what it knows: gently
+    return network, history
+
+
+def adapt(network: cge.Network, data: Samples, test: Samples) -> tuple[cge.Network, list[float]]:
+    """What the firmware does: from the exported weights, without momentum from before, in the order of the table."""
+    assert network.optimizer is not None
+    adapted = new_network(network.optimizer)
+    adapted.set_weights(network.get_weights())
+    before = adapted.evaluate(*test).accuracy
+    assert before is not None
+    history = adapted.fit(*data, epochs=PASSES, batch_size=BATCH, shuffle=False, validation_data=test, verbose=False)
+    return adapted, [before, *history["val_accuracy"]]
+
+
+def on_its_side(images: Images) -> Images:
+    return np.ascontiguousarray(np.rot90(images, axes=(1, 2)))
+
+
+# ---- the board's part ------------------------------------------------------------------------------------------------
+
+
+def write_samples(training: Samples, test: Samples) -> None:
+    """samples.h and samples.c: pictures as pixels 0 .. 16."""
+    sets = {"train": training, "test": test}
+    counts = "".join(f"#define SAMPLES_{name.upper()}_COUNT {len(y)}\n" for name, (_, y) in sets.items())
+    (GENERATED / "samples.h").write_text(
+        "/* Pictures for the demo's firmware, written by examples/demo.py. */\n"
+        "#ifndef SAMPLES_H\n#define SAMPLES_H\n\n#include <stdint.h>\n\n"
+        f"{counts}#define SAMPLES_PASSES {PASSES}\n#define SAMPLES_BATCH {BATCH}\n\n"
+        + "".join(f"{declaration};\n" for name in sets for declaration in ("extern " + text for text in sample_arrays(name)))
+        + "\n#endif\n"
+    )
+    definitions = (
+        f"{declaration} = {{\n{rows}\n}};\n"
+        for name, (x, y) in sets.items()
+        for declaration, rows in zip(sample_arrays(name), (pixel_rows(x), number_row(y)))
+    )
+    (GENERATED / "samples.c").write_text('#include "samples.h"\n\n' + "\n".join(definitions))
+
+
+def sample_arrays(name: str) -> tuple[str, str]:
+    count = f"SAMPLES_{name.upper()}_COUNT"
+    return f"const unsigned char samples_{name}_images[{count}][64]", f"const int32_t samples_{name}_labels[{count}]"
+
+
+def pixel_rows(images: Images) -> str:
+    pixels = np.rint(images * 16).astype(int).reshape(len(images), -1)
+    return ",\n".join("    {" + ",".join(map(str, row)) + "}" for row in pixels)
+
+
+def number_row(values: Labels) -> str:
+    return "    " + ", ".join(map(str, values))
+
+
+def require_tools() -> None:
+    missing = [tool for tool in ("make", "arm-none-eabi-gcc", "qemu-system-arm") if shutil.which(tool) is None]
+    if missing:
+        stop(f"No board without {' and '.join(missing)}: `make setup` installs what is missing. Python's part is done.")
+
+
+def stop(message: str) -> NoReturn:
+    """Fine on a desk that has no emulator; a failure where the whole demo is meant to run."""
+    say(f"   {message}")
+    sys.exit(1 if os.environ.get("CI") == "true" else 0)
+
+
+def build_firmware() -> None:
+    make("firmware", f"APP=examples/firmware {GENERATED.relative_to(ROOT)}", f"OUT={FIRMWARE.relative_to(ROOT)}")
+
+
+def run_firmware() -> Result:
+    text = make("run", f"ELF={FIRMWARE.relative_to(ROOT)}")
+    counts = {when: int(right) / int(total) for when, right, total in re.findall(r"correct (\w+): (\d+) of (\d+)", text)}
+    weights = re.search(r"weights: ([0-9a-f]{16})", text)
+    if set(counts) != {"before", "after"} or weights is None:
+        sys.exit(f"The firmware printed something else than expected:\n{text}")
+    return Result(counts["before"], counts["after"], weights.group(1))
+
+
+def make(*arguments: str) -> str:
+    command = ["make", "--no-print-directory", *arguments, f"BOARD={BOARD}"]
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(command)}\n{done.stdout}\nfailed with status {done.returncode}")
+    return done.stdout
+
+
+# ---- to read and to look at ------------------------------------------------------------------------------------------
+
+
+def draw(before: cge.Network, after: cge.Network, history: History, accuracies: list[float], field_test: Samples) -> None:
+    """build/demo/demo.png: learning curves, what the turned camera sends, the first layer's filters."""
+    try:
+        import matplotlib
+    except ImportError:
+        say("   no picture: pip install matplotlib")
+        return
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure = pyplot.figure(figsize=(11, 7), layout="constrained")
+    top, middle, bottom = figure.subfigures(3, 1, height_ratios=[3, 1, 2])
+    left, right = top.subplots(1, 2)
+    epochs = range(1, len(history["loss"]) + 1)
+    left.plot(epochs, history["accuracy"], label="training")
+    left.plot(epochs, history["val_accuracy"], label="test")
+    left.set(title="Learning digits", xlabel="epoch", ylabel="accuracy", ylim=(0.8, 1.005))
+    left.legend(loc="lower right")
+    right.plot(range(len(accuracies)), accuracies, "o-", color="tab:green")
+    right.set(title="The camera on its side: learning again", ylim=(0, 1.005))
+    right.set(xlabel=f"pass over {TRAIN_COUNT} pictures", ylabel="test accuracy")
+    show_row(middle, "What the turned camera sends", field_test[0][:16, :, :, 0], "gray_r", (0, 1))
+    filters = [network.get_weights()[0][:, :, 0, :].transpose(2, 0, 1) for network in (before, after)]
+    limit = np.abs(filters).max()
+    for row, title, kernels in zip(bottom.subfigures(2, 1), ("First layer", "after learning again"), filters):
+        show_row(row, title, kernels, "RdBu", (-limit, limit))
+    path = OUT / "demo.png"
+    figure.savefig(path, dpi=120)
+    say(f"   picture: {path.relative_to(ROOT)}")
+
+
+def show_row(figure: Any, title: str, images: Images, colors: str, limits: tuple[float, float]) -> None:
+    figure.suptitle(title, fontsize=10)
+    for axes, image in zip(figure.subplots(1, len(images)), images):
+        axes.imshow(image, cmap=colors, vmin=limits[0], vmax=limits[1])
+        axes.axis("off")
+
+
+def say(text: str) -> None:
+    print(f"\n{text}" if text[0].isdigit() else text)  # a free line before each step
+
+
+def percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+def took(began: float) -> str:
+    return f"{time.perf_counter() - began:.0f} s in all."
+
+
+if __name__ == "__main__":
+    main()
