@@ -1,0 +1,26 @@
+/*
+ * The numbers on which every target must agree: GCC, clang, any optimisation, Cortex-M, aarch64, armhf, and Python,
+ * which reads them from here (tests/test_golden.py). A change of any of them is a change of the arithmetic: it breaks
+ * the promise that a board's training can be replayed elsewhere, and needs a line in CHANGELOG.md.
+ *
+ * The run: samples come from one stream of cge_rng_seed(GOLDEN_DATA_SEED). For each sample, in order,
+ *     label = cge_rng_below(4)
+ *     x[h][w][c] = (cge_rng_next() >> 24) / 256, plus 1 in the label's quadrant (2 * (h >= 4) + (w >= 3)), row-major
+ * The weights come from cge_network_init_params(GOLDEN_SEED). Then GOLDEN_STEPS batches of GOLDEN_BATCH new samples, each
+ * one optimiser step. The network is in test_golden.c, and in test_golden.py in Python's words.
+ */
+#ifndef GOLDEN_H
+#define GOLDEN_H
+
+#define GOLDEN_SEED 2026
+#define GOLDEN_DATA_SEED 7
+#define GOLDEN_STEPS 200
+#define GOLDEN_BATCH 3
+
+#define GOLDEN_ARENA_BYTES 5616 /* of the run, one sample at a time */
+#define GOLDEN_HASH 0x2c6297d8f40ea52a      /* of the weights after the run (FNV-1a, cge_network_params_hash) */
+#define GOLDEN_FUNCTIONS 0x1325a64e5072968c /* of exp, log, tanh, sqrt, normal numbers and losses over some inputs */
+#define GOLDEN_HASH_FUSED 0x9e47ee7e52ef3a00      /* the same two in a build with fused multiply-adds (FUSED=1) */
+#define GOLDEN_FUNCTIONS_FUSED 0x7bfa79de429f4c72
+
+#endif

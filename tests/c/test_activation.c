@@ -1,0 +1,148 @@
+/* Activations: the header's formulas bit for bit, out of place and in place; sigmoid and tanh also against double. */
+#include "check.h"
+#include "suites.h"
+
+enum { SEED_X = 31, SEED_DY };
+
+/* ---- one shape for all of them; alpha is read by leaky_relu alone -------------------------------------------------- */
+
+typedef cge_status forward_fn(int32_t n, float alpha, const float *x, float *y);
+typedef cge_status input_grad_fn(int32_t n, float alpha, const float *y, const float *dy, float *dx);
+
+#define WITHOUT_ALPHA(name)                                                                                      \
+    static cge_status name##_forward(int32_t n, float alpha, const float *x, float *y)                          \
+    {                                                                                                            \
+        (void)alpha;                                                                                             \
+        return cge_##name##_forward_f32(n, x, y);                                                                \
+    }                                                                                                            \
+    static cge_status name##_input_grad(int32_t n, float alpha, const float *y, const float *dy, float *dx)     \
+    {                                                                                                            \
+        (void)alpha;                                                                                             \
+        return cge_##name##_input_grad_f32(n, y, dy, dx);                                                        \
+    }
+WITHOUT_ALPHA(relu)
+WITHOUT_ALPHA(sigmoid)
+WITHOUT_ALPHA(tanh)
+
+/* ---- the formulas again --------------------------------------------------------------------------------------------- */
+
+static float relu_y(float x, float alpha) { return (void)alpha, x < 0 ? 0 : x; }
+static float relu_dx(float y, float dy, float alpha) { return (void)alpha, y > 0 ? dy : 0; }
+static float leaky_relu_y(float x, float alpha) { return x < 0 ? alpha * x : x; }
+static float leaky_relu_dx(float y, float dy, float alpha) { return y > 0 ? dy : alpha * dy; }
+static float sigmoid_y(float x, float alpha)
+{
+    float e = cge_exp_f32(x >= 0 ? -x : x);
+    (void)alpha;
+    return (x >= 0 ? 1 : e) / (1 + e);
+}
+static float sigmoid_dx(float y, float dy, float alpha)
+{
+    float slope = y * (1 - y);
+    (void)alpha;
+    return dy * slope;
+}
+static float tanh_y(float x, float alpha) { return (void)alpha, cge_tanh_f32(x); }
+static float tanh_dx(float y, float dy, float alpha)
+{
+    volatile float square = y * y;
+    (void)alpha;
+    return dy * (1 - square);
+}
+
+static const struct {
+    const char *name;
+    forward_fn *forward;
+    input_grad_fn *input_grad;
+    float (*y)(float x, float alpha);
+    float (*dx)(float y, float dy, float alpha);
+    float alpha;
+} activations[] = {
+    {"relu", relu_forward, relu_input_grad, relu_y, relu_dx, 0},
+    {"leaky_relu 0.1", cge_leaky_relu_forward_f32, cge_leaky_relu_input_grad_f32, leaky_relu_y, leaky_relu_dx, 0.1f},
+    {"leaky_relu 0", cge_leaky_relu_forward_f32, cge_leaky_relu_input_grad_f32, leaky_relu_y, leaky_relu_dx, 0},
+    {"leaky_relu 3", cge_leaky_relu_forward_f32, cge_leaky_relu_input_grad_f32, leaky_relu_y, leaky_relu_dx, 3},
+    {"sigmoid", sigmoid_forward, sigmoid_input_grad, sigmoid_y, sigmoid_dx, 0},
+    {"tanh", tanh_forward, tanh_input_grad, tanh_y, tanh_dx, 0},
+};
+
+/* Bits of inputs that decide between branches: zeros, subnormals, large, infinite, NaN. */
+static const uint32_t special[] = {0, 0x80000000u, 1, 0x80000001u, 0x7f7fffffu, 0xff7fffffu, 0x7f800000u, 0xff800000u,
+                                   0x7fc00000u, 0x3f800000u, 0xbf800000u, 0x42b20000u, 0xc2b20000u, 0x42d00000u, 0xc2d00000u};
+
+static float input(int32_t i)
+{
+    return i < COUNT_OF(special) ? float_from_bits(special[i]) : 6 * operand(SEED_X, i);
+}
+
+static void test_activation(int32_t which, int32_t n, float *x, float *y, float *dy, float *dx)
+{
+    forward_fn *forward = activations[which].forward;
+    input_grad_fn *input_grad = activations[which].input_grad;
+    float alpha = activations[which].alpha;
+    for (int32_t i = 0; i < n; i++) {
+        x[i] = input(i);
+        dy[i] = operand(SEED_DY, i);
+    }
+    CHECK_OK(forward(n, alpha, x, y));
+    CHECK_OK(input_grad(n, alpha, y, dy, dx));
+    for (int32_t i = 0; i < n; i++) {
+        CHECK_SAME(activations[which].y(x[i], alpha), y[i], i);
+        CHECK_SAME(activations[which].dx(y[i], dy[i], alpha), dx[i], i);
+    }
+    CHECK_OK(forward(n, alpha, x, x));
+    CHECK_OK(input_grad(n, alpha, y, dy, dy));
+    for (int32_t i = 0; i < n; i++) {
+        CHECK_SAME(y[i], x[i], i);
+        CHECK_SAME(dx[i], dy[i], i);
+    }
+}
+
+void suite_activation(void)
+{
+    static const int32_t lengths[] = {1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 33, 100};
+    for (int32_t which = 0; which < COUNT_OF(activations); which++)
+        for (int32_t j = 0; j < COUNT_OF(lengths); j++) {
+            int32_t n = lengths[j];
+            if (!check_room(activations[which].name, 16 * (size_t)n)) continue;
+            float *x = check_floats(n), *y = check_floats(n), *dy = check_floats(n), *dx = check_floats(n);
+            test_activation(which, n, x, y, dy, dx);
+        }
+    check_case("known values");
+    CHECK_SAME(0.5f, sigmoid_y(0, 0), 0);
+    CHECK_SAME(1, sigmoid_y(100, 0), 0);
+    CHECK(sigmoid_y(-100, 0) > 0 && sigmoid_y(-100, 0) < 1e-43f);
+}
+
+void suite_activation_status(void)
+{
+    static const uint32_t bad_alphas[] = {0xbf800000u, 0x7f800000u, 0xff800000u, 0x7fc00000u};
+    if (!check_room("status", 128)) return;
+    float *x = check_floats(4), *y = check_floats(4), *dy = check_floats(4), *dx = check_floats(4);
+    for (int32_t i = 0; i < COUNT_OF(activations); i++) {
+        forward_fn *forward = activations[i].forward;
+        input_grad_fn *input_grad = activations[i].input_grad;
+        check_case(activations[i].name);
+        CHECK_REFUSED(CGE_ERR_NULL, forward(1, 1, NULL, y));
+        CHECK_REFUSED(CGE_ERR_NULL, forward(1, 1, x, NULL));
+        CHECK_REFUSED(CGE_ERR_NULL, input_grad(1, 1, NULL, dy, dx));
+        CHECK_REFUSED(CGE_ERR_NULL, input_grad(1, 1, y, NULL, dx));
+        CHECK_REFUSED(CGE_ERR_NULL, input_grad(1, 1, y, dy, NULL));
+        CHECK_REFUSED(CGE_ERR_SHAPE, forward(0, 1, x, y));
+        CHECK_REFUSED(CGE_ERR_SHAPE, forward(INT32_MIN, 1, x, y));
+        CHECK_REFUSED(CGE_ERR_OVERFLOW, forward(CGE_MAX_ELEMS + 1, 1, x, y));
+        CHECK_REFUSED(CGE_ERR_SHAPE, input_grad(0, 1, y, dy, dx));
+        CHECK_REFUSED(CGE_ERR_SHAPE, input_grad(-1, 1, y, dy, dx));
+        CHECK_REFUSED(CGE_ERR_OVERFLOW, input_grad(INT32_MAX, 1, y, dy, dx));
+        CHECK_REFUSED(CGE_ERR_ALIGN, forward(1, 1, misaligned(x), y));
+        CHECK_REFUSED(CGE_ERR_ALIGN, forward(1, 1, x, misaligned(y)));
+        CHECK_REFUSED(CGE_ERR_ALIGN, input_grad(1, 1, misaligned(y), dy, dx));
+        CHECK_REFUSED(CGE_ERR_ALIGN, input_grad(1, 1, y, misaligned(dy), dx));
+        CHECK_REFUSED(CGE_ERR_ALIGN, input_grad(1, 1, y, dy, misaligned(dx)));
+    }
+    check_case("alpha");
+    for (int32_t i = 0; i < COUNT_OF(bad_alphas); i++) {
+        CHECK_REFUSED(CGE_ERR_ARGUMENT, cge_leaky_relu_forward_f32(1, float_from_bits(bad_alphas[i]), x, y));
+        CHECK_REFUSED(CGE_ERR_ARGUMENT, cge_leaky_relu_input_grad_f32(1, float_from_bits(bad_alphas[i]), y, dy, dx));
+    }
+}

@@ -1,0 +1,502 @@
+/* Save, parse, restore: the way there and back, and hostile bytes. */
+#include "check.h"
+#include "models.h"
+#include "oracle.h"
+#include "saved.h"
+#include "suites.h"
+
+#include <string.h>
+
+enum { SEED = 3, MAX_LAYERS = 10 };
+
+/* ---- there and back ------------------------------------------------------------------------------------------------------- */
+
+static cge_network net;
+static const cge_options training = {1, 1, NULL}, inference = {0, 1, NULL};
+
+static struct {
+    float *x, *values, *y;
+    int32_t label;
+    cge_targets targets;
+    unsigned char *arena, *file;
+    size_t arena_bytes, file_bytes;
+} f;
+
+static uint64_t hash_of(const cge_network *network)
+{
+    uint64_t hash = 0;
+    CHECK_OK(cge_network_params_hash(network, &hash));
+    return hash;
+}
+
+static void train(int32_t steps)
+{
+    float loss;
+    for (int32_t i = 0; i < steps; i++) CHECK_OK(cge_network_train_batch(&net, f.x, &f.targets, 1, &loss));
+}
+
+/* A network that was trained for two steps, and room for its file. */
+static int set_up(const char *name, const cge_model *model, size_t more_bytes)
+{
+    const int32_t in = model->input.h * model->input.w * model->input.c, out = oracle_out_elems(model);
+    const size_t words = (size_t)(SAVED_HEADER_WORDS + SAVED_LAYER_WORDS * model->layer_count + oracle_param_elems(model) + oracle_grad_elems(model) + 1);
+    check_case(name);
+    if (!CHECK_OK(cge_network_arena_bytes(model, &training, &f.arena_bytes))) return 0;
+    if (!check_room(name, f.arena_bytes + 4 * words + sizeof(float) * (size_t)(in + 2 * out) + more_bytes)) return 0;
+    f.x = check_operands(in, 1);
+    f.values = check_operands(out, 2);
+    f.y = check_floats(out);
+    f.label = out - 1;
+    f.targets.labels = &f.label;
+    f.targets.values = f.values;
+    f.arena = check_bytes(f.arena_bytes);
+    if (!CHECK_OK(cge_network_init(&net, model, &training, f.arena, f.arena_bytes))) return 0;
+    CHECK_OK(cge_network_init_params(&net, SEED));
+    train(2);
+    CHECK_OK(cge_network_saved_bytes(&net, &f.file_bytes));
+    CHECK(f.file_bytes == 4 * (words - (net.velocity == NULL ? (size_t)net.grad_elems : 0)));
+    f.file = check_bytes(f.file_bytes);
+    return 1;
+}
+
+static int save(void)
+{
+    size_t used = 0;
+    CHECK_REFUSED(CGE_ERR_ARENA, cge_network_save(&net, f.file, f.file_bytes - 1, &used));
+    return CHECK(used == 0) && CHECK_OK(cge_network_save(&net, f.file, f.file_bytes, &used)) && CHECK(used == f.file_bytes);
+}
+
+static int same_float_bits(float a, float b)
+{
+    return float_bits(a) == float_bits(b);
+}
+
+static void check_same_model(const cge_model *a, const cge_model *b)
+{
+    CHECK(a->input.h == b->input.h && a->input.w == b->input.w && a->input.c == b->input.c);
+    CHECK(a->loss == b->loss && a->layer_count == b->layer_count && a->optimizer.kind == b->optimizer.kind);
+    CHECK(same_float_bits(a->optimizer.learning_rate, b->optimizer.learning_rate) && same_float_bits(a->optimizer.momentum, b->optimizer.momentum));
+    CHECK(same_float_bits(a->optimizer.weight_decay, b->optimizer.weight_decay) && a->optimizer.nesterov == b->optimizer.nesterov);
+    for (int32_t i = 0; i < a->layer_count; i++) {
+        const cge_layer *p = &a->layers[i], *q = &b->layers[i];
+        CHECK(p->kind == q->kind && p->units == q->units && p->kernel_h == q->kernel_h && p->kernel_w == q->kernel_w);
+        CHECK(p->stride_h == q->stride_h && p->stride_w == q->stride_w && p->dilation_h == q->dilation_h && p->dilation_w == q->dilation_w);
+        CHECK(p->pad_top == q->pad_top && p->pad_left == q->pad_left && p->pad_bottom == q->pad_bottom && p->pad_right == q->pad_right);
+        CHECK(p->groups == q->groups && same_float_bits(p->alpha, q->alpha) && p->flags == q->flags && p->init == q->init);
+    }
+}
+
+/* The file goes on where the network was: two more steps give the same weights. */
+static void test_checkpoint(const test_model *m)
+{
+    uint64_t saved_hash, trained_hash;
+    if (!set_up(m->name, &m->model, 0) || !save()) return;
+    saved_hash = hash_of(&net);
+    train(2);
+    trained_hash = hash_of(&net);
+    memset(f.arena, 0xee, f.arena_bytes);
+    CHECK_OK(cge_network_init(&net, &m->model, &training, f.arena, f.arena_bytes));
+    CHECK_OK(cge_network_init_params(&net, SEED + 1));
+    CHECK_OK(cge_network_restore(&net, f.file, f.file_bytes));
+    CHECK(hash_of(&net) == saved_hash && net.step_count == 2 && net.pending == 0);
+    train(2);
+    CHECK(hash_of(&net) == trained_hash && net.step_count == 4);
+}
+
+/* A reader that knows only the file builds the same network. */
+static void test_parse(const test_model *m)
+{
+    cge_model *model;
+    cge_layer *layers;
+    uint64_t saved_hash;
+    size_t bytes = 0;
+    float expected;
+    if (!set_up(m->name, &m->model, sizeof *model + MAX_LAYERS * sizeof *layers) || !save()) return;
+    model = check_bytes(sizeof *model);
+    layers = check_bytes((size_t)m->model.layer_count * sizeof *layers);
+    saved_hash = hash_of(&net);
+    CHECK_OK(cge_network_forward(&net, f.x, 1, f.y));
+    expected = f.y[0];
+    CHECK_REFUSED(CGE_ERR_ARENA, cge_model_parse(f.file, f.file_bytes, &cge_catalog_all, layers, m->model.layer_count - 1, model));
+    CHECK_REFUSED(CGE_ERR_ARENA, cge_model_parse(f.file, f.file_bytes, &cge_catalog_all, layers, 0, model));
+    CHECK_REFUSED(CGE_ERR_ARENA, cge_model_parse(f.file, f.file_bytes, &cge_catalog_all, layers, INT32_MIN, model));
+    if (!CHECK_OK(cge_model_parse(f.file, f.file_bytes, &cge_catalog_all, layers, m->model.layer_count, model))) return;
+    CHECK(model->layers == layers);
+    check_same_model(&m->model, model);
+    CHECK_OK(cge_network_arena_bytes(model, &inference, &bytes));
+    CHECK_OK(cge_network_init(&net, model, &inference, f.arena, bytes));
+    CHECK_OK(cge_network_restore(&net, f.file, f.file_bytes));
+    CHECK(hash_of(&net) == saved_hash);
+    CHECK_OK(cge_network_forward(&net, f.x, 1, f.y));
+    CHECK_SAME(expected, f.y[0], 0);
+}
+
+/* The bytes themselves: the same on every host and for ever, or the format's version must change. */
+static void test_bytes(void)
+{
+    if (!set_up("bytes", &perceptron, 0)) return;
+    for (int32_t i = 0; i < net.param_elems; i++) net.params[i] = operand(9, i);
+    net.step_count = 0x123456789abcu;
+    if (!save()) return;
+    CHECK(memcmp(f.file, "CGEN\1\0\0\0", 8) == 0);
+    CHECK(saved_word(f.file, SAVED_BYTES) == f.file_bytes && saved_word(f.file, SAVED_LAYERS) == 3);
+    CHECK(saved_word(f.file, SAVED_IN_C) == 7 && saved_word(f.file, SAVED_PARAMS) == 76 && saved_word(f.file, SAVED_VELOCITY) == 0);
+    CHECK(saved_word(f.file, SAVED_STEPS_LOW) == 0x56789abcu && saved_word(f.file, SAVED_STEPS_HIGH) == 0x1234u);
+    CHECK(saved_word(f.file, SAVED_LEARNING_RATE) == float_bits(0.1f));
+    CHECK(saved_word(f.file, SAVED_HEADER_WORDS + SAVED_UNITS) == 6 && saved_word(f.file, SAVED_HEADER_WORDS + SAVED_INIT) == CGE_INIT_GLOROT_UNIFORM);
+    CHECK(saved_word(f.file, SAVED_HEADER_WORDS + 3 * SAVED_LAYER_WORDS) == float_bits(operand(9, 0)));
+    CHECK(saved_word(f.file, f.file_bytes / 4 - 1) == cge_crc32(0, f.file, f.file_bytes - 4));
+    CHECK(cge_crc32(0, f.file, f.file_bytes - 4) == 0x23cbc6c2u); /* Python, struct and zlib */
+}
+
+/* ---- restoring into another network ------------------------------------------------------------------------------------------ */
+
+/* The perceptron's file into a network of a changed model. */
+static void check_restore(const char *name, cge_status status, const cge_model *model, const cge_options *options)
+{
+    size_t bytes = 0;
+    unsigned char *arena;
+    check_case(name);
+    CHECK_OK(cge_network_arena_bytes(model, options, &bytes));
+    if (!set_up(name, &perceptron, bytes) || !save()) return;
+    uint64_t saved_hash = hash_of(&net);
+    arena = check_bytes(bytes);
+    CHECK_OK(cge_network_init(&net, model, options, arena, bytes));
+    if (status != CGE_OK) {
+        CHECK_REFUSED(status, cge_network_restore(&net, f.file, f.file_bytes));
+        CHECK(net.step_count == 0);
+        return;
+    }
+    for (int32_t i = 0; net.velocity != NULL && i < net.grad_elems; i++) net.velocity[i] = 1;
+    CHECK_OK(cge_network_restore(&net, f.file, f.file_bytes));
+    CHECK(hash_of(&net) == saved_hash);
+    for (int32_t i = 0; net.velocity != NULL && i < net.grad_elems; i++) CHECK(float_bits(net.velocity[i]) == 0); /* the file has none */
+}
+
+static void test_mismatch(void)
+{
+    static const float zeros[128];
+    static const cge_options flash = {0, 1, zeros};
+    cge_layer layers[4];
+    cge_model model = perceptron;
+    memcpy(layers, perceptron.layers, 3 * sizeof *layers);
+    memset(&layers[3], 0, sizeof layers[3]);
+    layers[3].kind = &cge_kind_relu;
+    model.layers = layers;
+    check_restore("the same", CGE_OK, &model, &training);
+    check_restore("the same, inference", CGE_OK, &model, &inference);
+    check_restore("parameters in flash", CGE_ERR_MODE, &model, &flash);
+    layers[0].flags = CGE_FROZEN;
+    layers[0].init = CGE_INIT_HE_NORMAL;
+    check_restore("frozen and initialised differently", CGE_OK, &model, &training);
+    model.optimizer.momentum = 0.5f;
+    model.optimizer.learning_rate = 0.25f;
+    check_restore("other hyper-parameters", CGE_OK, &model, &training);
+    model.optimizer = perceptron.optimizer;
+    model.input.h = 7;
+    model.input.c = 1;
+    check_restore("other input shape", CGE_ERR_MISMATCH, &model, &training);
+    model.input.h = 1;
+    model.input.w = 7;
+    check_restore("input turned", CGE_ERR_MISMATCH, &model, &training);
+    model.input = perceptron.input;
+    layers[1].kind = &cge_kind_sigmoid;
+    check_restore("other kind", CGE_ERR_MISMATCH, &model, &training);
+    layers[1].kind = &cge_kind_leaky_relu;
+    check_restore("other kind, other field", CGE_ERR_MISMATCH, &model, &training);
+    layers[1].kind = &cge_kind_tanh;
+    layers[2].units = 5;
+    check_restore("other units", CGE_ERR_MISMATCH, &model, &training);
+    layers[2].units = 4;
+    model.layer_count = 4;
+    check_restore("one layer more", CGE_ERR_MISMATCH, &model, &training);
+    model.layer_count = 1;
+    check_restore("two layers fewer", CGE_ERR_MISMATCH, &model, &training);
+    model.layer_count = 3;
+    layers[2].flags = CGE_NO_BIAS;
+    check_restore("no bias", CGE_ERR_MISMATCH, &model, &training);
+}
+
+/* Velocity belongs to the layers that were trainable when it was saved: with others frozen it starts again at zero. */
+static void test_velocity_of_other_layers(void)
+{
+    cge_layer layers[MAX_LAYERS];
+    cge_model model = convnet;
+    int32_t kept = 0;
+    model.layers = layers;
+    memcpy(layers, convnet.layers, (size_t)convnet.layer_count * sizeof *layers);
+    if (!set_up("velocity", &convnet, 0) || !save()) return;
+    for (int32_t i = 0; i < net.grad_elems; i++) net.velocity[i] = 1;
+    CHECK_OK(cge_network_restore(&net, f.file, f.file_bytes));
+    for (int32_t i = 0; i < net.grad_elems; i++) kept += net.velocity[i] != 0;
+    CHECK(kept > net.grad_elems / 2);
+    layers[0].flags = CGE_FROZEN;
+    CHECK_OK(cge_network_init(&net, &model, &training, f.arena, f.arena_bytes));
+    for (int32_t i = 0; i < net.grad_elems; i++) net.velocity[i] = 1;
+    CHECK_OK(cge_network_restore(&net, f.file, f.file_bytes));
+    for (int32_t i = 0; i < net.grad_elems; i++) CHECK(float_bits(net.velocity[i]) == 0);
+}
+
+void suite_serialise(void)
+{
+    for (int32_t i = 0; i < test_model_count; i++) {
+        test_checkpoint(&test_models[i]);
+        test_parse(&test_models[i]);
+    }
+    test_bytes();
+    test_mismatch();
+    test_velocity_of_other_layers();
+}
+
+/* ---- hostile bytes ---------------------------------------------------------------------------------------------------------------- */
+
+static const cge_layer tiny_layers[] = {DENSE(1, 0, 0), LEAKY(0.25f)};
+static const cge_model tiny = {{1, 1, 2}, TABLE(tiny_layers), &cge_mean_squared_error, {&cge_sgd, 0.1f, 0.5f, 0, 0}};
+
+static cge_model *parsed;
+static cge_layer *parsed_layers;
+static unsigned char *bytes;
+
+/* The file of a tiny network, a second buffer to spoil, and what parse writes into. */
+static int set_up_hostile(const char *name)
+{
+    if (!set_up(name, &tiny, 4 * 64 + sizeof *parsed + 2 * sizeof *parsed_layers) || !save()) return 0;
+    bytes = check_bytes(f.file_bytes);
+    parsed = check_bytes(sizeof *parsed);
+    parsed_layers = check_bytes(2 * sizeof *parsed_layers);
+    memcpy(bytes, f.file, f.file_bytes);
+    return 1;
+}
+
+static cge_status parse(const unsigned char *file, size_t count)
+{
+    return cge_model_parse(file, count, &cge_catalog_all, parsed_layers, 2, parsed);
+}
+
+/* Right against the end of the buffer: one byte read too far is one outside (the sanitizer would tell). */
+static void test_truncation(void)
+{
+    if (!set_up_hostile("truncated")) return;
+    for (size_t count = 0; count < f.file_bytes; count++) {
+        unsigned char *start = bytes + (f.file_bytes - count);
+        memcpy(start, f.file, count);
+        CHECK_REFUSED(CGE_ERR_FORMAT, parse(start, count));
+        CHECK_REFUSED(CGE_ERR_FORMAT, cge_network_restore(&net, start, count));
+        if (count >= 4 * SAVED_HEADER_WORDS) set_saved_word(start, SAVED_BYTES, (uint32_t)count);
+        seal_saved(start, count);
+        CHECK_REFUSED(CGE_ERR_FORMAT, parse(start, count));
+        CHECK_REFUSED(CGE_ERR_FORMAT, cge_network_restore(&net, start, count));
+    }
+}
+
+static void check_any_refusal(const unsigned char *file, size_t count)
+{
+    uint64_t before = check_pool_hash();
+    CHECK(parse(file, count) != CGE_OK);
+    CHECK(cge_network_restore(&net, file, count) != CGE_OK);
+    CHECK(check_pool_hash() == before);
+}
+
+static void test_bit_flips(void)
+{
+    if (!set_up_hostile("bit flipped")) return;
+    for (size_t bit = 0; bit < 8 * f.file_bytes; bit++) {
+        bytes[bit / 8] ^= (unsigned char)(1u << (bit % 8));
+        check_any_refusal(bytes, f.file_bytes);
+        bytes[bit / 8] ^= (unsigned char)(1u << (bit % 8));
+    }
+    CHECK_OK(parse(bytes, f.file_bytes));
+    CHECK_OK(cge_network_restore(&net, bytes, f.file_bytes));
+}
+
+#define LAYER_0(word) (SAVED_HEADER_WORDS + (word))
+#define LAYER_1(word) (SAVED_HEADER_WORDS + SAVED_LAYER_WORDS + (word))
+
+static const struct {
+    const char *name;
+    size_t word;
+    uint32_t value;
+    cge_status status;
+} contradictions[] = {
+    {"other magic", SAVED_MAGIC, 0, CGE_ERR_FORMAT},
+    {"version 0", SAVED_VERSION, 0, CGE_ERR_VERSION},
+    {"version 2", SAVED_VERSION, 2, CGE_ERR_VERSION},
+    {"version -1", SAVED_VERSION, 0xffffffffu, CGE_ERR_VERSION},
+    {"bytes 0", SAVED_BYTES, 0, CGE_ERR_FORMAT},
+    {"bytes -1", SAVED_BYTES, 0xffffffffu, CGE_ERR_FORMAT},
+    {"no layers", SAVED_LAYERS, 0, CGE_ERR_FORMAT},
+    {"one layer fewer", SAVED_LAYERS, 1, CGE_ERR_FORMAT},
+    {"one layer more", SAVED_LAYERS, 3, CGE_ERR_FORMAT},
+    {"2^31 layers", SAVED_LAYERS, 0x80000000u, CGE_ERR_FORMAT},
+    {"2^28 + 2 layers: the same modulo 2^32 words", SAVED_LAYERS, 0x10000002u, CGE_ERR_FORMAT},
+    {"2^26 + 2 layers: the same modulo 2^32 bytes", SAVED_LAYERS, 0x04000002u, CGE_ERR_FORMAT},
+    {"input 0", SAVED_IN_H, 0, CGE_ERR_FORMAT},
+    {"input -1", SAVED_IN_W, 0xffffffffu, CGE_ERR_FORMAT},
+    {"input 2^30", SAVED_IN_C, 0x40000000u, CGE_ERR_FORMAT},
+    {"input 3", SAVED_IN_C, 3, CGE_ERR_FORMAT},
+    {"unknown loss", SAVED_LOSS, 99, CGE_ERR_FORMAT},
+    {"unknown optimiser", SAVED_OPTIMIZER, 0xffffffffu, CGE_ERR_FORMAT},
+    {"learning rate negative", SAVED_LEARNING_RATE, 0xbf800000u, CGE_ERR_FORMAT},
+    {"learning rate NaN", SAVED_LEARNING_RATE, 0x7fc00000u, CGE_ERR_FORMAT},
+    {"momentum 1", SAVED_MOMENTUM, 0x3f800000u, CGE_ERR_FORMAT},
+    {"weight decay infinite", SAVED_WEIGHT_DECAY, 0x7f800000u, CGE_ERR_FORMAT},
+    {"nesterov 2", SAVED_NESTEROV, 2, CGE_ERR_FORMAT},
+    {"nesterov -1", SAVED_NESTEROV, 0xffffffffu, CGE_ERR_FORMAT},
+    {"no parameters", SAVED_PARAMS, 0, CGE_ERR_FORMAT},
+    {"one parameter more", SAVED_PARAMS, 4, CGE_ERR_FORMAT},
+    {"-1 parameters", SAVED_PARAMS, 0xffffffffu, CGE_ERR_FORMAT},
+    {"no velocity", SAVED_VELOCITY, 0, CGE_ERR_FORMAT},
+    {"one velocity more", SAVED_VELOCITY, 4, CGE_ERR_FORMAT},
+    {"-1 velocities", SAVED_VELOCITY, 0xffffffffu, CGE_ERR_FORMAT},
+    {"unknown kind", LAYER_0(SAVED_KIND), 99, CGE_ERR_FORMAT},
+    {"kind 0", LAYER_1(SAVED_KIND), 0, CGE_ERR_FORMAT},
+    {"no units", LAYER_0(SAVED_UNITS), 0, CGE_ERR_FORMAT},
+    {"more units", LAYER_0(SAVED_UNITS), 2, CGE_ERR_FORMAT},
+    {"-1 units", LAYER_0(SAVED_UNITS), 0xffffffffu, CGE_ERR_FORMAT},
+    {"too many units", LAYER_0(SAVED_UNITS), 0x7fffffffu, CGE_ERR_FORMAT},
+    {"unused field", LAYER_0(SAVED_KERNEL_H), 1, CGE_ERR_FORMAT},
+    {"unused field negative", LAYER_0(SAVED_GROUPS), 0x80000000u, CGE_ERR_FORMAT},
+    {"unknown flag", LAYER_0(SAVED_FLAGS), 4, CGE_ERR_FORMAT},
+    {"bias away", LAYER_0(SAVED_FLAGS), CGE_NO_BIAS, CGE_ERR_FORMAT},
+    {"unknown init", LAYER_0(SAVED_INIT), 4, CGE_ERR_FORMAT},
+    {"alpha NaN", LAYER_1(SAVED_ALPHA), 0x7fc00000u, CGE_ERR_FORMAT},
+    {"alpha negative", LAYER_1(SAVED_ALPHA), 0xbf000000u, CGE_ERR_FORMAT},
+};
+
+/* The checksum is right, a word is not. */
+static void test_contradictions(void)
+{
+    if (!set_up_hostile("contradiction")) return;
+    for (int32_t i = 0; i < COUNT_OF(contradictions); i++) {
+        check_case(contradictions[i].name);
+        memcpy(bytes, f.file, f.file_bytes);
+        set_saved_word(bytes, contradictions[i].word, contradictions[i].value);
+        seal_saved(bytes, f.file_bytes);
+        CHECK_REFUSED(contradictions[i].status, parse(bytes, f.file_bytes));
+    }
+    check_case("the same total, split otherwise");
+    memcpy(bytes, f.file, f.file_bytes);
+    set_saved_word(bytes, SAVED_PARAMS, 4);
+    set_saved_word(bytes, SAVED_VELOCITY, 2);
+    seal_saved(bytes, f.file_bytes);
+    check_any_refusal(bytes, f.file_bytes);
+    set_saved_word(bytes, SAVED_PARAMS, 2);
+    set_saved_word(bytes, SAVED_VELOCITY, 4);
+    seal_saved(bytes, f.file_bytes);
+    check_any_refusal(bytes, f.file_bytes);
+    check_case("no layers, their words declared as parameters");
+    memcpy(bytes, f.file, f.file_bytes);
+    set_saved_word(bytes, SAVED_LAYERS, 0);
+    set_saved_word(bytes, SAVED_PARAMS, 3 + 2 * SAVED_LAYER_WORDS);
+    seal_saved(bytes, f.file_bytes);
+    check_any_refusal(bytes, f.file_bytes);
+    check_case("damaged");
+    memcpy(bytes, f.file, f.file_bytes);
+    bytes[f.file_bytes - 9] ^= 0x10;
+    CHECK_REFUSED(CGE_ERR_CRC, parse(bytes, f.file_bytes));
+    CHECK_REFUSED(CGE_ERR_CRC, cge_network_restore(&net, bytes, f.file_bytes));
+}
+
+/* Every word, many values: whatever is accepted must be a model that the rest of the library can work with. */
+static void test_every_word(void)
+{
+    static const uint32_t values[] = {0, 1, 2, 3, 7, 0x7f, 0x100, 0xffff, 0x0fffffff, 0x10000000, 0x3f800000, 0x40000000,
+                                      0x7f800000, 0x7fc00000, 0x7fffffff, 0x80000000u, 0x80000001u, 0xff7fffffu, 0xfffffffeu, 0xffffffffu};
+    size_t words, needed;
+    if (!set_up_hostile("every word")) return;
+    words = f.file_bytes / 4 - 1;
+    for (size_t word = 0; word < words; word++)
+        for (int32_t i = 0; i < COUNT_OF(values); i++) {
+            memcpy(bytes, f.file, f.file_bytes);
+            set_saved_word(bytes, word, values[i]);
+            seal_saved(bytes, f.file_bytes);
+            if (parse(bytes, f.file_bytes) == CGE_OK) CHECK_OK(cge_network_arena_bytes(parsed, &inference, &needed));
+            else check_that(1, "refused", __FILE__, __LINE__);
+            (void)!cge_network_restore(&net, bytes, f.file_bytes);
+        }
+}
+
+/* One word longer, and the word counted as velocity. */
+static void test_more_velocity(void)
+{
+    if (!set_up_hostile("more velocity than parameters")) return;
+    size_t size = f.file_bytes + 4;
+    unsigned char *longer = check_bytes(size);
+    memcpy(longer, f.file, f.file_bytes);
+    set_saved_word(longer, SAVED_BYTES, (uint32_t)size);
+    set_saved_word(longer, SAVED_VELOCITY, 4);
+    seal_saved(longer, size);
+    CHECK_REFUSED(CGE_ERR_FORMAT, parse(longer, size));
+}
+
+/* A size beyond 32 bits is no size of a file. The network is none either: no memory holds one that large. */
+static void test_oversized_network(void)
+{
+    size_t size = 0;
+    if (!set_up("oversized", &tiny, 0)) return;
+    net.param_elems = 0x40000000;
+    CHECK_REFUSED(CGE_ERR_OVERFLOW, cge_network_saved_bytes(&net, &size));
+    CHECK_REFUSED(CGE_ERR_OVERFLOW, cge_network_save(&net, f.file, f.file_bytes, &size));
+    CHECK(size == 0);
+}
+
+static void test_catalog(void)
+{
+    static const cge_layer_kind *const dense_only[] = {&cge_kind_dense};
+    static const cge_layer_kind *const both[] = {&cge_kind_leaky_relu, &cge_kind_dense};
+    static const cge_loss_kind *const losses[] = {&cge_mean_squared_error}, *const other_losses[] = {&cge_softmax_cross_entropy};
+    static const cge_optimizer_kind *const optimizers[] = {&cge_sgd};
+    static const cge_catalog enough = {both, losses, optimizers, 2, 1, 1}, no_layer = {dense_only, losses, optimizers, 1, 1, 1},
+                             no_loss = {both, other_losses, optimizers, 2, 1, 1}, no_optimizer = {both, losses, NULL, 2, 1, 0};
+    if (!set_up_hostile("catalogue")) return;
+    CHECK_REFUSED(CGE_ERR_FORMAT, cge_model_parse(f.file, f.file_bytes, &no_layer, parsed_layers, 2, parsed));
+    CHECK_REFUSED(CGE_ERR_FORMAT, cge_model_parse(f.file, f.file_bytes, &no_loss, parsed_layers, 2, parsed));
+    CHECK_REFUSED(CGE_ERR_FORMAT, cge_model_parse(f.file, f.file_bytes, &no_optimizer, parsed_layers, 2, parsed));
+    CHECK_OK(cge_model_parse(f.file, f.file_bytes, &enough, parsed_layers, 2, parsed));
+}
+
+/* A model without loss or optimiser is saved and read as such. */
+static void test_bare_model(void)
+{
+    cge_model bare = tiny;
+    bare.loss = NULL;
+    bare.optimizer.kind = NULL;
+    if (!set_up_hostile("no loss, no optimiser")) return;
+    CHECK_OK(cge_network_init(&net, &bare, &inference, f.arena, f.arena_bytes));
+    CHECK_OK(cge_network_saved_bytes(&net, &f.file_bytes));
+    if (!save()) return;
+    CHECK_OK(parse(f.file, f.file_bytes));
+    CHECK(parsed->loss == NULL && parsed->optimizer.kind == NULL && parsed->layer_count == 2);
+}
+
+static void test_null(void)
+{
+    if (!set_up_hostile("NULL")) return;
+    CHECK_REFUSED(CGE_ERR_NULL, cge_network_saved_bytes(NULL, &f.file_bytes));
+    CHECK_REFUSED(CGE_ERR_NULL, cge_network_saved_bytes(&net, NULL));
+    CHECK_REFUSED(CGE_ERR_NULL, cge_network_save(NULL, bytes, f.file_bytes, &f.file_bytes));
+    CHECK_REFUSED(CGE_ERR_NULL, cge_network_save(&net, NULL, f.file_bytes, &f.file_bytes));
+    CHECK_REFUSED(CGE_ERR_NULL, cge_network_save(&net, bytes, f.file_bytes, NULL));
+    CHECK_REFUSED(CGE_ERR_NULL, cge_model_parse(NULL, f.file_bytes, &cge_catalog_all, parsed_layers, 2, parsed));
+    CHECK_REFUSED(CGE_ERR_NULL, cge_model_parse(f.file, f.file_bytes, NULL, parsed_layers, 2, parsed));
+    CHECK_REFUSED(CGE_ERR_NULL, cge_model_parse(f.file, f.file_bytes, &cge_catalog_all, NULL, 2, parsed));
+    CHECK_REFUSED(CGE_ERR_NULL, cge_model_parse(f.file, f.file_bytes, &cge_catalog_all, parsed_layers, 2, NULL));
+    CHECK_REFUSED(CGE_ERR_NULL, cge_network_restore(NULL, f.file, f.file_bytes));
+    CHECK_REFUSED(CGE_ERR_NULL, cge_network_restore(&net, NULL, f.file_bytes));
+    memset(&net, 0, sizeof net);
+    CHECK_REFUSED(CGE_ERR_NULL, cge_network_restore(&net, f.file, f.file_bytes));
+    CHECK_REFUSED(CGE_ERR_NULL, cge_network_save(&net, bytes, f.file_bytes, &f.file_bytes));
+}
+
+void suite_serialise_status(void)
+{
+    test_truncation();
+    test_bit_flips();
+    test_contradictions();
+    test_every_word();
+    test_more_velocity();
+    test_oversized_network();
+    test_catalog();
+    test_bare_model();
+    test_null();
+}

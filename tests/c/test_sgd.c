@@ -1,0 +1,119 @@
+/* The optimiser step, element by element as the header writes it. */
+#include "check.h"
+#include "suites.h"
+
+enum { SEED_DW = 61, SEED_W, SEED_V };
+
+static const struct {
+    const char *name;
+    cge_optimizer o; /* kind, learning_rate, momentum, weight_decay, nesterov */
+} settings[] = {
+    {"plain", {NULL, 0.05f, 0, 0, 0}},
+    {"weight decay", {NULL, 0.05f, 0, 1e-3f, 0}},
+    {"momentum", {NULL, 0.1f, 0.9f, 0, 0}},
+    {"momentum and weight decay", {NULL, 0.1f, 0.9f, 1e-3f, 0}},
+    {"nesterov", {NULL, 0.1f, 0.9f, 0, 1}},
+    {"nesterov and weight decay", {NULL, 0.1f, 0.99f, 1e-2f, 1}},
+    {"learning rate 0", {&cge_sgd, 0, 0.5f, 0, 0}},
+};
+
+static void step(const cge_optimizer *o, float scale, float dw, float *w, float *v)
+{
+    float g = dw * scale, change;
+    if (o->weight_decay != 0) g = mul_add(o->weight_decay, *w, g);
+    change = g;
+    if (o->momentum != 0) {
+        *v = mul_add(o->momentum, *v, g);
+        change = o->nesterov != 0 ? mul_add(o->momentum, *v, g) : *v;
+    }
+    *w = mul_add(-o->learning_rate, change, *w);
+}
+
+static void test_steps(const char *name, const cge_optimizer *o, int32_t n, float scale)
+{
+    if (!check_room(name, sizeof(float) * 3 * (size_t)n)) return;
+    const float *dw = check_operands(n, SEED_DW);
+    float *w = check_operands(n, SEED_W), *v = check_operands(n, SEED_V);
+    CHECK_OK(cge_sgd_update_f32(n, o, scale, dw, w, v));
+    CHECK_OK(cge_sgd_update_f32(n, o, scale, dw, w, v));
+    for (int32_t i = 0; i < n; i++) {
+        float expected_w = operand(SEED_W, i), expected_v = operand(SEED_V, i);
+        step(o, scale, dw[i], &expected_w, &expected_v);
+        step(o, scale, dw[i], &expected_w, &expected_v);
+        CHECK_SAME(expected_w, w[i], i);
+        CHECK_SAME(expected_v, v[i], i); /* as it was, without momentum */
+        CHECK_SAME(operand(SEED_DW, i), dw[i], i);
+    }
+    if (o->momentum != 0) return;
+    for (int32_t i = 0; i < n; i++) w[i] = operand(SEED_W, i);
+    CHECK_OK(cge_sgd_update_f32(n, o, scale, dw, w, NULL));
+    for (int32_t i = 0; i < n; i++) {
+        float expected_w = operand(SEED_W, i);
+        step(o, scale, dw[i], &expected_w, NULL);
+        CHECK_SAME(expected_w, w[i], i);
+    }
+}
+
+void suite_sgd(void)
+{
+    static const int32_t lengths[] = {1, 2, 3, 4, 5, 7, 8, 9, 16, 17, 33, 100};
+    for (int32_t i = 0; i < COUNT_OF(settings); i++)
+        for (int32_t j = 0; j < COUNT_OF(lengths); j++) {
+            test_steps(settings[i].name, &settings[i].o, lengths[j], 1);
+            test_steps(settings[i].name, &settings[i].o, lengths[j], 1.0f / 3);
+        }
+    if (!check_room("one weight, by hand", 64)) return;
+    static const cge_optimizer o = {NULL, 0.5f, 0.5f, 0.25f, 1};
+    float *dw = check_floats(1), *w = check_floats(1), *v = check_floats(1);
+    *dw = 8;
+    *w = 4;
+    *v = 2;
+    CHECK_OK(cge_sgd_update_f32(1, &o, 0.5f, dw, w, v)); /* g = 4 + 1, v = 1 + 5, w = 4 - (5 + 3) / 2 */
+    CHECK(*v == 6 && *w == 0);
+}
+
+static const struct {
+    const char *name;
+    uint32_t learning_rate, momentum, weight_decay; /* bits */
+    int32_t nesterov;
+} refused[] = {
+    {"learning rate negative", 0xbf800000u, 0, 0, 0},
+    {"learning rate infinite", 0x7f800000u, 0, 0, 0},
+    {"learning rate NaN", 0x7fc00000u, 0, 0, 0},
+    {"momentum negative", 0x3f800000u, 0xbf000000u, 0, 0},
+    {"momentum 1", 0x3f800000u, 0x3f800000u, 0, 0},
+    {"momentum infinite", 0x3f800000u, 0x7f800000u, 0, 0},
+    {"momentum NaN", 0x3f800000u, 0x7fc00000u, 0, 0},
+    {"weight decay negative", 0x3f800000u, 0, 0xbf800000u, 0},
+    {"weight decay infinite", 0x3f800000u, 0, 0x7f800000u, 0},
+    {"weight decay NaN", 0x3f800000u, 0, 0x7fc00000u, 0},
+    {"nesterov without momentum", 0x3f800000u, 0, 0, 1},
+    {"nesterov 2", 0x3f800000u, 0x3f000000u, 0, 2},
+    {"nesterov -1", 0x3f800000u, 0x3f000000u, 0, -1},
+};
+
+void suite_sgd_status(void)
+{
+    static const cge_optimizer plain = {NULL, 1, 0, 0, 0}, with_momentum = {NULL, 1, 0.5f, 0, 0};
+    if (!check_room("status", 64)) return;
+    float *dw = check_floats(2), *w = check_floats(2), *v = check_floats(2);
+    for (int32_t i = 0; i < COUNT_OF(refused); i++) {
+        cge_optimizer o = {NULL, float_from_bits(refused[i].learning_rate), float_from_bits(refused[i].momentum),
+                           float_from_bits(refused[i].weight_decay), refused[i].nesterov};
+        check_case(refused[i].name);
+        CHECK_REFUSED(CGE_ERR_ARGUMENT, cge_sgd_update_f32(2, &o, 1, dw, w, v));
+    }
+    check_case("n");
+    CHECK_REFUSED(CGE_ERR_SHAPE, cge_sgd_update_f32(0, &plain, 1, dw, w, v));
+    CHECK_REFUSED(CGE_ERR_SHAPE, cge_sgd_update_f32(INT32_MIN, &plain, 1, dw, w, v));
+    CHECK_REFUSED(CGE_ERR_OVERFLOW, cge_sgd_update_f32(INT32_MAX, &plain, 1, dw, w, v));
+    check_case("NULL");
+    CHECK_REFUSED(CGE_ERR_NULL, cge_sgd_update_f32(2, NULL, 1, dw, w, v));
+    CHECK_REFUSED(CGE_ERR_NULL, cge_sgd_update_f32(2, &plain, 1, NULL, w, v));
+    CHECK_REFUSED(CGE_ERR_NULL, cge_sgd_update_f32(2, &plain, 1, dw, NULL, v));
+    CHECK_REFUSED(CGE_ERR_NULL, cge_sgd_update_f32(2, &with_momentum, 1, dw, w, NULL));
+    check_case("misaligned");
+    CHECK_REFUSED(CGE_ERR_ALIGN, cge_sgd_update_f32(1, &plain, 1, misaligned(dw), w, v));
+    CHECK_REFUSED(CGE_ERR_ALIGN, cge_sgd_update_f32(1, &plain, 1, dw, misaligned(w), v));
+    CHECK_REFUSED(CGE_ERR_ALIGN, cge_sgd_update_f32(1, &with_momentum, 1, dw, w, misaligned(v)));
+}

@@ -1,0 +1,141 @@
+"""Line and branch coverage of csrc/ by the C tests: builds them with gcc --coverage, runs them, asks gcov.
+
+    python3 tests/coverage.py [further flags for gcc]
+
+Prints a table, then every line and branch that no test takes. Those must be listed in tests/coverage_reasons.txt, one a
+line, `file | source line | why`; a line there that has become superfluous is an error too. Needs gcc and gcov only.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections import Counter, defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BUILD = ROOT / "build" / "coverage"
+REASONS = ROOT / "tests" / "coverage_reasons.txt"
+FLAGS = ["-std=c99", "-O0", "-g", "-ffp-contract=off", "-Icsrc/include"]
+
+
+def run(command):
+    done = subprocess.run([str(word) for word in command], cwd=ROOT, capture_output=True, text=True)
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(map(str, command))}\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+# ---- build and run ---------------------------------------------------------------------------------------------------
+
+
+def core_sources():
+    """The library as a board compiles it: without its copy in double precision."""
+    return [path for path in sorted((ROOT / "csrc" / "src").rglob("*.c")) if path.name != "f64.c"]
+
+
+def compile_one(source, further):
+    path = source.relative_to(ROOT)
+    target = BUILD / (str(path.with_suffix("")).replace(os.sep, "_") + ".o")
+    run(["gcc", *FLAGS, *further, "-c", path, "-o", target])
+    return target
+
+
+def run_tests(flags):
+    """The object files of the core, with counts beside them."""
+    shutil.rmtree(BUILD, ignore_errors=True)
+    BUILD.mkdir(parents=True)
+    with ThreadPoolExecutor() as pool:
+        core = list(pool.map(lambda source: compile_one(source, ["--coverage", *flags]), core_sources()))
+        tests = list(pool.map(lambda source: compile_one(source, flags), sorted((ROOT / "tests" / "c").glob("*.c"))))
+    run(["gcc", "--coverage", *core, *tests, "-o", BUILD / "tests", "-lm"])
+    print(run([BUILD / "tests"]).splitlines()[-1])
+    return core
+
+
+# ---- counts ----------------------------------------------------------------------------------------------------------
+
+
+class FileCounts:
+    """How often each line and each branch ran, summed over all objects that contain the file."""
+
+    def __init__(self):
+        self.lines = Counter()
+        self.branches = Counter()  # by line, function, place in the line
+
+    def add(self, line):
+        number, function = line["line_number"], line.get("function_name", "")
+        self.lines[number] += line["count"]
+        for place, branch in enumerate(line["branches"]):
+            self.branches[number, function, place] += branch["count"]
+
+    def missed(self):
+        """{line number: what of it never ran}"""
+        missed = {number: "line" for number, count in self.lines.items() if count == 0}
+        by_line = Counter(number for (number, _, _), count in self.branches.items() if count == 0 and number not in missed)
+        missed.update({number: f"{count} branch{'es' * (count > 1)}" for number, count in by_line.items()})
+        return missed
+
+
+def read_counts(objects):
+    files = defaultdict(FileCounts)
+    text = run(["gcov", "--json-format", "--stdout", "--branch-probabilities", *[path.with_suffix(".gcda") for path in objects]])
+    for document in map(json.loads, filter(None, text.splitlines())):
+        for entry in document["files"]:
+            path = os.path.normpath(entry["file"])
+            if path.startswith("csrc" + os.sep):
+                for line in entry["lines"]:
+                    files[path].add(line)
+    return dict(sorted(files.items()))
+
+
+def read_reasons():
+    reasons = {}
+    for line in REASONS.read_text().splitlines() if REASONS.exists() else []:
+        if line.strip() and not line.startswith("#"):
+            path, source, why = (part.strip() for part in line.split(" | "))
+            reasons[path, source] = why
+    return reasons
+
+
+# ---- report ----------------------------------------------------------------------------------------------------------
+
+
+def share(counts):
+    total, covered = len(counts), sum(count > 0 for count in counts.values())
+    return f"{covered:5d} /{total:5d} {100 * covered / total if total else 100:6.1f} %"
+
+
+def print_table(files):
+    print(f"{'':40s} {'lines':>20s} {'branches':>22s}")
+    for path, counts in files.items():
+        print(f"{path:40s} {share(counts.lines):>20s} {share(counts.branches):>22s}")
+    lines = {(path, key): n for path, counts in files.items() for key, n in counts.lines.items()}
+    branches = {(path, key): n for path, counts in files.items() for key, n in counts.branches.items()}
+    print(f"{'all':40s} {share(lines):>20s} {share(branches):>22s}")
+
+
+def main(flags):
+    missing = [tool for tool in ("gcc", "gcov") if not shutil.which(tool)]
+    if missing:
+        sys.exit(f"coverage: install {' and '.join(missing)}")
+    files, reasons = read_counts(run_tests(flags)), read_reasons()
+    print_table(files)
+    unexplained, used = [], set()
+    for path, counts in files.items():
+        source = (ROOT / path).read_text().splitlines()
+        for number, what in sorted(counts.missed().items()):
+            key = path, source[number - 1].strip()
+            used.add(key)
+            print(f"{path}:{number}: {what} not covered: {key[1]}\n    {reasons.get(key, 'NO REASON GIVEN')}")
+            unexplained += [] if key in reasons else [key]
+    superfluous = sorted(set(reasons) - used)
+    for path, source in superfluous:
+        print(f"{REASONS.relative_to(ROOT)}: covered or gone: {path} | {source}")
+    return 1 if unexplained or superfluous else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,156 @@
+"""The code in README.md and docs/*.md is run.
+
+Conventions for who writes there, by the word behind the three backticks (which begin a line):
+
+python  All blocks of a file make one program, from top to bottom, run in an empty directory. It must end well.
+pycon   A session with >>> and its output, in which all pycon blocks of a file continue each other: run by doctest.
+c       With `int main` in it: a complete program. Without it but with `#include "cge.h"`: a translation unit.
+        Both are compiled with the strict flags; programs are linked with the core and run, and must return 0 within
+        a minute. What the file's Python exported before is there: its directories are searched for headers, its .c
+        files are linked. Other c blocks are quotations and are not compiled.
+other   Not run.
+"""
+
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+
+import pytest
+from host import ROOT, STRICT, compiler
+
+PAGES = [*ROOT.glob("*.md"), *sorted((ROOT / "docs").glob("**/*.md"))]
+CODE = [page for page in PAGES if page.name == "README.md" or page.parent != ROOT]
+
+
+@dataclass(frozen=True)
+class Block:
+    language: str
+    text: str
+    line: int  # of its first line of code in the page, from 1
+
+
+def blocks(text):
+    found = []
+    for match in re.finditer(r"^```(\w*)[^\n]*\n(.*?)^```\s*?$", text, re.MULTILINE | re.DOTALL):
+        found.append(Block(match[1], match[2], text.count("\n", 0, match.start()) + 2))
+    return found
+
+
+def at_their_lines(chosen):
+    """The blocks as one text in which each line has its number in the page, for error messages."""
+    lines = []
+    for block in chosen:
+        lines += [""] * (block.line - 1 - len(lines)) + block.text.splitlines()
+    return "\n".join(lines) + "\n"
+
+
+def is_program(block):
+    return re.search(r"\bint main\b", block.text) is not None
+
+
+def is_unit(block):
+    return is_program(block) or '#include "cge.h"' in block.text
+
+
+def execute(command, directory, where):
+    done = subprocess.run([str(word) for word in command], cwd=directory, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, f"{where}: {' '.join(map(str, command))}\n{done.stdout}{done.stderr}"
+
+
+def check_page(text, name, directory, archive):
+    found = blocks(text)
+    program = directory / f"{name}.py"
+    program.write_text(at_their_lines([block for block in found if block.language == "python"]))
+    execute([sys.executable, program], directory, name)
+    session = directory / f"{name}.txt"
+    session.write_text(at_their_lines([block for block in found if block.language == "pycon"]))
+    execute([sys.executable, "-m", "doctest", session], directory, name)
+
+    exported = sorted(directory.glob("**/*.c"))
+    includes = sorted({path.parent for path in directory.glob("**/*.h")})
+    flags = [*STRICT, "-O2", *(f"-I{path}" for path in [ROOT / "csrc" / "include", *includes])]
+    for block in found:
+        if block.language == "c" and is_unit(block):
+            source, where = directory / f"line_{block.line}.c", f"{name}, line {block.line}"
+            source.write_text(block.text)
+            target = [*exported, archive] if is_program(block) else ["-c"]
+            execute([compiler(), *flags, source, *target, "-o", directory / "block"], directory, where)
+            if is_program(block):
+                execute([directory / "block"], directory, where)
+
+
+@pytest.mark.parametrize("page", CODE, ids=[str(page.relative_to(ROOT)) for page in CODE])
+def test_code_runs(page, tmp_path, core_archive):
+    check_page(page.read_text(encoding="utf-8"), page.stem, tmp_path, core_archive)
+
+
+def test_the_readme_shows_python_and_firmware():
+    languages = [block.language for block in blocks((ROOT / "README.md").read_text(encoding="utf-8")) if block.language != "c" or
+                 is_program(block)]
+    assert "python" in languages and "c" in languages
+
+
+def anchors(page):
+    """GitHub's names of a page's headings."""
+    headings = re.findall(r"^#+ +(.+?) *$", re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.M | re.S), re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        if not re.match(r"[a-z]+:", target):
+            path, _, anchor = target.partition("#")
+            linked = page.parent / path if path else page
+            assert linked.exists(), f"{target} is missing"
+            assert not anchor or linked.suffix != ".md" or anchor in anchors(linked), f"{target}: no such heading"
+
+
+# ---- the checker itself ------------------------------------------------------------------------------------------------
+
+GOOD = """\
+```python
+import convgrad_embedded as cge
+net = cge.Network((4,), [cge.Dense(2)], "mean_squared_error", cge.SGD(0.1))
+```
+```python
+net.export("firmware", name="net")
+```
+```pycon
+>>> 1 + 1
+2
+```
+```c
+#include "net.h"
+int main(void) { return net_model.layer_count - 1; }
+```
+```c
+#include "cge.h"
+cge_conv2d geometry;
+```
+```c
+y[oh] += x[ih] * w[kh]; ...
+```
+```sh
+exit 1
+```
+"""
+
+
+@pytest.mark.parametrize("good, bad", [
+    ("", ""), ("net.export", "net.xport"), ("1 + 1", "1 + 2"), ("layer_count - 1", "layer_count"), ("layer_count - 1", "no_member"),
+    ("cge_conv2d geometry", "cge_conv4d geometry"), ("(void) {", "(void) { int unused;"),
+])
+def test_a_wrong_block_is_noticed(good, bad, tmp_path, core_archive):
+    text = GOOD.replace(good, bad) if good else GOOD
+    if text == GOOD:
+        check_page(text, "page", tmp_path, core_archive)
+    else:
+        with pytest.raises(AssertionError, match="page"):
+            check_page(text, "page", tmp_path, core_archive)
+
+
+def test_error_messages_have_the_page_s_line_numbers(tmp_path, core_archive):
+    with pytest.raises(AssertionError, match="line 3"):
+        check_page("A page\n```python\nraise ValueError\n```\n", "page", tmp_path, core_archive)

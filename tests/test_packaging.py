@@ -1,0 +1,277 @@
+"""What is built and shipped: declarations from the header, source archive, wheel."""
+
+import importlib.util
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import convgrad_embedded as cge
+import host
+import pytest
+from convgrad_embedded._core import ffi, lib
+
+ROOT = Path(__file__).parent.parent
+BUILD_SCRIPTS = ROOT / "convgrad_embedded" / "_build"
+
+
+def load(path):
+    """A script that is not part of the installed package."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+declarations = load(BUILD_SCRIPTS / "declarations.py")
+
+
+# ---- declarations ------------------------------------------------------------------------------------------------------
+
+
+def test_names_of_the_double_precision_copy_are_up_to_date():
+    expected = declarations.f64_names_header(declarations.read())
+    assert declarations.F64_NAMES.read_text() == expected, "run: python3 convgrad_embedded/_build/declarations.py"
+
+
+def test_every_function_of_the_header_is_bound():
+    """Found by another way than the reader's: names before a parenthesis."""
+    text = re.sub(r"/\*.*?\*/", "", declarations.HEADER.read_text(), flags=re.DOTALL)
+    functions = set(re.findall(r"\b(cge_\w+)\(", text))
+    assert len(functions) > 50 and not [name for name in functions if not hasattr(lib, name)]
+    doubled = [name for name in dir(lib) if name.endswith("_f64")]
+    assert {"cge_conv2d_forward_f64", "cge_network_train_batch_f64", "cge_sgd_update_f64"} <= set(doubled)
+    assert not [name for name in doubled if re.search("save|restore|parse|selftest|catalog", name)]
+
+
+def test_structs_are_those_of_the_compiler():
+    """cffi compares every struct and constant with the header when it is first used: a wrong one raises here."""
+    for struct in ("conv2d", "pool2d", "layer", "model", "network", "options", "optimizer", "layer_info", "selftest_report"):
+        assert ffi.sizeof(f"cge_{struct}") > 0
+    for struct in ("layer", "model", "network", "options", "optimizer"):
+        assert ffi.sizeof(f"cge_{struct}_f64") > 0
+    assert lib.CGE_ERR_MISMATCH > lib.CGE_OK == 0
+
+
+def test_renames_follow_the_rule():
+    renames = declarations.f64_renames("struct cge_shape;", "cge_real cge_exp_f32(cge_real x); int cge_size(struct cge_shape *s);")
+    assert renames == {"cge_exp_f32": "cge_exp_f64", "cge_size": "cge_size_f64"}
+
+
+@pytest.mark.parametrize(
+    "old, new",
+    [
+        ("#define CGE_MAX_ELEMS", "#pragma once\n#define CGE_MAX_ELEMS"),
+        ("#define CGE_MAX_ELEMS 0x0fffffff", "#define CGE_MAX_ELEMS \\\n 0x0fffffff"),
+        ("==== real section", "==== some section"),
+        ("/* ---- serialisation", "/* ---- files"),
+        ("/* ---- serialisation", "/* ---- serialisation */\n/* ---- serialisation"),
+    ],
+    ids=["unknown directive", "continued line", "no section", "no end of the copy", "two ends of the copy"],
+)
+def test_a_header_that_the_reader_does_not_understand_is_refused(old, new, tmp_path):
+    text = declarations.HEADER.read_text()
+    assert old in text
+    (tmp_path / "cge.h").write_text(text.replace(old, new))
+    with pytest.raises(declarations.HeaderError):
+        declarations.read(tmp_path / "cge.h")
+
+
+def test_one_version():
+    assert cge.__version__ == declarations.version()
+    assert "version" not in re.findall(r"^(\w+) *=", (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+
+
+def test_flags_keep_the_bits():
+    flags = load(BUILD_SCRIPTS / "native.py").COMPILE_ARGS
+    assert "-ffp-contract=off" in flags and "-std=c99" in flags
+    assert not [flag for flag in flags if re.match("-march|-mtune|-ffast-math|-Ofast|-funsafe", flag)]
+
+
+# ---- what is shipped ---------------------------------------------------------------------------------------------------
+
+
+def python(*arguments, cwd):
+    done = subprocess.run([sys.executable, *map(str, arguments)], cwd=cwd, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def source_archive(tmp_path_factory):
+    """Made from a copy of the tree, so that the tree stays as it is."""
+    missing = [name for name in ("setuptools", "wheel", "cffi", "pip") if importlib.util.find_spec(name) is None]
+    if missing:
+        pytest.fail(f"these tests build the package: pip install {' '.join(missing)}")
+    tree = tmp_path_factory.mktemp("tree") / "project"
+    shutil.copytree(ROOT, tree, ignore=shutil.ignore_patterns(".*", "build", "__pycache__", "*.egg-info", "*.so"))
+    made = python("-c", "from setuptools.build_meta import build_sdist as b; print(b('dist'))", cwd=tree).split()[-1]
+    return tree / "dist" / made
+
+
+@pytest.fixture(scope="module")
+def unpacked(source_archive, tmp_path_factory):
+    directory = tmp_path_factory.mktemp("unpacked")
+    with tarfile.open(source_archive) as archive:
+        archive.extractall(directory)
+    return next(directory.iterdir())
+
+
+@pytest.fixture(scope="module")
+def wheel(unpacked, tmp_path_factory):
+    """Built from the source archive: nothing that the build needs may be missing there."""
+    directory = tmp_path_factory.mktemp("wheel")
+    python("-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", directory, ".", cwd=unpacked)
+    return next(directory.iterdir())
+
+
+def test_the_source_archive_holds_core_toolchains_and_tests(unpacked):
+    assert unpacked.name == f"convgrad_embedded-{cge.__version__}"
+    for pattern in ("csrc/**/*.[ch]", "toolchains/**/*", "convgrad_embedded/**/*.py", "tests/**/*.py", "tests/**/*.[ch]",
+                    "examples/**/*"):
+        tracked = [p for p in ROOT.glob(pattern) if p.is_file() and "__pycache__" not in p.parts and p.suffix != ".so"]
+        assert tracked, pattern
+        missing = [str(path.relative_to(ROOT)) for path in tracked if not (unpacked / path.relative_to(ROOT)).is_file()]
+        assert not missing, missing
+    for name in ("LICENSE", "README.md", "Makefile", "pyproject.toml", "setup.py"):
+        assert (unpacked / name).is_file(), name
+
+
+def test_the_wheel_runs_on_every_python_from_39(wheel):
+    assert re.fullmatch(rf"convgrad_embedded-{re.escape(cge.__version__)}-cp39-abi3-linux_\w+\.whl", wheel.name)
+    with zipfile.ZipFile(wheel) as archive:
+        assert "convgrad_embedded/_native.abi3.so" in archive.namelist()
+
+
+def test_the_wheel_holds_the_package_and_its_data_alone(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        names = {name for name in archive.namelist() if ".dist-info/" not in name}
+        metadata = next(archive.read(name).decode() for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        licences = {Path(name).name for name in archive.namelist() if "/licenses/" in name}
+    package = ROOT / "convgrad_embedded"
+    expected = {str(path.relative_to(ROOT)) for directory in (package, package / "datasets") for path in directory.glob("*.py*")
+                if path.suffix in (".py", ".pyi")}
+    expected |= {f"convgrad_embedded/boards/{path.name}" for path in (ROOT / "toolchains").glob("*.mk")}
+    data = ("_native.abi3.so", "py.typed", "datasets/digits.npz", "datasets/digits.LICENSE.txt")
+    expected |= {f"convgrad_embedded/{name}" for name in data}
+    assert names == expected
+    assert licences == {"LICENSE", "digits.LICENSE.txt"}
+    requirements = [line for line in metadata.splitlines() if line.startswith("Requires-Dist:") and "extra ==" not in line]
+    assert sorted(re.split(r"[\s>:]+", line)[1] for line in requirements) == ["cffi", "numpy"]
+    assert "\nLicense-Expression: MIT\n" in metadata and "\nRequires-Python: >=3.9\n" in metadata
+
+
+SCRIPT = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import convgrad_embedded as cge
+assert cge.__file__.startswith(sys.argv[1]), cge.__file__
+(x, y), _ = cge.datasets.load_digits()
+net = cge.Network((8, 8, 1), [cge.Conv2d(4, 3), cge.ReLU(), cge.Dense(10)], "softmax_cross_entropy", cge.SGD(0.1), seed=1)
+net.fit(x[:64], y[:64], verbose=False)
+assert "crazyflie21" in net.summary(board="crazyflie21", print_fn=lambda text: None)
+print(net.weights_hash())
+"""
+
+
+def test_the_wheel_installs_and_gives_the_same_bits(wheel, tmp_path):
+    python("-m", "pip", "install", "--quiet", "--no-deps", "--no-compile", "--target", tmp_path / "site", wheel, cwd=tmp_path)
+    installed = python("-c", SCRIPT, tmp_path / "site", cwd=tmp_path).strip()
+    (x, y), _ = cge.datasets.load_digits()
+    net = cge.Network((8, 8, 1), [cge.Conv2d(4, 3), cge.ReLU(), cge.Dense(10)], "softmax_cross_entropy", cge.SGD(0.1), seed=1)
+    net.fit(x[:64], y[:64], verbose=False)
+    assert installed == net.weights_hash()
+
+
+def test_all_that_is_promised_exists_and_says_what_it_is():
+    for name in cge.__all__:
+        assert hasattr(cge, name), name
+    undocumented = [name for name in cge.__all__ if name not in ("__version__",) and not getattr(cge, name).__doc__]
+    assert not undocumented
+
+
+# ---- the demo ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_demos_firmware_learns_on_this_computer_what_python_learns(tmp_path, monkeypatch, core_archive):
+    """The program for the board, with pictures and network as the demo writes them; `make demo` runs it in QEMU."""
+    demo = load(ROOT / "examples" / "demo.py")
+    for name, value in {"GENERATED": tmp_path, "EPOCHS": 2, "TRAIN_COUNT": 40, "PASSES": 2}.items():
+        monkeypatch.setattr(demo, name, value)
+    (x, y), (x_test, y_test) = cge.datasets.load_digits()
+    field, field_test = (demo.on_its_side(x[:40]), y[:40]), (demo.on_its_side(x_test), y_test)
+    net, _ = demo.train((x, y), (x_test, y_test))
+    adapted, accuracies = demo.adapt(net, field, field_test)
+    net.export(tmp_path, name="digits")
+    demo.write_samples(field, field_test)
+    sources = [ROOT / "examples" / "firmware" / "main.c", tmp_path / "digits.c", tmp_path / "samples.c"]
+    host.run([host.compiler(), *host.STRICT, "-O2", "-I", ROOT / "csrc" / "include", "-I", tmp_path, *sources, core_archive,
+              "-o", tmp_path / "firmware"])
+    monkeypatch.setattr(demo, "make", lambda *arguments: subprocess.check_output([tmp_path / "firmware"], text=True))
+    assert demo.run_firmware() == (accuracies[0], accuracies[-1], adapted.weights_hash())
+    assert adapted.weights_hash() != net.weights_hash()
+
+
+def test_the_demo_refuses_a_board_that_learned_something_else(capsys):
+    demo = load(ROOT / "examples" / "demo.py")
+    result = demo.Result(0.1, 0.9, "0123456789abcdef")
+    demo.compare(result, result)
+    with pytest.raises(SystemExit, match="differ"):
+        demo.compare(result, result._replace(weights="0123456789abcdee"))
+
+
+# ---- data sets -----------------------------------------------------------------------------------------------------------
+
+
+def test_digits_are_the_uci_ones_in_a_fixed_split():
+    (x, y), (x_test, y_test) = cge.datasets.load_digits()
+    assert x.shape == (1437, 8, 8, 1) and x_test.shape == (360, 8, 8, 1)
+    assert x.dtype == x_test.dtype == "float32" and y.dtype == y_test.dtype == "int32"
+    assert (x.min(), x.max()) == (0, 1) and set(y) == set(y_test) == set(range(10))
+    # From the source: 561,718 is the sum of all pixels, and there are 178 zeros and 180 nines.
+    assert (x.sum(dtype=float) + x_test.sum(dtype=float)) * 16 == 561718
+    assert [list(y).count(d) + list(y_test).count(d) for d in (0, 9)] == [178, 180]
+    assert y_test[:8].tolist() == [8, 2, 3, 8, 2, 7, 2, 6]
+
+
+def write_fashion(directory, compress):
+    import gzip
+    import struct
+    for part, count in (("train", 3), ("t10k", 2)):
+        files = {
+            f"{part}-images-idx3-ubyte": struct.pack(">4I", 0x803, count, 28, 28) + bytes(range(256)) * 10 * count,
+            f"{part}-labels-idx1-ubyte": struct.pack(">2I", 0x801, count) + bytes(range(count)),
+        }
+        for name, data in files.items():
+            data = data[: 16 + count * 784] if "images" in name else data
+            path = directory / (name + (".gz" if compress else ""))
+            path.write_bytes(gzip.compress(data) if compress else data)
+
+
+@pytest.mark.parametrize("compress", [False, True], ids=["plain", "gz"])
+def test_fashion_mnist_is_read(compress, tmp_path):
+    write_fashion(tmp_path, compress)
+    (x, y), (x_test, y_test) = cge.datasets.load_fashion_mnist(tmp_path)
+    assert x.shape == (3, 28, 28, 1) and x_test.shape == (2, 28, 28, 1) and x.dtype == "float32"
+    assert y.tolist() == [0, 1, 2] and y_test.tolist() == [0, 1] and y.dtype == "int32"
+    assert x[0, 0, 5, 0] * 255 == pytest.approx(5) and x.max() == 1
+
+
+def test_fashion_mnist_that_is_missing_or_damaged(tmp_path):
+    with pytest.raises(FileNotFoundError, match="apt install dataset-fashion-mnist"):
+        cge.datasets.load_fashion_mnist(tmp_path)
+    write_fashion(tmp_path, compress=False)
+    images = tmp_path / "train-images-idx3-ubyte"
+    whole = images.read_bytes()
+    for data in (whole[:-1], whole[:9], whole[:3], b"\0\0\x0b\3" + whole[4:], whole + b"\0"):
+        images.write_bytes(data)
+        with pytest.raises(ValueError, match="train-images-idx3-ubyte"):
+            cge.datasets.load_fashion_mnist(tmp_path)
+    images.write_bytes(whole)
+    (tmp_path / "train-labels-idx1-ubyte").write_bytes(b"\0\0\x08\1\0\0\0\2\0\1")
+    with pytest.raises(ValueError, match="3 images but 2 labels"):
+        cge.datasets.load_fashion_mnist(tmp_path)

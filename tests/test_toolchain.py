@@ -1,0 +1,317 @@
+"""The build, its figures and the boards: what `make` promises, asked of `make` itself."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+from host import ROOT
+
+sys.path.insert(0, str(ROOT / "benchmarks"))
+import size  # noqa: E402
+
+NAMED_BOARDS = """crazyflie21 pixhawk4 pixhawk6x matekh743 stm32f4disco blackpill_f411 nucleo_h743zi nucleo_l476rg nrf52840dk rp2040
+    rp2350 teensy41 mps3_an547 pi_zero2w pi4 pi5 bbblue netduinoplus2 mps2_an385 mps2_an386 mps2_an500 mps2_an505 microbit
+    aarch64 armhf""".split()
+BARE_METAL_EMULATED = ["netduinoplus2", "mps2_an385", "mps2_an386", "mps2_an500", "mps2_an505", "mps3_an547", "microbit"]
+
+NET_LIMIT_BYTES = 12 * 1024  # code and constants that training the demo's network links on a Cortex-M4F, at -O2
+STACK_LIMIT_BYTES = 1024
+
+
+def make(*arguments, ok=True, root=ROOT, **variables):
+    """Runs make, gives what it printed; apart from any make that runs these tests."""
+    words = ["make", "-C", str(root), "--no-print-directory", *map(str, arguments), *(f"{k}={v}" for k, v in variables.items())]
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS")) and k not in ("BOARD", "BUILD")}
+    done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment, timeout=300)
+    assert (done.returncode == 0) == ok, f"{' '.join(words)}: status {done.returncode}\n{done.stdout}"
+    return done.stdout
+
+
+def need(*tools):
+    for tool in tools:
+        if shutil.which(tool) is None:
+            (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(f"needs {tool}: `make setup` as root installs it")
+
+
+def output(*command):
+    return subprocess.run(list(map(str, command)), check=True, capture_output=True, text=True).stdout
+
+
+@pytest.fixture(scope="module")
+def m4f(tmp_path_factory):
+    """Build directory of the Crazyflie's library and sizes."""
+    need("arm-none-eabi-gcc")
+    build = tmp_path_factory.mktemp("m4f")
+    make(build / "size.csv", BOARD="crazyflie21", BUILD=build, WERROR=1)
+    return build
+
+
+@pytest.fixture(scope="module")
+def boards_build(tmp_path_factory):
+    return tmp_path_factory.mktemp("boards")
+
+
+@pytest.fixture
+def firmware(tmp_path, boards_build):
+    """Builds a program for a board from C text, gives the path of the program."""
+
+    def build(board, source):
+        need("arm-none-eabi-gcc", "qemu-system-arm")
+        app = tmp_path / "app" / "deeper"
+        app.mkdir(parents=True, exist_ok=True)
+        (app / "main.c").write_text(source)
+        program = tmp_path / f"{board}.elf"
+        make("firmware", "-j2", BOARD=board, BUILD=boards_build / board, APP=app.parent, OUT=program, WERROR=1)
+        return program
+
+    return build
+
+
+def run(program, board, seconds=60):
+    """(exit status, output) of a program under the board's emulator."""
+    emulator = re.search(r"^BOARD_QEMU = (.*)$", (ROOT / "toolchains" / f"{board}.mk").read_text(), re.MULTILINE)[1]
+    done = subprocess.run([ROOT / "toolchains/common/run.sh", emulator, program], stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, env={**os.environ, "RUN_SECONDS": str(seconds)})
+    return done.returncode, done.stdout
+
+
+# ---- the library's promises --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+@pytest.mark.parametrize("options", [{}, {"OPT": "-O3", "FUSED": 1}, {"OPT": "-Os", "SMALL": 1}], ids=["default", "fused", "small"])
+def test_library_has_no_warnings_on_the_host(compiler, options, tmp_path):
+    need(compiler)
+    assert "warning:" not in make("lib", "-j2", CC=compiler, BUILD=tmp_path, WERROR=1, **options)
+
+
+def test_strict_warnings_are_on(tmp_path):
+    compiled = make("-n", "lib", BUILD=tmp_path, WERROR=1, V=1)
+    for flag in ("-std=c99 -Wall -Wextra -Wpedantic -Wconversion -Wdouble-promotion -Wshadow -Wvla -Wundef -Wstrict-prototypes "
+                 "-Wmissing-prototypes -Werror -ffp-contract=off").split():
+        assert f" {flag} " in compiled
+
+
+def test_library_calls_only_the_compilers_own_helpers(m4f):
+    """Those, and the four functions that GCC asks of every environment, with or without a C library."""
+    symbols = [line.split() for line in output("arm-none-eabi-nm", m4f / "libcge.a").splitlines()]
+    defined = {words[2] for words in symbols if len(words) == 3}
+    undefined = {words[1] for words in symbols if len(words) == 2 and words[0] == "U"} - defined
+    assert {name for name in undefined if not re.fullmatch(r"memcpy|memset|memmove|memcmp|__aeabi_\w+", name)} == set()
+    assert "cge_network_train_batch" in defined
+
+
+def test_library_has_no_writable_static_data(m4f):
+    symbols = output("arm-none-eabi-nm", m4f / "libcge.a")
+    assert re.findall(r"^\w+ [bBdDcC] .*", symbols, re.MULTILINE) == []
+    sections = output("arm-none-eabi-objdump", "-h", m4f / "libcge.a")
+    sizes = re.findall(r"^ +\d+ (\.(?:data|bss)\S*) +(\w+)", sections, re.MULTILINE)
+    assert sizes and all(int(bytes_, 16) == 0 for _, bytes_ in sizes), sizes
+
+
+def test_training_of_the_demos_net_fits_its_limits_on_cortex_m4f(m4f):
+    total = next(row for row in size.read(m4f / "size.csv") if row["symbol"] == size.TOTAL_NET)
+    assert 4096 < int(total["code_bytes"]) + int(total["rodata_bytes"]) <= NET_LIMIT_BYTES
+    assert 256 < int(total["stack_bytes"]) <= STACK_LIMIT_BYTES
+
+
+def test_stack_measured_on_the_board_is_within_the_computed_bound(m4f):
+    need("qemu-system-arm")
+    status, printed = run(m4f / "size.elf", "netduinoplus2")
+    assert status == 0, printed
+    measured = int(re.search(r"stack bytes (\d+)", printed)[1])
+    bound = int(next(row["stack_bytes"] for row in size.read(m4f / "size.csv") if row["symbol"] == size.TOTAL_NET))
+    assert bound / 2 < measured <= bound + 64  # 64: the frame of the program's own function in between
+
+
+def test_every_function_of_the_library_has_a_size_and_a_stack(m4f):
+    rows = {row["symbol"]: row for row in size.read(m4f / "size.csv")}
+    for function in re.findall(r"^\w+ T (cge_\w+)", output("arm-none-eabi-nm", m4f / "libcge.a"), re.MULTILINE):
+        assert int(rows[function]["code_bytes"]) > 0 and int(rows[function]["stack_bytes"]) >= int(rows[function]["frame_bytes"])
+    assert int(rows["cge_network_train_batch"]["stack_bytes"]) > int(rows["cge_conv2d_weight_grad_f32_ref"]["stack_bytes"])
+    assert rows["cge_network_train_batch"]["in_net"] == "1" and rows["cge_network_save"]["in_net"] == "0"
+
+
+# ---- the figures themselves -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "source, complaint",
+    [
+        ("int f(int n) { return n < 2 ? n : f(n - 1) * n + f(n - 2); }", "recursion"),
+        ("void g(char *); void f(int n) { char a[n]; g(a); }", "stack of unknown size"),
+        ("struct t { int (*strange)(int); }; int f(const struct t *t) { return t->strange(1) + 1; }", "calls through a pointer"),
+        ("static int g(int n) { return n; } int (*const table[1])(int) = {g};", "is called through a pointer"),
+        ("int counter = 3; int f(void) { return ++counter; }", "writable static data"),
+    ],
+)
+def test_size_refuses_what_it_cannot_measure(source, complaint, tmp_path):
+    need("arm-none-eabi-gcc")
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "x.c").write_text(source)
+    (tmp_path / "size.map").write_text("Linker script and memory map")
+    subprocess.run(["arm-none-eabi-gcc", "-O1", "-ffunction-sections", "-fdata-sections", "-fcallgraph-info=su", "-c",
+                    tmp_path / "x.c", "-o", tmp_path / "lib" / "x.o"], check=True)
+    with pytest.raises(SystemExit, match=complaint):
+        size.measure(tmp_path)
+
+
+def test_size_compare_names_what_changed(m4f, tmp_path):
+    rows = size.read(m4f / "size.csv")
+    changed = next(row for row in rows if row["symbol"] == "cge_crc32")
+    before = int(changed["code_bytes"])
+    changed["code_bytes"] = before - 10
+    size.write(tmp_path / "baseline.csv", size.FIELDS, rows)
+    printed = output(sys.executable, ROOT / "benchmarks/size.py", "compare", m4f / "size.csv", tmp_path / "baseline.csv")
+    assert re.match(rf"cge_crc32 +code_bytes {before - 10} -> {before} \(\+10\)\n1 of \d+ rows differ", printed)
+
+
+@pytest.mark.parametrize("name, fields", [("size_crazyflie21", size.FIELDS[:6]), ("boards", ["board", "core", "net_code_bytes"])])
+def test_baselines_are_committed(name, fields):
+    rows = size.read(ROOT / "benchmarks" / "baselines" / f"{name}.csv")
+    assert len(rows) >= 20 and set(fields) <= set(rows[0])
+
+
+# ---- boards -----------------------------------------------------------------------------------------------------------------
+
+
+def test_unknown_board_lists_the_known_ones():
+    printed = make("lib", BOARD="nosuch", ok=False)
+    assert "no board 'nosuch'" in printed
+    assert set(NAMED_BOARDS + ["host"]) <= set(printed.split("known: ")[1].rstrip(".\n").replace(".  Stop", "").split())
+
+
+@pytest.mark.parametrize("board", NAMED_BOARDS)
+def test_board_file_has_what_builds_and_people_need(board):
+    values = dict(re.findall(r"^(\w+) = ?(.*)$", (ROOT / "toolchains" / f"{board}.mk").read_text(), re.MULTILINE))
+    assert {"BOARD_DESCRIPTION", "BOARD_CORE", "BOARD_PREFIX", "BOARD_CFLAGS"} <= set(values)
+    if values["BOARD_PREFIX"] == "arm-none-eabi-":
+        assert int(values["BOARD_RAM_KB"]) <= int(values["BOARD_RAM_TOTAL_KB"])
+        assert int(values["BOARD_FLASH_KB"]) > 0 and values["BOARD_FLOAT_ABI"] in ("hard", "softfp", "soft")
+        assert int(values["BOARD_FLASH_ORIGIN"], 16) != int(values["BOARD_RAM_ORIGIN"], 16)
+    flags = make("-n", "lib", BOARD=board, BUILD="build/never", V=1)
+    assert values["BOARD_CFLAGS"] in flags and "-ffp-contract=off" in flags and "f64.c" not in flags
+
+
+def test_a_new_board_is_one_file(tmp_path):
+    for name in ("Makefile", "csrc", "toolchains"):
+        (shutil.copytree if (ROOT / name).is_dir() else shutil.copy)(ROOT / name, tmp_path / name)
+    shutil.copy(ROOT / "toolchains/crazyflie21.mk", tmp_path / "toolchains/mydrone.mk")
+    assert "mydrone" in make("help", root=tmp_path)
+    assert "mydrone/libcge.a" in make("-n", "lib", BOARD="mydrone", root=tmp_path)
+
+
+@pytest.mark.parametrize("abi, registers", [("hard", True), ("softfp", False)])
+def test_abi_decides_where_floats_are_passed(abi, registers, tmp_path):
+    need("arm-none-eabi-gcc")
+    make(tmp_path / "lib/rng.o", BOARD="crazyflie21", BUILD=tmp_path, ABI=abi)
+    assert ("Tag_ABI_VFP_args: VFP registers" in output("arm-none-eabi-readelf", "-A", tmp_path / "lib/rng.o")) == registers
+
+
+def test_softfp_is_refused_where_there_is_no_fpu():
+    assert "ABI=softfp is not possible on rp2040" in make("lib", BOARD="rp2040", ABI="softfp", ok=False)
+
+
+def test_objects_follow_the_flags(tmp_path):
+    target = tmp_path / "lib/crc32.o"
+    assert "csrc/src/crc32.c" in make(target, BUILD=tmp_path)
+    assert "crc32" not in make(target, BUILD=tmp_path)
+    assert "csrc/src/crc32.c" in make(target, BUILD=tmp_path, OPT="-O1")
+
+
+# ---- programs on emulated boards ----------------------------------------------------------------------------------------------
+
+PROGRAM = """
+#include <stdio.h>
+#include "cge.h"
+#include "runtime.h"
+
+static int initialised = 41, zero;
+static volatile float half = 0.5f;
+
+int main(void)
+{
+    printf("%d %d %ld %08lx\\n", initialised++, zero, (long)(half * 10.0f), (unsigned long)cge_crc32(0, "123456789", 9));
+    return initialised == 42 ? 7 : 1;
+}
+"""
+
+
+@pytest.mark.parametrize("board", BARE_METAL_EMULATED)
+def test_exit_status_and_output_cross_the_emulator(board, firmware):
+    assert run(firmware(board, PROGRAM), board) == (7, "41 0 5 cbf43926\n")
+
+
+@pytest.mark.parametrize("board", BARE_METAL_EMULATED)
+def test_fault_ends_with_a_failure_and_says_where(board, firmware):
+    status, printed = run(firmware(board, "int main(void)\n{\n    __builtin_trap();\n}\n"), board)
+    assert status == 1 and re.search(r"fault at pc 0x[0-9a-f]{8} lr 0x[0-9a-f]{8}", printed)
+
+
+def test_program_that_hangs_is_ended(firmware):
+    status, printed = run(firmware("netduinoplus2", "int main(void)\n{\n    for (;;) {\n    }\n}\n"), "netduinoplus2", seconds=1)
+    assert status == 124 and "did not end within 1 seconds" in printed
+
+
+def stack_program(frame):
+    return """
+#include <stdio.h>
+#include "runtime.h"
+
+__attribute__((noinline)) static int touch(int n)
+{
+    volatile unsigned char bytes[%d];
+    for (unsigned i = 0; i < sizeof bytes; i++) bytes[i] = 1;
+    return bytes[n];
+}
+
+int main(void)
+{
+    stack_paint();
+    int sum = touch(0);
+    printf("%%lu\\n", (unsigned long)stack_peak());
+    return sum - 1;
+}
+""" % frame
+
+
+@pytest.mark.parametrize("frame", [300, 1500])
+def test_stack_peak_sees_a_frame(frame, firmware):
+    status, printed = run(firmware("microbit", stack_program(frame)), "microbit")
+    assert status == 0 and frame <= int(printed) <= frame + 32
+
+
+def test_stack_that_outgrows_its_room_is_a_failure(firmware):
+    status, printed = run(firmware("microbit", stack_program(3000)), "microbit")
+    assert status == 1 and "the stack and the heap met" in printed
+
+
+def test_make_run_fails_with_the_program(firmware):
+    make("run", BOARD="netduinoplus2", ELF=firmware("netduinoplus2", "int main(void) { return 0; }\n"))
+    assert "Error 3" in make("run", BOARD="netduinoplus2", ELF=firmware("netduinoplus2", "int main(void) { return 3; }\n"), ok=False)
+
+
+# ---- the front door -----------------------------------------------------------------------------------------------------------
+
+
+def test_help_lists_every_target():
+    printed = make("help")
+    for target in "help setup demo test lib firmware run size boards bench clean".split():
+        assert re.search(rf"^  {target} +\w", printed, re.MULTILINE), target
+
+
+def test_everything_ends_with_pytest_and_runs_every_build():
+    plan = make("-n", "everything", CI="true", JOBS=1)
+    for build in NAMED_BOARDS[17:] + "gcc-O0 gcc-O2 gcc-O3-native gcc-sanitize gcc-fused netduinoplus2-softfp clang-O2 clang-O3-native clang-sanitize".split():
+        assert f"== C tests: {build} (" in plan
+    assert plan.rindex("-m pytest") > plan.rindex("== C tests: ")
+
+
+def test_missing_tool_fails_or_is_told(tmp_path):
+    variables = {"BOARD": "armhf", "COMPILER": "no-such-gcc", "NOT_RUN": tmp_path / "not-run", "BUILD": tmp_path}
+    assert "NOT RUN: C tests on armhf, for want of no-such-gcc" in make("c-tests", ok=False, **variables)
+    make("c-tests", MAY_SKIP=1, **variables)
+    assert "no-such-gcc" in (tmp_path / "not-run").read_text()
