@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, NoReturn, Union
+from typing import Any, NamedTuple, Union
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,16 +42,13 @@ class NotFiniteError(FloatingPointError):
     """A loss or a gradient is NaN or infinite; the weights and the optimizer are as they were before that step."""
 
 
-def fail(status: int, context: str) -> NoReturn:
+def check(status: int, context: str) -> None:
     """The one place where a status becomes an exception."""
+    if not status:  # CGE_OK
+        return
     text = ffi.string(lib.cge_status_text(status)).decode()
     error = NotFiniteError if status == lib.CGE_ERR_NOT_FINITE else ValueError
     raise error(f"{context}: {text}")
-
-
-def check(status: int, context: str) -> None:
-    if status:
-        fail(status, context)
 
 
 class Precision:

@@ -156,7 +156,7 @@ cge_real cge_tanh_f32(cge_real x)
     cge_real a = x < 0 ? -x : x, y, z;
     if (!(a >= CGE_REAL(0.5625))) { /* and NaN */
         z = x * x;
-        return x + x * (z * polynomial(tanh_coefficients, TERMS(tanh_coefficients), z));
+        return x * (CGE_REAL(1) + z * polynomial(tanh_coefficients, TERMS(tanh_coefficients), z)); /* keeps the sign of 0 */
     }
     y = a > TANH_ONE ? CGE_REAL(1) : CGE_REAL(1) - CGE_REAL(2) / (cge_exp_f32(a + a) + CGE_REAL(1));
     return x < 0 ? -y : y;

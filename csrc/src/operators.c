@@ -166,12 +166,17 @@ static cge_status check_elementwise(int32_t n, const cge_real *x, const cge_real
 
 cge_status cge_relu_forward_f32(int32_t n, const cge_real *x, cge_real *y)
 {
-    return cge_leaky_relu_forward_f32(n, 0.0f, x, y);
+    CGE_TRY(check_elementwise(n, x, y));
+    cge_relu_apply(n, x, y);
+    return CGE_OK;
 }
 
 cge_status cge_relu_input_grad_f32(int32_t n, const cge_real *y, const cge_real *dy, cge_real *dx)
 {
-    return cge_leaky_relu_input_grad_f32(n, 0.0f, y, dy, dx);
+    CGE_TRY(check_elementwise(n, y, dy));
+    CGE_TRY(cge_check_buffer(dx));
+    cge_relu_grad(n, y, dy, dx);
+    return CGE_OK;
 }
 
 cge_status cge_leaky_relu_forward_f32(int32_t n, float alpha, const cge_real *x, cge_real *y)

@@ -85,7 +85,7 @@ cge_status cge_selftest(void *arena, size_t arena_bytes, cge_selftest_report *re
     CGE_TRY(cge_network_accumulate(&net, x, &targets, 1, &loss));
     for (i = 0; i < net.param_elems; i++) {
         CGE_TRY(gradient_error(&net, i, x, &targets, &error));
-        if (!(error <= worst)) worst = error; /* and NaN */
+        if (worst == worst && !(error <= worst)) worst = error; /* a NaN is the worst, and stays */
     }
     report->arithmetic = probe_arithmetic();
     report->max_gradient_error = worst;

@@ -55,6 +55,8 @@ CGE_OPERATORS(CGE_DECLARE_RUN)
 CGE_OPERATORS(CGE_DECLARE_REF)
 
 /* Elementwise: one loop each, no variants. y may be x, dx may be dy. */
+CGE_INTERNAL void cge_relu_apply(int32_t n, const cge_real *x, cge_real *y);
+CGE_INTERNAL void cge_relu_grad(int32_t n, const cge_real *y, const cge_real *dy, cge_real *dx);
 CGE_INTERNAL void cge_leaky_relu_apply(int32_t n, cge_real alpha, const cge_real *x, cge_real *y);
 CGE_INTERNAL void cge_leaky_relu_grad(int32_t n, cge_real alpha, const cge_real *y, const cge_real *dy, cge_real *dx);
 CGE_INTERNAL void cge_sigmoid_apply(int32_t n, const cge_real *x, cge_real *y);

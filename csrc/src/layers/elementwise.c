@@ -20,7 +20,16 @@ static cge_status flatten_infer(const cge_layer *l, cge_shape in, cge_layer_info
     return CGE_OK;
 }
 
-/* relu is leaky_relu with alpha 0, and a kind that does not use alpha has alpha 0 */
+static void relu_forward(const cge_layer_call *c)
+{
+    cge_relu_apply(elements(c), c->x, c->y);
+}
+
+static void relu_input_grad(const cge_layer_call *c)
+{
+    cge_relu_grad(elements(c), c->y, c->dy, c->dx);
+}
+
 static void leaky_relu_forward(const cge_layer_call *c)
 {
     cge_leaky_relu_apply(elements(c), CGE_REAL(c->layer->alpha), c->x, c->y);
@@ -53,7 +62,7 @@ static void tanh_input_grad(const cge_layer_call *c)
 
 #define ACTIVATION (CGE_INPUT_GRAD_READS_Y | CGE_IN_PLACE)
 
-const cge_layer_kind cge_kind_relu = {6, ACTIVATION, 0, same_infer, leaky_relu_forward, NULL, leaky_relu_input_grad};
+const cge_layer_kind cge_kind_relu = {6, ACTIVATION, 0, same_infer, relu_forward, NULL, relu_input_grad};
 const cge_layer_kind cge_kind_leaky_relu = {7, ACTIVATION, CGE_USES_ALPHA, same_infer, leaky_relu_forward, NULL, leaky_relu_input_grad};
 const cge_layer_kind cge_kind_sigmoid = {8, ACTIVATION, 0, same_infer, sigmoid_forward, NULL, sigmoid_input_grad};
 const cge_layer_kind cge_kind_tanh = {9, ACTIVATION, 0, same_infer, tanh_forward, NULL, tanh_input_grad};
