@@ -13,6 +13,7 @@ POINTER_MEMBERS lists under the name of the called member. So the figure is an u
 
 import csv
 import re
+import signal
 import subprocess
 import sys
 from collections import defaultdict
@@ -167,7 +168,7 @@ def print_table(rows):
     print(f"{'symbol':40} {'code':>7} {'rodata':>7} {'frame':>6} {'stack':>6}   (bytes; * linked by the demo's net)")
     for row in rows:
         mark = "*" if row["in_net"] == "1" else " "
-        print(f"{row['symbol']:40} {row['code_bytes']:7} {row['rodata_bytes']:7} {row['frame_bytes']:>6} {row['stack_bytes']:>6} {mark}")
+        print(f"{row['symbol']:40} {row['code_bytes']:>7} {row['rodata_bytes']:>7} {row['frame_bytes']:>6} {row['stack_bytes']:>6} {mark}")
 
 
 def read(path):
@@ -199,6 +200,7 @@ def changes(old, new):
 
 
 def main(arguments):
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `make size | head` is no error
     command, files = arguments[:1], arguments[1:]
     if command == ["measure"] and len(files) == 2:
         write(files[1], FIELDS, measure(files[0]))

@@ -36,8 +36,15 @@ def operator(name, *arguments):
 def geometry(struct, input_shape, kernel, *, out_c=None, stride=None, padding=((0, 0), (0, 0)), dilation=None, groups=None):
     """A cge_conv2d or cge_pool2d; what is None stays zero: the default."""
     (top, bottom), (left, right) = padding
-    fields = dict(zip(("in_h", "in_w", "in_c"), input_shape), kernel_h=kernel[0], kernel_w=kernel[1], pad_top=top,
-                  pad_bottom=bottom, pad_left=left, pad_right=right)
+    fields = dict(
+        zip(("in_h", "in_w", "in_c"), input_shape),
+        kernel_h=kernel[0],
+        kernel_w=kernel[1],
+        pad_top=top,
+        pad_bottom=bottom,
+        pad_left=left,
+        pad_right=right,
+    )
     for name, value in (("stride", stride), ("dilation", dilation)):
         if value is not None:
             fields[name + "_h"], fields[name + "_w"] = value
@@ -64,7 +71,8 @@ class Settings:
     def __init__(self, learning_rate, momentum, weight_decay, nesterov, dtype=np.float32):
         self.fields = dict(learning_rate=learning_rate, momentum=momentum, weight_decay=weight_decay, nesterov=nesterov)
         self.learning_rate, self.momentum, self.weight_decay = (
-            dtype(np.float32(value)) for value in (learning_rate, momentum, weight_decay))
+            dtype(np.float32(value)) for value in (learning_rate, momentum, weight_decay)
+        )
         self.nesterov = nesterov
         self.suffix = "_f64" if dtype == np.float64 else ""
 

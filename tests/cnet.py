@@ -41,10 +41,10 @@ class CNetwork:
 
     @property
     def arena(self):
-        return self.memory[self.begin:self.begin + self.arena_bytes]
+        return self.memory[self.begin : self.begin + self.arena_bytes]
 
     def guards_are_intact(self):
-        outside = np.concatenate([self.memory[:self.begin], self.memory[self.begin + self.arena_bytes:]])
+        outside = np.concatenate([self.memory[: self.begin], self.memory[self.begin + self.arena_bytes :]])
         return bool(np.all(outside == self.fill))
 
     def numbers(self, name):

@@ -43,8 +43,12 @@ class Conv:
 
     def data(self, rng, dtype):
         """x, w, b, dy"""
-        shapes = ((self.count, *self.input_size, self.in_c), (*self.kernel, self.group_in, self.out_c), (self.out_c,),
-                  (self.count, *self.output_size, self.out_c))
+        shapes = (
+            (self.count, *self.input_size, self.in_c),
+            (*self.kernel, self.group_in, self.out_c),
+            (self.out_c,),
+            (self.count, *self.output_size, self.out_c),
+        )
         return [rng.normal(size=shape).astype(dtype) for shape in shapes]
 
 
@@ -55,8 +59,10 @@ def draw(rng):
     kernel, stride, dilation = ints(1, 5), ints(1, 5), ints(1, 4)
     padding = (ints(0, 5), ints(0, 5)) if rng.random() < 0.7 else ((0, 0), (0, 0))
     # From "the kernel is as large as the padded input" upwards.
-    size = tuple(max(1, d * (k - 1) + 1 - sum(p)) + int(extra)
-                 for k, d, p, extra in zip(kernel, dilation, padding, np.maximum(rng.integers(-2, 8, 2), 0)))
+    size = tuple(
+        max(1, d * (k - 1) + 1 - sum(p)) + int(extra)
+        for k, d, p, extra in zip(kernel, dilation, padding, np.maximum(rng.integers(-2, 8, 2), 0))
+    )
     groups, group_in, group_out = (int(i) for i in rng.integers(1, [5, 6, 6]))
     return Conv(int(rng.integers(1, 4)), size, kernel, group_in, group_out, groups, stride, dilation, padding)
 
@@ -81,8 +87,10 @@ EDGES = {
     "row": Conv(1, (1, 11), (1, 3), 2, 4),
     "column": Conv(1, (11, 1), (3, 1), 2, 4, padding=((1, 1), (0, 0))),
 }
+# fmt: off
 # Channel counts around the sizes that blocked kernels like.
 CHANNELS = [1, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33]
 EDGES.update({f"pointwise_{c}_to_{k}": Conv(1, (3, 4), (1, 1), c, k) for c in CHANNELS for k in (1, 4, 17, 33)})
 EDGES.update({f"3x3_{c}_to_{k}": Conv(1, (4, 5), (3, 3), c, k, padding=((1, 1), (1, 1))) for c, k in
               [(1, 8), (3, 32), (4, 4), (7, 9), (8, 16), (9, 7), (16, 8), (17, 33)]})
+# fmt: on

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
+# fmt: off
 STRICT = ["-std=c99", "-ffp-contract=off", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wdouble-promotion", "-Wshadow",
           "-Wvla", "-Wundef", "-Wstrict-prototypes", "-Wmissing-prototypes", "-Werror"]
+# fmt: on
 
 
 def compiler():
@@ -44,6 +46,18 @@ def run(command, **options):
 def compile_c(directory, source, archive, *flags):
     """An executable from C text, linked with the core."""
     (directory / "program.c").write_text(source)
-    run([compiler(), *STRICT, "-O2", *flags, "-I", ROOT / "csrc" / "include", directory / "program.c", archive,
-         "-o", directory / "program"])
+    run(
+        [
+            compiler(),
+            *STRICT,
+            "-O2",
+            *flags,
+            "-I",
+            ROOT / "csrc" / "include",
+            directory / "program.c",
+            archive,
+            "-o",
+            directory / "program",
+        ]
+    )
     return directory / "program"

@@ -45,6 +45,7 @@ class Spec:
         return x, rng.normal(size=(count, *outputs)).astype(np.float32)
 
 
+# fmt: off
 SPECS = {
     "digits": Spec((8, 8, 1), [
         layer("Conv2d", 8, 3, padding=1), layer("ReLU"), layer("MaxPool2d", 2), layer("Conv2d", 16, 3, padding=1),
@@ -66,10 +67,12 @@ SPECS = {
         layer("Conv2d", 2, 2, padding=((1, 0), (0, 1)))],
         loss="mean_squared_error", optimizer=dict(learning_rate=0.1)),
     "activations_everywhere": Spec((5, 5, 1), [
-        layer("Flatten"), layer("Tanh"), layer("Sigmoid"), layer("ReLU"), layer("Dense", 8), layer("LeakyReLU", 0.25),
-        layer("Tanh"), layer("ReLU"), layer("Flatten"), layer("Dense", 3), layer("Sigmoid"), layer("ReLU")]),
+        layer("Flatten"), layer("Tanh"), layer("Sigmoid"), layer("ReLU"), layer("Dense", 8), layer("Tanh"),
+        layer("LeakyReLU", 0.25), layer("Sigmoid"), layer("Tanh"), layer("ReLU"), layer("Flatten"), layer("Dense", 3),
+        layer("Sigmoid"), layer("ReLU")]),
     "one_layer": Spec((4, 4, 1), [layer("Dense", 3)]),
 }
+# fmt: on
 
 
 def trained(spec, rng, steps=3, **options):

@@ -45,7 +45,7 @@ def scatter(values, input_size, kernel, stride, dilation, padding):
     canvas = np.zeros((n, input_size[0] + top + bottom, input_size[1] + left + right, c))
     place = np.arange(canvas.size).reshape(canvas.shape)
     np.add.at(canvas.reshape(-1), windows(place, kernel, stride, dilation), values)
-    return canvas[:, top:top + input_size[0], left:left + input_size[1]]
+    return canvas[:, top : top + input_size[0], left : left + input_size[1]]
 
 
 # ---- convolution -------------------------------------------------------------------------------------------------
@@ -165,7 +165,7 @@ def softmax_cross_entropy(x, labels):
 
 def mean_squared_error(x, target):
     difference = x - np.asarray(target, np.float64).reshape(x.shape)
-    return np.mean(difference ** 2, -1), 2.0 * difference / x.shape[-1]
+    return np.mean(difference**2, -1), 2.0 * difference / x.shape[-1]
 
 
 LOSSES = {"softmax_cross_entropy": softmax_cross_entropy, "mean_squared_error": mean_squared_error}
@@ -216,7 +216,7 @@ class Conv2d(Layer):
     def backward(self, dy):
         x, w, arguments = self.x, self.params[0], self.arguments(self.x)
         grads = [conv2d_weight_grad(x, dy, self.kernel, **arguments), conv2d_bias_grad(dy)]
-        return conv2d_input_grad(w, dy, x.shape[1:3], **arguments), grads[:len(self.params)]
+        return conv2d_input_grad(w, dy, x.shape[1:3], **arguments), grads[: len(self.params)]
 
 
 class Dense(Layer):
@@ -230,7 +230,7 @@ class Dense(Layer):
     def backward(self, dy):
         dy, flat = dy[:, 0, 0], self.x.reshape(len(self.x), -1)
         dx = (dy @ self.params[0].T).reshape(self.x.shape)
-        return dx, [flat.T @ dy, dy.sum(0)][:len(self.params)]
+        return dx, [flat.T @ dy, dy.sum(0)][: len(self.params)]
 
 
 class MaxPool2d(Layer):

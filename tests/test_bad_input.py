@@ -35,6 +35,7 @@ CONVOLUTION = {
     "half precision": (forward(x=X.astype(np.float16)), TypeError, ["x", "float16", "float32"]),
     "complex": (forward(x=X.astype(np.complex64)), TypeError, ["x", "complex64", "float32"]),
     "text": (forward(x=np.array([["a"]])), TypeError, ["x", "<U1", "float32"]),
+    "ragged lists": (forward(x=[[1.0], [1.0, 2.0]]), (TypeError, ValueError), ["x:"]),
     "objects": (forward(x=np.array([[None]])), TypeError, ["x", "object", "float32"]),
     "mixed types": (forward(w=W.astype(np.float64)), TypeError, ["w", "float64", "float32"]),
     "mixed bias": (forward(b=B.astype(np.float64)), TypeError, ["b", "float64", "float32"]),
@@ -61,8 +62,8 @@ CONVOLUTION = {
     "groups do not divide channels": (forward(w=f32(3, 3, 1, 8), groups=3), ValueError, ["groups", "3", "4"]),
     "groups do not divide filters": (forward(w=f32(3, 3, 1, 6), b=None, groups=4), ValueError, ["groups", "4", "6"]),
     "groups 0": (forward(groups=0), ValueError, ["groups", "0", "1"]),
-    "groups huge": (forward(groups=2 ** 40), ValueError, ["groups", str(2 ** 40)]),
-    "stride huge": (forward(stride=2 ** 31), ValueError, ["stride", str(2 ** 31)]),
+    "groups huge": (forward(groups=2**40), ValueError, ["groups", str(2**40)]),
+    "stride huge": (forward(stride=2**31), ValueError, ["stride", str(2**31)]),
     "gradient of other size": (weight_grad(dy=f32(2, 4, 4, 8)), ValueError, ["dy", "(2, 4, 4, 8)", "4, 3, 8"]),
     "gradient of other count": (weight_grad(dy=f32(3, 4, 3, 8)), ValueError, ["dy", "(3, 4, 3, 8)", "2"]),
     "gradient of other type": (weight_grad(dy=DY.astype(np.float64)), TypeError, ["dy", "float64", "float32"]),
@@ -72,25 +73,51 @@ CONVOLUTION = {
     "input gradient of other size": (input_grad(dy=f32(2, 4, 4, 8)), ValueError, ["dy", "(2, 4, 4, 8)", "4, 3, 8"]),
     "input size 0": (input_grad(input_size=(0, 5)), ValueError, ["input_size", "0", "1"]),
     "bias gradient of rank 2": (lambda: cge.conv2d_bias_grad(f32(3, 4)), ValueError, ["dy", "(3, 4)", "N"]),
-    "manual of rank 3": (lambda: cge.manual_convolution_gradient(f32(3, 3, 1), f32(2, 2), f32(2, 2)), ValueError,
-                         ["input_map", "(3, 3, 1)", "H"]),
-    "manual gradient size": (lambda: cge.manual_convolution_gradient(f32(3, 3), f32(2, 2), f32(3, 3)), ValueError,
-                             ["output_grad", "(3, 3)", "(2, 2)"]),
-    "manual kernel too large": (lambda: cge.manual_convolution_gradient(f32(3, 3), f32(4, 4), f32(1, 1)), ValueError,
-                                ["kernel", "(4, 4)", "(3, 3)"]),
-    "manual rgb channels": (lambda: cge.manual_convolution_gradient_rgb(f32(3, 3, 4), f32(2, 2), f32(2, 2)), ValueError,
-                            ["input_map", "(3, 3, 4)", "3"]),
-    "manual rgb gradient size": (lambda: cge.manual_convolution_gradient_rgb(f32(3, 3, 3), f32(2, 2), f32(2, 3)), ValueError,
-                                 ["output_grad", "(2, 3)", "(2, 2)"]),
+    "manual of rank 3": (
+        lambda: cge.manual_convolution_gradient(f32(3, 3, 1), f32(2, 2), f32(2, 2)),
+        ValueError,
+        ["input_map", "(3, 3, 1)", "H"],
+    ),
+    "manual gradient size": (
+        lambda: cge.manual_convolution_gradient(f32(3, 3), f32(2, 2), f32(3, 3)),
+        ValueError,
+        ["output_grad", "(3, 3)", "(2, 2)"],
+    ),
+    "manual kernel too large": (
+        lambda: cge.manual_convolution_gradient(f32(3, 3), f32(4, 4), f32(1, 1)),
+        ValueError,
+        ["kernel", "(4, 4)", "(3, 3)"],
+    ),
+    "manual rgb channels": (
+        lambda: cge.manual_convolution_gradient_rgb(f32(3, 3, 4), f32(2, 2), f32(2, 2)),
+        ValueError,
+        ["input_map", "(3, 3, 4)", "3"],
+    ),
+    "manual rgb gradient size": (
+        lambda: cge.manual_convolution_gradient_rgb(f32(3, 3, 3), f32(2, 2), f32(2, 3)),
+        ValueError,
+        ["output_grad", "(2, 3)", "(2, 2)"],
+    ),
     "manual filters differ": (
-        lambda: cge.manual_convolution_multi_filter_gradients(f32(3, 3), f32(2, 2, 2), f32(3, 2, 2)), ValueError,
-        ["output_grads", "(3, 2, 2)", "2"]),
+        lambda: cge.manual_convolution_multi_filter_gradients(f32(3, 3), f32(2, 2, 2), f32(3, 2, 2)),
+        ValueError,
+        ["output_grads", "(3, 2, 2)", "2"],
+    ),
     "manual filters gradient size": (
-        lambda: cge.manual_convolution_multi_filter_gradients(f32(3, 3), f32(2, 2, 2), f32(2, 3, 3)), ValueError,
-        ["output_grads", "(3, 3)", "(2, 2)"]),
-    "manual complex": (lambda: cge.manual_convolution_gradient(1j * f32(3, 3), f32(2, 2), f32(2, 2)), TypeError,
-                       ["input_map", "complex", "float"]),
-    "manual text": (lambda: cge.manual_convolution_gradient("abc", f32(2, 2), f32(2, 2)), (TypeError, ValueError), ["input_map"]),
+        lambda: cge.manual_convolution_multi_filter_gradients(f32(3, 3), f32(2, 2, 2), f32(2, 3, 3)),
+        ValueError,
+        ["output_grads", "(3, 3)", "(2, 2)"],
+    ),
+    "manual complex": (
+        lambda: cge.manual_convolution_gradient(1j * f32(3, 3), f32(2, 2), f32(2, 2)),
+        TypeError,
+        ["input_map", "complex", "float"],
+    ),
+    "manual text": (
+        lambda: cge.manual_convolution_gradient("abc", f32(2, 2), f32(2, 2)),
+        (TypeError, ValueError),
+        ["input_map"],
+    ),
 }
 
 
@@ -110,6 +137,7 @@ def weights(change):
     def call():
         net = SPECS["digits"].network()
         net.set_weights(change(net.get_weights()))
+
     return call
 
 
@@ -127,10 +155,13 @@ NETWORK = {
     "seed negative": (network(seed=-1), ValueError, ["seed", "-1", "0"]),
     "seed text": (network(seed="a"), TypeError, ["seed", "'a'", "integer"]),
     "capacity 0": (network(capacity=0), ValueError, ["capacity", "0", "1"]),
+    "capacity beyond all memory": (network(capacity=2**31 - 1), (ValueError, MemoryError), ["capacity", str(2**31 - 1)]),
+    "a layer for the list of layers": (lambda: cge.Network((4,), cge.Dense(3)), TypeError, ["layers", "Dense"]),
+    "no list of layers": (lambda: cge.Network((4,), None), TypeError, ["layers", "None"]),
     "kernel larger than what comes in": (network([cge.MaxPool2d(2), cge.Conv2d(4, 5)]), ValueError, ["layers[1]", "5", "3, 3"]),
     "groups do not divide": (network([cge.Conv2d(4, 3, groups=2)]), ValueError, ["layers[0]", "groups", "2", "6, 6, 1"]),
     "pool padding": (network([cge.MaxPool2d(2, padding=2)]), ValueError, ["layers[0]", "padding", "2"]),
-    "network too large": (network([cge.Dense(2 ** 30)]), ValueError, ["layers[0]", str(2 ** 30)]),
+    "network too large": (network([cge.Dense(2**30)]), ValueError, ["layers[0]", str(2**30)]),
     "filters 0": (lambda: cge.Conv2d(0, 3), ValueError, ["filters", "0", "1"]),
     "filters a fraction": (lambda: cge.Conv2d(2.0, 3), TypeError, ["filters", "2.0", "integer"]),
     "kernel of three": (lambda: cge.Conv2d(2, (3, 3, 3)), ValueError, ["kernel_size", "(3, 3, 3)", "(h, w)"]),
@@ -157,18 +188,22 @@ NETWORK = {
     "labels of floats": (fit(y=[0.0, 1.0, 2.0, 3.0]), TypeError, ["y", "float64", "integer"]),
     "label too large": (fit(y=[0, 1, 2, 10]), ValueError, ["y", "10", "9"]),
     "label negative": (fit(y=[0, -1, 2, 3]), ValueError, ["y", "-1", "0"]),
-    "label beyond int32": (fit(y=[0, 1, 2, 2 ** 32 + 1]), ValueError, ["y", str(2 ** 32 + 1), "9"]),
+    "label beyond int32": (fit(y=[0, 1, 2, 2**32 + 1]), ValueError, ["y", str(2**32 + 1), "9"]),
     "labels of bools": (fit(y=[True, False, True, False]), TypeError, ["y", "bool", "integer"]),
     "epochs 0": (fit(epochs=0), ValueError, ["epochs", "0", "1"]),
     "epochs a fraction": (fit(epochs=1.5), TypeError, ["epochs", "1.5", "integer"]),
     "batch size 0": (fit(batch_size=0), ValueError, ["batch_size", "0", "1"]),
     "seed a fraction": (fit(seed=0.5), TypeError, ["seed", "0.5", "integer"]),
-    "validation images": (fit(validation_data=(f32(2, 8, 8, 2), [0, 1])), ValueError,
-                          ["validation_data", "(2, 8, 8, 2)", "8, 8, 1"]),
+    "validation images": (
+        fit(validation_data=(f32(2, 8, 8, 2), [0, 1])),
+        ValueError,
+        ["validation_data", "(2, 8, 8, 2)", "8, 8, 1"],
+    ),
     "validation labels": (fit(validation_data=(f32(2, 8, 8, 1), [0, 11])), ValueError, ["validation_data", "11", "9"]),
     "validation alone": (fit(validation_data=f32(2, 8, 8, 1)), ValueError, ["validation_data", "(x, y)"]),
     "targets of other size": (regression(f32(2, 4)), ValueError, ["y", "(2, 4)", "3"]),
     "targets of integers": (regression(np.ones((2, 3), int)), TypeError, ["y", "int64", "float32"]),
+    "weights none": (weights(lambda w: None), TypeError, ["weights", "None"]),
     "weights too few": (weights(lambda w: w[:-1]), ValueError, ["weights", "5", "6"]),
     "weights of other shape": (weights(lambda w: [w[0].T, *w[1:]]), ValueError, ["weights[0]", "(8, 1, 3, 3)", "(3, 3, 1, 8)"]),
     "weights of integers": (weights(lambda w: [w[0].astype(int), *w[1:]]), TypeError, ["weights[0]", "int64", "float32"]),
@@ -220,7 +255,9 @@ def test_arguments_that_are_options_must_be_named():
     """fit(x, y, 10) would leave open whether 10 are epochs or the size of a batch."""
     for function in (cge.conv2d_forward, cge.conv2d_weight_grad, cge.conv2d_input_grad):
         parameters = inspect.signature(function).parameters
-        assert all(parameters[name].kind is inspect.Parameter.KEYWORD_ONLY for name in ("stride", "padding", "dilation", "groups"))
+        assert all(
+            parameters[name].kind is inspect.Parameter.KEYWORD_ONLY for name in ("stride", "padding", "dilation", "groups")
+        )
     with pytest.raises(TypeError):
         cge.conv2d_forward(X, W, B, 1)
     with pytest.raises(TypeError):

@@ -10,7 +10,7 @@ from geometries import EDGES, draw, sweep
 import convgrad_embedded as cge
 
 SWEEP = sweep(2400)
-CHUNKS = [SWEEP[i:i + 100] for i in range(0, len(SWEEP), 100)]
+CHUNKS = [SWEEP[i : i + 100] for i in range(0, len(SWEEP), 100)]
 
 
 def passes(module, conv, x, w, b, dy):
@@ -78,7 +78,7 @@ def test_sweep_agrees_with_the_reference(chunk, dtype, tolerance):
 def test_gradients_are_signed_central_differences(chunk):
     """d/dv of sum(r * forward) for each element of x, w and b: with its sign, within 1e-7."""
     rng = np.random.default_rng(1000 + chunk)
-    for conv in SWEEP[chunk * 40:chunk * 40 + 25]:
+    for conv in SWEEP[chunk * 40 : chunk * 40 + 25]:
         x, w, b, r = conv.data(rng, np.float64)
         gradients = passes(cge, conv, x, w, b, r)
         for name, variable in (("input_grad", x), ("weight_grad", w), ("bias_grad", b)):
@@ -196,15 +196,18 @@ def test_one_sample_without_batch_axis(rng):
     assert same_bits(single["weight_grad"], batched["weight_grad"]) and same_bits(single["bias_grad"], batched["bias_grad"])
 
 
-@pytest.mark.parametrize("short, long", [
-    (dict(stride=2), dict(stride=(2, 2))),
-    (dict(dilation=2), dict(dilation=(2, 2))),
-    (dict(padding=2), dict(padding=((2, 2), (2, 2)))),
-    (dict(padding=(2, 1)), dict(padding=((2, 2), (1, 1)))),
-    (dict(padding="same"), dict(padding=((1, 1), (0, 1)))),
-    (dict(padding="same", dilation=2), dict(padding=((2, 2), (1, 1)), dilation=2)),
-    (dict(), dict(stride=1, padding=0, dilation=1, groups=1)),
-])
+@pytest.mark.parametrize(
+    "short, long",
+    [
+        (dict(stride=2), dict(stride=(2, 2))),
+        (dict(dilation=2), dict(dilation=(2, 2))),
+        (dict(padding=2), dict(padding=((2, 2), (2, 2)))),
+        (dict(padding=(2, 1)), dict(padding=((2, 2), (1, 1)))),
+        (dict(padding="same"), dict(padding=((1, 1), (0, 1)))),
+        (dict(padding="same", dilation=2), dict(padding=((2, 2), (1, 1)), dilation=2)),
+        (dict(), dict(stride=1, padding=0, dilation=1, groups=1)),
+    ],
+)
 def test_short_forms(short, long, rng):
     x, w = rng.normal(size=(2, 9, 8, 3)).astype(np.float32), rng.normal(size=(3, 2, 3, 4)).astype(np.float32)
     y = cge.conv2d_forward(x, w, **long)

@@ -25,10 +25,15 @@ def check_all_passes(conv):
     arguments = conv.arguments
     for result, expected in (
         (cge.conv2d_forward(x, w, b, **arguments), reference.conv2d_forward(x, w, b, **arguments)),
-        (cge.conv2d_weight_grad(x, dy, conv.kernel, **arguments), reference.conv2d_weight_grad(x, dy, conv.kernel, **arguments)),
+        (
+            cge.conv2d_weight_grad(x, dy, conv.kernel, **arguments),
+            reference.conv2d_weight_grad(x, dy, conv.kernel, **arguments),
+        ),
         (cge.conv2d_bias_grad(dy), reference.conv2d_bias_grad(dy)),
-        (cge.conv2d_input_grad(w, dy, conv.input_size, **arguments),
-         reference.conv2d_input_grad(w, dy, conv.input_size, **arguments)),
+        (
+            cge.conv2d_input_grad(w, dy, conv.input_size, **arguments),
+            reference.conv2d_input_grad(w, dy, conv.input_size, **arguments),
+        ),
     ):
         np.testing.assert_allclose(result, expected, rtol=0, atol=1e-12)
 
@@ -102,9 +107,10 @@ def test_grouped_weight_gradient():
     x, _, _, dy = operands(conv)
     dw = cge.conv2d_weight_grad(x, dy, conv.kernel, **conv.arguments)
     for group in range(4):  # each group is a convolution of its own
-        own = reference.conv2d_weight_grad(x[..., 3 * group:3 * group + 3], dy[..., 2 * group:2 * group + 2], conv.kernel,
-                                           padding=conv.padding)
-        np.testing.assert_allclose(dw[..., 2 * group:2 * group + 2], own, rtol=0, atol=1e-12)
+        own = reference.conv2d_weight_grad(
+            x[..., 3 * group : 3 * group + 3], dy[..., 2 * group : 2 * group + 2], conv.kernel, padding=conv.padding
+        )
+        np.testing.assert_allclose(dw[..., 2 * group : 2 * group + 2], own, rtol=0, atol=1e-12)
     check_all_passes(conv)
 
 
@@ -136,7 +142,20 @@ def test_stack_array_as_large_as_the_largest_weight_tensor(tmp_path):
     """No frame may depend on a size that is known only at run time, or be large."""
     frames = []
     for source in library_sources():
-        run([compiler(), *STRICT, "-O2", "-fstack-usage", "-I", ROOT / "csrc" / "include", "-c", source, "-o", tmp_path / "object.o"])
+        run(
+            [
+                compiler(),
+                *STRICT,
+                "-O2",
+                "-fstack-usage",
+                "-I",
+                ROOT / "csrc" / "include",
+                "-c",
+                source,
+                "-o",
+                tmp_path / "object.o",
+            ]
+        )
         frames += [line.split("\t") for line in (tmp_path / "object.su").read_text().splitlines()]
     assert len(frames) > 50
     assert [frame for frame in frames if frame[2] not in ("static", "dynamic,bounded") or int(frame[1]) > 1024] == []
@@ -149,8 +168,12 @@ def test_first_layer_input_gradient_computed_though_nobody_needs_it():
     x = np.ones((2, 64, 64, 8), np.float32)
     twin = CNetwork(net.to_bytes())
     assert twin.train_batch(x, np.array([0, 1]))[0] == "CGE_OK" and twin.guards_are_intact()
-    frozen = cge.Network((64, 64, 8), [cge.Conv2d(8, 1, frozen=True), cge.ReLU(), cge.GlobalAvgPool2d(), cge.Dense(2)],
-                         "softmax_cross_entropy", cge.SGD(0.1))
+    frozen = cge.Network(
+        (64, 64, 8),
+        [cge.Conv2d(8, 1, frozen=True), cge.ReLU(), cge.GlobalAvgPool2d(), cge.Dense(2)],
+        "softmax_cross_entropy",
+        cge.SGD(0.1),
+    )
     assert frozen.arena_bytes < 1.1 * 4 * 64 * 64 * 8  # behind a frozen front neither
 
 
@@ -200,14 +223,23 @@ def test_optimizer_step_count_lost_at_a_checkpoint(rng, tmp_path):
 # ---- the checkers --------------------------------------------------------------------------------------------------------
 
 # Defects put into the core by the linker: calls of a kernel go to a wrapper. kernel, parameters, body
-WEIGHT_GRAD = "const cge_conv2d_plan *p, const cge_real *x, const cge_real *dy, cge_real *dw, cge_range rows, cge_range kernel_rows"
+WEIGHT_GRAD = (
+    "const cge_conv2d_plan *p, const cge_real *x, const cge_real *dy, cge_real *dw, cge_range rows, cge_range kernel_rows"
+)
 BIAS_GRAD = "const cge_conv2d_plan *p, const cge_real *dy, cge_real *db, cge_range rows"
 NEGATE = "for (i = 0; i < p->weight_elems; i++) dw[i] = -dw[i];"
 MUTANTS = {
-    "sign_of_conv2d_weight_grad": ("conv2d_weight_grad", WEIGHT_GRAD, f"int i; {NEGATE} real(p, x, dy, dw, rows, kernel_rows); {NEGATE}"),
+    "sign_of_conv2d_weight_grad": (
+        "conv2d_weight_grad",
+        WEIGHT_GRAD,
+        f"int i; {NEGATE} real(p, x, dy, dw, rows, kernel_rows); {NEGATE}",
+    ),
     "one_nan_in_conv2d_weight_grad": (
-        "conv2d_weight_grad", WEIGHT_GRAD, "volatile float zero = 0; real(p, x, dy, dw, rows, kernel_rows); dw[0] = zero / zero;"),
-    "last_row_missing_from_conv2d_bias_grad": ("conv2d_bias_grad", BIAS_GRAD, "rows.end--; real(p, dy, db, rows);"),
+        "conv2d_weight_grad",
+        WEIGHT_GRAD,
+        "volatile float zero = 0; real(p, x, dy, dw, rows, kernel_rows); dw[0] = zero / zero;",
+    ),
+    "first_row_missing_from_conv2d_bias_grad": ("conv2d_bias_grad", BIAS_GRAD, "rows.begin++; real(p, dy, db, rows);"),
     "conv2d_bias_grad_twice": ("conv2d_bias_grad", BIAS_GRAD, "real(p, dy, db, rows); real(p, dy, db, rows);"),
 }
 MUTANT = """
@@ -250,20 +282,26 @@ def test_checker_that_compares_absolute_values(tmp_path, core_archive):
         assert exit_status(compile_c(tmp_path, SELFTEST, core_archive, *wrapper(tmp_path, name))) == 1, name
 
 
-@pytest.mark.parametrize("spoil", [lambda g: -g, lambda g: 0 * g, lambda g: 1.01 * g, lambda g: np.nan, lambda g: np.inf],
-                         ids=["sign", "zero", "one percent", "nan", "infinity"])
+@pytest.mark.parametrize(
+    "spoil",
+    [lambda g: -g, lambda g: 0 * g, lambda g: 1.01 * g, lambda g: np.nan, lambda g: np.inf],
+    ids=["sign", "zero", "one percent", "nan", "infinity"],
+)
 def test_gradcheck_notices_one_wrong_gradient(spoil, rng, monkeypatch):
     """The Python checker: a spoilt gradient anywhere is an error, the first and the last included."""
     from convgrad_embedded import _core
+
     spec = SPECS["perceptron"]
     net, data = spec.network(), spec.data(2, rng)
     sound = _core.Runtime.accumulate
     count = sum(w.size for w in net.get_weights())
     for index in (0, count // 2, count - 1):
+
         def accumulate(self, x, targets, index=index):
             loss = sound(self, x, targets)
             self.grads[index] = spoil(self.grads[index])
             return loss
+
         monkeypatch.setattr(_core.Runtime, "accumulate", accumulate)
         with pytest.raises(cge.GradientCheckError):
             net.gradcheck(*data)

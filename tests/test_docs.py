@@ -86,14 +86,19 @@ def test_code_runs(page, tmp_path, core_archive):
 
 
 def test_the_readme_shows_python_and_firmware():
-    languages = [block.language for block in blocks((ROOT / "README.md").read_text(encoding="utf-8")) if block.language != "c" or
-                 is_program(block)]
+    languages = [
+        block.language
+        for block in blocks((ROOT / "README.md").read_text(encoding="utf-8"))
+        if block.language != "c" or is_program(block)
+    ]
     assert "python" in languages and "c" in languages
 
 
 def anchors(page):
     """GitHub's names of a page's headings."""
-    headings = re.findall(r"^#+ +(.+?) *$", re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.M | re.S), re.M)
+    headings = re.findall(
+        r"^#+ +(.+?) *$", re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.M | re.S), re.M
+    )
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
@@ -138,10 +143,18 @@ exit 1
 """
 
 
-@pytest.mark.parametrize("good, bad", [
-    ("", ""), ("net.export", "net.xport"), ("1 + 1", "1 + 2"), ("layer_count - 1", "layer_count"), ("layer_count - 1", "no_member"),
-    ("cge_conv2d geometry", "cge_conv4d geometry"), ("(void) {", "(void) { int unused;"),
-])
+@pytest.mark.parametrize(
+    "good, bad",
+    [
+        ("", ""),
+        ("net.export", "net.xport"),
+        ("1 + 1", "1 + 2"),
+        ("layer_count - 1", "layer_count"),
+        ("layer_count - 1", "no_member"),
+        ("cge_conv2d geometry", "cge_conv4d geometry"),
+        ("(void) {", "(void) { int unused;"),
+    ],
+)
 def test_a_wrong_block_is_noticed(good, bad, tmp_path, core_archive):
     text = GOOD.replace(good, bad) if good else GOOD
     if text == GOOD:

@@ -59,8 +59,21 @@ int main(void)
 
 def build(directory, archive, *flags, include=ROOT / "csrc" / "include"):
     (directory / "main.c").write_text(PROGRAM)
-    command = [compiler(), *STRICT, "-O2", "-I", include, "-I", directory, *flags, directory / "main.c", directory / "net.c",
-               archive, "-o", directory / "program"]
+    command = [
+        compiler(),
+        *STRICT,
+        "-O2",
+        "-I",
+        include,
+        "-I",
+        directory,
+        *flags,
+        directory / "main.c",
+        directory / "net.c",
+        archive,
+        "-o",
+        directory / "program",
+    ]
     return subprocess.run([str(word) for word in command], capture_output=True, text=True)
 
 
@@ -77,12 +90,12 @@ def test_exported_network_predicts_and_trains_the_same_bits(spec, rng, tmp_path,
     numbers = np.frombuffer(done.stdout, np.float32)
 
     outputs = net.predict(x).ravel()
-    assert same_bits(numbers[:outputs.size], outputs)
+    assert same_bits(numbers[: outputs.size], outputs)
     twin = spec.network()  # the export holds no velocity: training there begins with none
     twin.set_weights(net.get_weights())
     for _ in range(5):
         loss = twin.train_on_batch(x, y)
-    assert same_bits(numbers[outputs.size:-1], np.concatenate([w.ravel() for w in twin.get_weights()]))
+    assert same_bits(numbers[outputs.size : -1], np.concatenate([w.ravel() for w in twin.get_weights()]))
     assert numbers[-1] == np.float32(loss)
 
 
@@ -93,8 +106,8 @@ def test_every_float_survives(rng, tmp_path, core_archive):
     bits = rng.integers(0, 1 << 32, weights[4].size, dtype=np.uint64).astype(np.uint32)
     values = bits.view(np.float32).reshape(weights[4].shape).copy()
     values[~np.isfinite(values)] = 0
-    special = [0.0, -0.0, 2.0 ** -149, -(2.0 ** -149), 2.0 ** -126, 3.4028235e38, -3.4028235e38, 1 / 3, 1e-40, 1.0, -16.0]
-    values.flat[:len(special)] = np.float32(special)
+    special = [0.0, -0.0, 2.0**-149, -(2.0**-149), 2.0**-126, 3.4028235e38, -3.4028235e38, 1 / 3, 1e-40, 1.0, -16.0]
+    values.flat[: len(special)] = np.float32(special)
     net.set_weights([*weights[:4], values, weights[5]])
     net.export(tmp_path, name="net")
     assert build(tmp_path, core_archive).returncode == 0
@@ -122,8 +135,20 @@ def test_several_networks_in_one_firmware(tmp_path, core_archive, rng):
         trained(spec, rng).export(tmp_path, name=name)
     (tmp_path / "main.c").write_text(
         '#include "first.h"\n#include "second.h"\n'
-        "int main(void) { return first_model.layer_count == 7 && second_model.layer_count == 5 ? 0 : 1; }\n")
-    run([compiler(), *STRICT, "-I", ROOT / "csrc" / "include", *sorted(tmp_path.glob("*.c")), core_archive, "-o", tmp_path / "both"])
+        "int main(void) { return first_model.layer_count == 7 && second_model.layer_count == 5 ? 0 : 1; }\n"
+    )
+    run(
+        [
+            compiler(),
+            *STRICT,
+            "-I",
+            ROOT / "csrc" / "include",
+            *sorted(tmp_path.glob("*.c")),
+            core_archive,
+            "-o",
+            tmp_path / "both",
+        ]
+    )
     run([tmp_path / "both"])
 
 
@@ -155,9 +180,9 @@ def test_weights_that_are_not_finite_are_not_exported(value, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_network_for_inference_only(tmp_path, core_archive):
-    net = cge.Network((4, 4, 1), [cge.Conv2d(2, 3), cge.ReLU()])
-    net.export(tmp_path, name="net")
+@pytest.mark.parametrize("layers", [[cge.Conv2d(2, 3), cge.ReLU()], [cge.ReLU()]], ids=["convolution", "no parameters"])
+def test_a_network_for_inference_only(layers, tmp_path, core_archive):
+    cge.Network((4, 4, 1), layers).export(tmp_path, name="net")
     (tmp_path / "main.c").write_text(r"""
 #include "net.h"
 int main(void)
@@ -171,6 +196,17 @@ int main(void)
     return cge_network_forward(&net, x, 1, y) == CGE_OK && y[0] == 0 ? 0 : 2;
 }
 """)
-    run([compiler(), *STRICT, "-I", ROOT / "csrc" / "include", tmp_path / "main.c", tmp_path / "net.c", core_archive, "-o",
-         tmp_path / "program"])
+    run(
+        [
+            compiler(),
+            *STRICT,
+            "-I",
+            ROOT / "csrc" / "include",
+            tmp_path / "main.c",
+            tmp_path / "net.c",
+            core_archive,
+            "-o",
+            tmp_path / "program",
+        ]
+    )
     run([tmp_path / "program"])

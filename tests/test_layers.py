@@ -23,8 +23,10 @@ SIZES = [(1, 1), (1, 9), (7, 1), (3, 8), (8, 3), (10, 10), (17, 33), (64, 10), (
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("size_in, size_out", SIZES)
 def test_dense(size_in, size_out, dtype, rng):
-    x, w, b, dy, dw, db = (rng.normal(size=s).astype(dtype) for s in (
-        size_in, (size_in, size_out), size_out, size_out, (size_in, size_out), size_out))
+    x, w, b, dy, dw, db = (
+        rng.normal(size=s).astype(dtype)
+        for s in (size_in, (size_in, size_out), size_out, size_out, (size_in, size_out), size_out)
+    )
     y, dx, added_w, added_b = np.full_like(b, np.nan), np.full_like(x, np.nan), dw.copy(), db.copy()
     operator("dense_forward", size_in, size_out, x, w, b, y)
     operator("dense_input_grad", size_in, size_out, w, dy, dx)
@@ -99,8 +101,11 @@ def test_avgpool2d(name, dtype, rng):
     operator("avgpool2d_forward", g, x, y)
     operator("avgpool2d_input_grad", g, dy, dx)
     expected = reference.avgpool2d_input_grad((1, *x.shape), dy[None], kernel, **arguments)[0]
-    assert_close(y, reference.avgpool2d_forward(x[None], kernel, **arguments)[0],
-                 reference.avgpool2d_forward(np.abs(x)[None], kernel, **arguments)[0])
+    assert_close(
+        y,
+        reference.avgpool2d_forward(x[None], kernel, **arguments)[0],
+        reference.avgpool2d_forward(np.abs(x)[None], kernel, **arguments)[0],
+    )
     assert_close(dx, expected, reference.avgpool2d_input_grad((1, *x.shape), np.abs(dy)[None], kernel, **arguments)[0])
     assert same_bits(y, ordered.avgpool2d_forward(x, kernel, **arguments))
     assert same_bits(dx, ordered.avgpool2d_input_grad(x.shape[:2], dy, kernel, **arguments))
@@ -110,15 +115,18 @@ def row(*values):
     return np.array(values, np.float32).reshape(1, -1, 1)
 
 
-@pytest.mark.parametrize("x, y, place", [
-    (row(1, 3, 3, 2), 3, 1),
-    (row(-np.inf, -np.inf, -np.inf, -np.inf), -np.inf, 0),
-    (row(1, np.nan, 5, np.nan), np.nan, 1),
-    (row(np.nan, 9, 9, 9), np.nan, 0),
-    (row(-1, -2, np.inf, np.nan), np.nan, 3),
-    (row(-0.0, 0.0, 0.0, -0.0), -0.0, 0),
-    (row(-5, -4, -3, -6), -3, 2),
-])
+@pytest.mark.parametrize(
+    "x, y, place",
+    [
+        (row(1, 3, 3, 2), 3, 1),
+        (row(-np.inf, -np.inf, -np.inf, -np.inf), -np.inf, 0),
+        (row(1, np.nan, 5, np.nan), np.nan, 1),
+        (row(np.nan, 9, 9, 9), np.nan, 0),
+        (row(-1, -2, np.inf, np.nan), np.nan, 3),
+        (row(-0.0, 0.0, 0.0, -0.0), -0.0, 0),
+        (row(-5, -4, -3, -6), -3, 2),
+    ],
+)
 def test_maxpool2d_chooses_the_first_of_the_largest_and_nan_wins(x, y, place):
     result, dx = max_pool(geometry("pool2d", x.shape, (1, 4)), x, row(7))
     assert same_bits(result, row(y))
@@ -158,7 +166,14 @@ def test_pool2d_gradient_is_the_signed_central_difference(operation, rng):
 
 # ---- activations -------------------------------------------------------------------------------------------------
 
-ACTIVATIONS = [("relu", ()), ("leaky_relu", (0.1,)), ("leaky_relu", (0.0,)), ("leaky_relu", (1.5,)), ("sigmoid", ()), ("tanh", ())]
+ACTIVATIONS = [
+    ("relu", ()),
+    ("leaky_relu", (0.1,)),
+    ("leaky_relu", (0.0,)),
+    ("leaky_relu", (1.5,)),
+    ("sigmoid", ()),
+    ("tanh", ()),
+]
 SPECIAL = np.array([-np.inf, -1e4, -1.0, -0.0, 0.0, 1.0, 1e4, np.inf, np.nan], np.float32)
 
 
@@ -214,12 +229,15 @@ def test_activation_in_place(name, parameters, rng):
     assert same_bits(x, y) and same_bits(dy, dx)
 
 
-@pytest.mark.parametrize("name, parameters, expected", [
-    ("relu", (), [0, 0, 0, -0.0, 0, 1, 1e4, np.inf, np.nan]),
-    ("leaky_relu", (0.5,), [-np.inf, -5e3, -0.5, -0.0, 0, 1, 1e4, np.inf, np.nan]),
-    ("sigmoid", (), [0, 0, None, 0.5, 0.5, None, 1, 1, np.nan]),
-    ("tanh", (), [-1, -1, None, -0.0, 0, None, 1, 1, np.nan]),
-])
+@pytest.mark.parametrize(
+    "name, parameters, expected",
+    [
+        ("relu", (), [0, 0, 0, -0.0, 0, 1, 1e4, np.inf, np.nan]),
+        ("leaky_relu", (0.5,), [-np.inf, -5e3, -0.5, -0.0, 0, 1, 1e4, np.inf, np.nan]),
+        ("sigmoid", (), [0, 0, None, 0.5, 0.5, None, 1, 1, np.nan]),
+        ("tanh", (), [-1, -1, None, -0.0, 0, None, 1, 1, np.nan]),
+    ],
+)
 def test_activation_of_special_values(name, parameters, expected):
     y, dx = activate(name, parameters, SPECIAL, np.ones(9, np.float32))
     for result, value in zip(y, expected):
@@ -250,6 +268,7 @@ def test_sigmoid_keeps_small_results():
 
 def good_calls():
     """name -> arguments, the last one the output."""
+
     def f(*shape):
         return np.ones(shape, np.float32)
 
@@ -304,11 +323,11 @@ def test_misaligned_buffers_are_refused(name):
     for i, argument in enumerate(arguments):
         if isinstance(argument, np.ndarray):
             crooked = ffi.cast("float *", argument.ctypes.data + 2)
-            assert status(name + "_f32", *arguments[:i], crooked, *arguments[i + 1:]) == "CGE_ERR_ALIGN", i
+            assert status(name + "_f32", *arguments[:i], crooked, *arguments[i + 1 :]) == "CGE_ERR_ALIGN", i
 
 
 @pytest.mark.parametrize("name", [name for name, arguments in good_calls().items() if isinstance(arguments[0], int)])
-@pytest.mark.parametrize("size", [-1, 0, -2 ** 31])
+@pytest.mark.parametrize("size", [-1, 0, -(2**31)])
 def test_sizes_below_one_are_refused(name, size):
     for i, argument in enumerate(good_calls()[name]):
         if isinstance(argument, int) and not (name.startswith("softmax_cross") and i == 2):
@@ -317,7 +336,7 @@ def test_sizes_below_one_are_refused(name, size):
             assert status(name + "_f32", *arguments) in ("CGE_ERR_ARGUMENT", "CGE_ERR_SHAPE"), (i, size)
 
 
-@pytest.mark.parametrize("label", [-1, 4, 2 ** 31 - 1, -2 ** 31])
+@pytest.mark.parametrize("label", [-1, 4, 2**31 - 1, -(2**31)])
 def test_labels_outside_the_classes_are_refused(label):
     x = np.ones(4, np.float32)
     refused("softmax_cross_entropy_forward", [4, x, label, np.ones(1, np.float32)], "CGE_ERR_LABEL")
@@ -330,6 +349,7 @@ def test_leaky_relu_slopes_outside_the_range_are_refused(alpha):
     refused("leaky_relu_input_grad", [4, alpha, *np.ones((3, 4), np.float32)], "CGE_ERR_ARGUMENT")
 
 
+# fmt: off
 IMPOSSIBLE = [  # of the conv2d 5x5x2 -> 3, 3x3 and the pool2d 4x4x2, 2x2 above
     ("conv2d", dict(in_h=0), "SHAPE"), ("conv2d", dict(in_c=-1), "SHAPE"), ("conv2d", dict(out_c=0), "SHAPE"),
     ("conv2d", dict(kernel_h=6), "SHAPE"), ("conv2d", dict(dilation_w=3), "SHAPE"), ("conv2d", dict(stride_h=-1), "SHAPE"),
@@ -341,12 +361,16 @@ IMPOSSIBLE = [  # of the conv2d 5x5x2 -> 3, 3x3 and the pool2d 4x4x2, 2x2 above
     ("pool2d", dict(pad_bottom=-1), "SHAPE"), ("pool2d", dict(stride_w=-1), "SHAPE"), ("pool2d", dict(in_w=0), "SHAPE"),
     ("pool2d", dict(kernel_w=0), "SHAPE"), ("pool2d", dict(in_h=1 << 20, in_w=1 << 20), "OVERFLOW"),
 ]
+# fmt: on
 
 
 @pytest.mark.parametrize("struct, fields, expected", IMPOSSIBLE)
 def test_impossible_geometries_are_refused(struct, fields, expected):
-    calls = {name: arguments for name, arguments in good_calls().items() if ("pool2d" in name) == (struct == "pool2d")
-             and ("conv2d" in name or "pool2d" in name)}
+    calls = {
+        name: arguments
+        for name, arguments in good_calls().items()
+        if ("pool2d" in name) == (struct == "pool2d") and ("conv2d" in name or "pool2d" in name)
+    }
     assert len(calls) == 4
     for name, arguments in calls.items():
         for field, value in fields.items():

@@ -110,8 +110,10 @@ def test_mean_squared_error(n, dtype, rng):
 
 def test_gradient_in_place(rng):
     x, target = rng.normal(size=(2, 9)).astype(np.float32)
-    for name, argument, expected in (("softmax_cross_entropy", 4, cross_entropy(x, 4)[1]),
-                                     ("mean_squared_error", target, squared_error(x, target)[1])):
+    for name, argument, expected in (
+        ("softmax_cross_entropy", 4, cross_entropy(x, 4)[1]),
+        ("mean_squared_error", target, squared_error(x, target)[1]),
+    ):
         dx = x.copy()
         operator(f"{name}_input_grad", 9, dx, argument, dx)
         assert same_bits(dx, expected), name

@@ -56,7 +56,7 @@ def ulps(result, exact):
     _, exponent = np.frexp(exact)
     unit = np.ldexp(1.0, np.maximum(exponent, -125) - 24)
     with np.errstate(invalid="ignore"):  # signalling NaNs
-        result, exact = (np.clip(y.astype(np.float64), -2.0 ** 128, 2.0 ** 128) for y in (result, exact))
+        result, exact = (np.clip(y.astype(np.float64), -(2.0**128), 2.0**128) for y in (result, exact))
     return np.abs(result - exact) / unit
 
 
@@ -91,8 +91,10 @@ def test_accuracy_over_all_exponents(program, function):
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_accuracy_where_it_is_hard(program, function):
     """Every number near a threshold: range ends, change-over points of usual implementations, 1 for log."""
-    points = [0.0, 0.5, 1.0, 2.0, math.sqrt(0.5), math.sqrt(2), math.log(2), math.log(2) / 2, 0.55, 0.625, 9.0, 9.01, 10, 20, 22,
-              -87.3365, -88.0, -103.28, -103.97, 88.72283, 2.0 ** -126, 2.0 ** -149, 2.0 ** -12, 2.0 ** -24, 3.4e38]
+    # fmt: off
+    points = [0.0, 0.5, 1.0, 2.0, math.sqrt(0.5), math.sqrt(2), math.log(2), math.log(2) / 2, 0.55, 0.625, 9.0, 9.01, 10, 20,
+              22, -87.3365, -88.0, -103.28, -103.97, 88.72283, 2.0 ** -126, 2.0 ** -149, 2.0 ** -12, 2.0 ** -24, 3.4e38]
+    # fmt: on
     centres = np.float32(points + [-p for p in points]).view(np.uint32).astype(np.int64)
     bits = (centres[:, None] + np.arange(-20000, 20000)) % (1 << 32)
     check_accuracy(program, function, bits.astype(np.uint32).view(np.float32).ravel())
@@ -119,7 +121,7 @@ def test_special_values(suffix):
 def test_exp_underflows_through_the_subnormals(program):
     x = np.linspace(-104.5, -87, 2001, dtype=np.float32)
     result = evaluate(program, "exp", x)
-    assert np.all(np.diff(result) >= 0) and result[0] == 0 and np.sum((result > 0) & (result < 2.0 ** -126)) > 1000
+    assert np.all(np.diff(result) >= 0) and result[0] == 0 and np.sum((result > 0) & (result < 2.0**-126)) > 1000
     check_accuracy(program, "exp", x)
 
 
@@ -137,7 +139,9 @@ def test_tanh_is_odd(program):
     np.testing.assert_array_equal(evaluate(program, "tanh", -x), -evaluate(program, "tanh", x))
 
 
-@pytest.mark.parametrize("function, low, high", [("exp", -740, 709), ("log", -700, 700), ("tanh", -22, 22), ("sqrt", -700, 700)])
+@pytest.mark.parametrize(
+    "function, low, high", [("exp", -740, 709), ("log", -700, 700), ("tanh", -22, 22), ("sqrt", -700, 700)]
+)
 def test_double_precision_copy(function, low, high, rng):
     """For gradient checks: within 4 units of the last place."""
     x = rng.uniform(low, high, 20000)

@@ -18,7 +18,7 @@ from convgrad_embedded import _core
 each_spec = pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
 
 
-# ---- against the float64 reference -----------------------------------------------------------------------------------
+# ---- against the float64 reference -------------------------------------------------------------------------
 
 
 @each_spec
@@ -88,7 +88,7 @@ def test_trajectory_stays_with_the_reference(spec, rng):
         assert moved > 0 and np.abs(after - wanted).max() < 1e-3 * moved + 1e-5
 
 
-# ---- frozen layers -----------------------------------------------------------------------------------------------------
+# ---- frozen layers -----------------------------------------------------------------------------------------
 
 
 def flat_frozen(spec, freeze):
@@ -96,10 +96,21 @@ def flat_frozen(spec, freeze):
     return [i in freeze for i in spec.trainable for _ in range(1 + spec.layers[i][2].get("use_bias", True))]
 
 
-@pytest.mark.parametrize("name, freeze", [
-    ("digits", [0]), ("digits", [3]), ("digits", [0, 3]), ("digits", [6]), ("camera", [0, 3]), ("separable", [0]),
-    ("separable", [2, 3]), ("separable", [0, 2, 3]), ("perceptron", [0, 2]), ("image_to_image", [1]),
-])
+@pytest.mark.parametrize(
+    "name, freeze",
+    [
+        ("digits", [0]),
+        ("digits", [3]),
+        ("digits", [0, 3]),
+        ("digits", [6]),
+        ("camera", [0, 3]),
+        ("separable", [0]),
+        ("separable", [2, 3]),
+        ("separable", [0, 2, 3]),
+        ("perceptron", [0, 2]),
+        ("image_to_image", [1]),
+    ],
+)
 def test_frozen_layers_stay_and_the_others_learn_as_ever(name, freeze, rng):
     spec = SPECS[name]
     net = spec.network(seed=2, freeze=freeze)
@@ -163,7 +174,7 @@ def test_everything_frozen_learns_nothing(rng):
     assert twin.train_batch(*spec.data(3, rng))[0] == "CGE_OK" and twin.guards_are_intact()
 
 
-# ---- batches: the bits depend neither on capacity nor on how samples come ------------------------------------------------
+# ---- batches: the bits depend neither on capacity nor on how samples come ----------------------------------
 
 
 @each_spec
@@ -188,7 +199,7 @@ def test_splitting_a_batch_does_not_change_a_bit(spec, rng):
         for capacity in (1, 4):
             split, begin = CNetwork(saved, capacity=capacity), 0
             for size in sizes:
-                assert split.accumulate(x[begin:begin + size], y[begin:begin + size])[0] == "CGE_OK"
+                assert split.accumulate(x[begin : begin + size], y[begin : begin + size])[0] == "CGE_OK"
                 begin += size
             assert split.c.pending == 12 and same_bits(split.numbers("grads"), gradients)
             assert split.update() == "CGE_OK" and split.state() == whole.state()
@@ -215,12 +226,12 @@ def test_fit_is_the_loop_of_its_batches(spec, rng):
     fitted, looped = spec.network(), spec.network()
     history = fitted.fit(x, y, epochs=2, batch_size=5, shuffle=False, verbose=False)
     for epoch in range(2):
-        losses = [looped.train_on_batch(x[i:i + 5], y[i:i + 5]) for i in range(0, 17, 5)]
+        losses = [looped.train_on_batch(x[i : i + 5], y[i : i + 5]) for i in range(0, 17, 5)]
         assert abs(history["loss"][epoch] - np.average(losses, weights=[5, 5, 5, 2])) < 1e-6
     assert fitted.weights_hash() == looped.weights_hash()
 
 
-# ---- memory --------------------------------------------------------------------------------------------------------------
+# ---- memory ------------------------------------------------------------------------------------------------
 
 MODES = [dict(training=training, capacity=capacity) for training in (True, False) for capacity in (0, 3)]
 each_mode = pytest.mark.parametrize("mode", MODES, ids=lambda m: ("train" if m["training"] else "infer") + str(m["capacity"]))
@@ -302,7 +313,7 @@ def test_options_null_is_inference_with_defaults():
     assert size[0] == twin.arena_bytes
 
 
-# ---- modes ---------------------------------------------------------------------------------------------------------------
+# ---- modes -------------------------------------------------------------------------------------------------
 
 
 def test_calls_that_do_not_fit_the_mode_are_refused(rng):
@@ -322,7 +333,7 @@ def test_calls_that_do_not_fit_the_mode_are_refused(rng):
     assert gradients_only.accumulate(x, y)[0] == "CGE_OK" and gradients_only.update() == "CGE_ERR_MODE"
 
 
-@pytest.mark.parametrize("label", [-1, 10, 2 ** 31 - 1])
+@pytest.mark.parametrize("label", [-1, 10, 2**31 - 1])
 def test_a_label_out_of_range_leaves_the_network_as_it_was(label, rng):
     twin, (x, y) = CNetwork(SPECS["digits"].network().to_bytes()), SPECS["digits"].data(4, rng)
     before = twin.state()
@@ -351,56 +362,76 @@ def test_an_order_may_repeat_and_leave_out_samples(rng):
         assert picked.state() == listed.state()
 
 
-# ---- steps that are not finite ---------------------------------------------------------------------------------------------
+# ---- steps that are not finite -----------------------------------------------------------------------------
 
 
-def poisons():
-    """name -> (spec, what makes a batch of 4 bad)"""
-    def put(value):
-        def change(x, y):
-            x[2].flat[3] = value
-        return change
+def put(value):
+    """Poisons one number of a batch."""
 
-    def huge(x, y):
-        x[:], y[:] = 1e30, 1e12  # the loss stays below 3e38, the weights' gradient does not
+    def change(net, x, y):
+        x[2].flat[3] = value
 
-    linear = Spec((4,), [layer("Dense", 2)], loss="mean_squared_error")
-    return {
-        "nan_input": (SPECS["digits"], put(np.nan)),
-        "infinite_input": (SPECS["digits"], put(np.inf)),
-        "infinite_input_to_regression": (linear, put(np.inf)),
-        "gradient_overflows_alone": (linear, huge),
-    }
+    return change
 
 
-@pytest.mark.parametrize("name", poisons())
+def overflow_the_gradient(net, x, y):
+    """The loss stays below 3e38, the weights' gradient does not."""
+    net.set_weights([0 * w for w in net.get_weights()])
+    x[:], y[:] = 1e30, 1e12
+
+
+def overflow_the_loss(net, x, y):
+    """Logits 6e38 apart: the loss is infinite, its gradient is -1, 1 and 0."""
+    w, b = net.get_weights()
+    net.set_weights([0 * w, np.float32([3e38, -3e38, 0])])
+    y[:] = 1
+
+
+LINEAR = Spec((4,), [layer("Dense", 2)], loss="mean_squared_error")
+POISONS = {
+    "nan_input": (SPECS["digits"], put(np.nan)),
+    "infinite_input": (SPECS["digits"], put(np.inf)),
+    "infinite_input_to_regression": (LINEAR, put(np.inf)),
+    "gradient_overflows_alone": (LINEAR, overflow_the_gradient),
+    "loss_overflows_alone": (SPECS["one_layer"], overflow_the_loss),
+}
+
+
+@pytest.mark.parametrize("name", POISONS)
 def test_a_step_that_is_not_finite_changes_nothing(name, rng):
-    spec, poison = poisons()[name]
-    net = trained(spec, rng)
-    if name == "gradient_overflows_alone":
-        net.set_weights([0 * w for w in net.get_weights()])
+    spec, poison = POISONS[name]
+    net, good = trained(spec, rng), spec.data(4, rng)
     bad_x, bad_y = spec.data(4, rng)
-    poison(bad_x, bad_y)
-    good = spec.data(4, rng)
+    poison(net, bad_x, bad_y)
     for capacity in (1, 3):
         twin, undisturbed = CNetwork(net.to_bytes(), capacity=capacity), CNetwork(net.to_bytes(), capacity=capacity)
         before = twin.state()
         assert twin.train_batch(bad_x, bad_y) == ("CGE_ERR_NOT_FINITE", 77)
         assert twin.state() == before and twin.c.pending == 0 and not twin.numbers("grads").any()
-        assert twin.train_batch(*good)[0] == undisturbed.train_batch(*good)[0] == "CGE_OK"
+        assert twin.train_batch(*good)[0] == undisturbed.train_batch(*good)[0]
         assert twin.state() == undisturbed.state(), "the bad batch left a trace"
-    undisturbed = cge.Network.from_bytes(net.to_bytes())
+    before = net.to_bytes()
     with pytest.raises(cge.NotFiniteError):
         net.train_on_batch(bad_x, bad_y)
-    assert net.to_bytes() == undisturbed.to_bytes()
+    assert net.to_bytes() == before
+
+
+@pytest.mark.parametrize("name", [name for name in POISONS if name != "gradient_overflows_alone"])
+def test_a_loss_that_is_not_finite_drops_all_gradients(name, rng):
+    spec, poison = POISONS[name]
+    net, (x, y) = trained(spec, rng), spec.data(4, rng)
+    poison(net, x, y)
+    twin = CNetwork(net.to_bytes())
+    if name != "loss_overflows_alone":
+        assert twin.accumulate(*spec.data(2, rng))[0] == "CGE_OK" and twin.c.pending == 2
+    assert twin.accumulate(x, y) == ("CGE_ERR_NOT_FINITE", 77)
+    assert twin.c.pending == 0 and not twin.numbers("grads").any()
 
 
 def test_the_gradient_overflow_is_not_a_loss_overflow(rng):
     """Guards the case above: its loss is finite."""
-    spec, poison = poisons()["gradient_overflows_alone"]
-    net, (x, y) = spec.network(), spec.data(4, rng)
-    net.set_weights([0 * w for w in net.get_weights()])
-    poison(x, y)
+    net, (x, y) = LINEAR.network(), LINEAR.data(4, rng)
+    overflow_the_gradient(net, x, y)
     twin = CNetwork(net.to_bytes())
     result, loss = twin.accumulate(x, y)
     assert result == "CGE_OK" and np.isfinite(loss) and not np.isfinite(twin.numbers("grads")).all()
@@ -421,7 +452,7 @@ def test_batches_before_a_bad_one_stay_learned(rng):
     assert net.to_bytes() == expected.to_bytes()
 
 
-# ---- saved networks --------------------------------------------------------------------------------------------------------
+# ---- saved networks ----------------------------------------------------------------------------------------
 
 
 @each_spec
@@ -513,6 +544,30 @@ def test_lies_with_a_good_checksum_do_no_harm(saved, rng):
     assert seen.get("CGE_ERR_FORMAT", 0) > 50 and "CGE_ERR_VERSION" in seen, seen
 
 
+def test_a_file_with_more_than_it_should_hold_is_refused(saved):
+    """Four bytes too many, though length and checksum are right."""
+    length = saved.index(struct.pack("<I", len(saved)))
+    longer = bytearray(saved[:-4] + bytes(8))
+    longer[length : length + 4] = struct.pack("<I", len(longer))
+    longer, twin = with_crc(bytes(longer)), CNetwork(saved)
+    layers, model = ffi.new("cge_layer[]", 64), ffi.new("cge_model *")
+    assert status("network_restore", twin.c, longer, len(longer)) == "CGE_ERR_FORMAT"
+    assert status("model_parse", longer, len(longer), lib.cge_catalog_all_address, layers, 64, model) == "CGE_ERR_FORMAT"
+
+
+def test_a_velocity_of_other_layers_is_not_restored(rng):
+    """Two layers of equal size, now the other one is frozen: the file's velocity belongs to neither."""
+    spec = Spec((4,), [layer("Dense", 4), layer("Tanh"), layer("Dense", 4)])
+    net = trained(spec, rng, freeze=[0])
+    file = net.to_bytes()
+    twin = CNetwork(spec.network(freeze=[2]).to_bytes())
+    assert CNetwork(file).numbers("velocity").any() and twin.c.grad_elems == 20
+    twin.numbers("velocity")[:] = 1
+    ok("network_restore", twin.c, file, len(file))
+    assert not twin.numbers("velocity").any() and twin.c.step_count == 3
+    assert same_bits(twin.numbers("params"), np.concatenate([w.ravel() for w in net.get_weights()]))
+
+
 def test_too_few_layer_slots_are_refused(saved):
     layers, model = ffi.new("cge_layer[]", 64), ffi.new("cge_model *")
     assert status("model_parse", saved, len(saved), lib.cge_catalog_all_address, layers, 6, model) != "CGE_OK"
@@ -557,7 +612,7 @@ def test_saving_to_a_missing_directory_says_so(saved, tmp_path):
         cge.Network.load(tmp_path / "missing.cge")
 
 
-# ---- weights -----------------------------------------------------------------------------------------------------------------
+# ---- weights -----------------------------------------------------------------------------------------------
 
 
 def fnv1a(data):
@@ -602,7 +657,7 @@ def test_equal_seeds_give_equal_networks_and_training(rng):
     assert hashes[0] == hashes[1] != hashes[2]
 
 
-# ---- as a Keras user expects it ------------------------------------------------------------------------------------------------
+# ---- as a Keras user expects it ----------------------------------------------------------------------------
 
 
 def test_history(rng):
@@ -678,7 +733,7 @@ def test_mean_losses_are_summed_with_compensation(rng):
     """A plain sum of float32 would be off by many times this."""
     spec = SPECS["digits"]
     net, (x, y) = spec.network(), spec.data(3000, rng)
-    losses = [net.evaluate(x[i:i + 1], y[i:i + 1])[0] for i in range(len(x))]
+    losses = [net.evaluate(x[i : i + 1], y[i : i + 1])[0] for i in range(len(x))]
     assert abs(net.evaluate(x, y)[0] / np.mean(losses) - 1) < 1.2e-7
 
 
@@ -751,13 +806,13 @@ def test_threads_share_a_network(rng):
     """Calls run without the GIL; each must see the network whole."""
     spec = SPECS["camera"]
     net, (x, _) = spec.network(), spec.data(200, rng)
-    expected = [net.predict(x[i:i + 5]) for i in range(0, 200, 5)]
+    expected = [net.predict(x[i : i + 5]) for i in range(0, 200, 5)]
     with ThreadPoolExecutor(4) as pool:
-        results = list(pool.map(lambda i: net.predict(x[i:i + 5]), list(range(0, 200, 5)) * 5))
+        results = list(pool.map(lambda i: net.predict(x[i : i + 5]), list(range(0, 200, 5)) * 5))
     assert all(same_bits(result, expected[i % 40]) for i, result in enumerate(results))
 
 
-# ---- learning ------------------------------------------------------------------------------------------------------------------
+# ---- learning ----------------------------------------------------------------------------------------------
 
 
 def test_learns_the_digits_quickly():

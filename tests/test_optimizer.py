@@ -6,10 +6,12 @@ import pytest
 import reference
 from capi import Settings, ffi, lib, operator, same_bits, status
 
+# fmt: off
 CASES = [  # learning_rate, momentum, weight_decay, nesterov
     (0.1, 0.0, 0.0, 0), (0.1, 0.0, 0.01, 0), (0.05, 0.9, 0.0, 0), (0.05, 0.9, 0.0, 1), (0.05, 0.9, 0.001, 0),
     (0.3, 0.5, 0.1, 1), (0.0, 0.9, 0.0, 0),
 ]
+# fmt: on
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -40,10 +42,23 @@ def test_without_momentum_there_is_no_velocity(rng):
     assert same_bits(w, expected)
 
 
-@pytest.mark.parametrize("case", [
-    (-0.1, 0, 0, 0), (np.nan, 0, 0, 0), (np.inf, 0, 0, 0), (0.1, 1.0, 0, 0), (0.1, -0.1, 0, 0), (0.1, np.nan, 0, 0),
-    (0.1, 0, -1, 0), (0.1, 0, np.nan, 0), (0.1, 0, np.inf, 0), (0.1, 0, 0, 1), (0.1, 0.9, 0, 2), (0.1, 0.9, 0, -1),
-])
+@pytest.mark.parametrize(
+    "case",
+    [
+        (-0.1, 0, 0, 0),
+        (np.nan, 0, 0, 0),
+        (np.inf, 0, 0, 0),
+        (0.1, 1.0, 0, 0),
+        (0.1, -0.1, 0, 0),
+        (0.1, np.nan, 0, 0),
+        (0.1, 0, -1, 0),
+        (0.1, 0, np.nan, 0),
+        (0.1, 0, np.inf, 0),
+        (0.1, 0, 0, 1),
+        (0.1, 0.9, 0, 2),
+        (0.1, 0.9, 0, -1),
+    ],
+)
 def test_settings_outside_their_range_are_refused(case):
     w, v = np.ones(4, np.float32), np.ones(4, np.float32)
     assert status("sgd_update_f32", 4, Settings(*case).c, 1.0, np.ones(4, np.float32), w, v) == "CGE_ERR_ARGUMENT"

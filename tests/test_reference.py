@@ -39,7 +39,9 @@ def test_convolution_agrees_with_the_scalar_loops_in_the_contracted_order(geomet
     np.testing.assert_allclose(reference.conv2d_bias_grad(dy), db, **close)
     np.testing.assert_allclose(
         reference.conv2d_input_grad(w, dy, (7, 5), **geometry),
-        [ordered.conv2d_input_grad(w, s, (7, 5), **geometry) for s in dy], **close)
+        [ordered.conv2d_input_grad(w, s, (7, 5), **geometry) for s in dy],
+        **close,
+    )
 
 
 @pytest.mark.parametrize("name", ["relu", "leaky_relu", "sigmoid", "tanh"])
@@ -53,9 +55,15 @@ def test_activation_derivatives_are_the_slopes(name, rng):
 @pytest.mark.parametrize("loss", reference.LOSSES)
 def test_gradients_of_a_whole_network_are_its_slopes(loss, rng):
     layers = [
-        reference.Conv2d(4, 3, stride=(1, 2), padding=((1, 0), (2, 1)), groups=2), reference.Tanh(),
-        reference.AvgPool2d(2, padding=1, stride=1), reference.Conv2d(3, 2, dilation=2), reference.Sigmoid(),
-        reference.MaxPool2d(2, stride=1), reference.LeakyReLU(0.2), reference.Flatten(), reference.Dense(5),
+        reference.Conv2d(4, 3, stride=(1, 2), padding=((1, 0), (2, 1)), groups=2),
+        reference.Tanh(),
+        reference.AvgPool2d(2, padding=1, stride=1),
+        reference.Conv2d(3, 2, dilation=2),
+        reference.Sigmoid(),
+        reference.MaxPool2d(2, stride=1),
+        reference.LeakyReLU(0.2),
+        reference.Flatten(),
+        reference.Dense(5),
     ]
     weights = [rng.normal(size=s) * 0.5 for s in [(3, 3, 1, 4), 4, (2, 2, 4, 3), 3, (18, 5), 5]]
     x = rng.normal(size=(3, 6, 7, 2))
@@ -63,8 +71,10 @@ def test_gradients_of_a_whole_network_are_its_slopes(loss, rng):
     _, gradients = reference.Network(layers, weights, loss).gradients(x, targets)
     assert [g.shape for g in gradients] == [w.shape for w in weights]
     for i, gradient in enumerate(gradients):
+
         def mean_loss(w, i=i):
-            return reference.Network(layers, [*weights[:i], w, *weights[i + 1:]], loss).gradients(x, targets)[0]
+            return reference.Network(layers, [*weights[:i], w, *weights[i + 1 :]], loss).gradients(x, targets)[0]
+
         np.testing.assert_allclose(gradient, numeric(mean_loss, weights[i]), atol=1e-7)
 
 
@@ -74,9 +84,18 @@ def test_pooling_agrees_with_the_scalar_loops(rng):
     for kernel, arguments in [((2, 3), {}), ((3, 3), dict(stride=2, padding=((1, 0), (2, 1))))]:
         y = reference.maxpool2d_forward(x, kernel, **arguments)
         dy = rng.normal(size=y.shape)
-        np.testing.assert_allclose(reference.maxpool2d_input_grad(x, dy, kernel, **arguments)[0],
-                                   ordered.maxpool2d_input_grad(x[0], dy[0], kernel, **arguments), atol=1e-14)
-        np.testing.assert_allclose(reference.avgpool2d_forward(x, kernel, **arguments)[0],
-                                   ordered.avgpool2d_forward(x[0], kernel, **arguments), atol=1e-14)
-        np.testing.assert_allclose(reference.avgpool2d_input_grad(x.shape, dy, kernel, **arguments)[0],
-                                   ordered.avgpool2d_input_grad((6, 7), dy[0], kernel, **arguments), atol=1e-14)
+        np.testing.assert_allclose(
+            reference.maxpool2d_input_grad(x, dy, kernel, **arguments)[0],
+            ordered.maxpool2d_input_grad(x[0], dy[0], kernel, **arguments),
+            atol=1e-14,
+        )
+        np.testing.assert_allclose(
+            reference.avgpool2d_forward(x, kernel, **arguments)[0],
+            ordered.avgpool2d_forward(x[0], kernel, **arguments),
+            atol=1e-14,
+        )
+        np.testing.assert_allclose(
+            reference.avgpool2d_input_grad(x.shape, dy, kernel, **arguments)[0],
+            ordered.avgpool2d_input_grad((6, 7), dy[0], kernel, **arguments),
+            atol=1e-14,
+        )

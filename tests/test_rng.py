@@ -30,7 +30,7 @@ def seeded(seed):
     return rng
 
 
-@pytest.mark.parametrize("seed", [0, 1, 42, 2 ** 32, 2 ** 64 - 1])
+@pytest.mark.parametrize("seed", [0, 1, 42, 2**32, 2**64 - 1])
 def test_stream_is_pcg_xsh_rr(seed):
     rng = seeded(seed)
     pcg = Pcg(rng.state, rng.increment)
@@ -42,7 +42,7 @@ def test_the_authors_published_numbers():
     """pcg32-demo of the reference implementation: seed 42, sequence 54."""
     rng = seeded(42)
     assert [lib.cge_rng_next(rng) for _ in range(6)] == [
-        0xA15C02B7, 0x7B47F409, 0xBA1D3330, 0x83D2F293, 0xBFA4784B, 0xCBED606E]
+        0xA15C02B7, 0x7B47F409, 0xBA1D3330, 0x83D2F293, 0xBFA4784B, 0xCBED606E]  # fmt: skip
 
 
 def test_seeds_give_streams_of_their_own():
@@ -114,7 +114,7 @@ def test_uniform(suffix):
     rng, draw = seeded(9), getattr(lib, f"cge_rng_uniform_{suffix}")
     values = np.array([draw(rng) for _ in range(50000)])
     assert values.min() >= 0 and values.max() < 1
-    assert np.all(values * 2 ** 24 % 1 == 0), "not in steps of 2^-24"
+    assert np.all(values * 2**24 % 1 == 0), "not in steps of 2^-24"
     assert chi_square(np.bincount((values * 100).astype(int), minlength=100)) <= limit(100)
 
 
@@ -138,12 +138,15 @@ def initial_weights(init, seed=0, groups=1):
     return cge.Network((8, 8, 32), [conv, cge.Dense(50, init=init)], seed=seed).get_weights()
 
 
-@pytest.mark.parametrize("init, variance, uniform", [
-    ("he_uniform", lambda fan_in, fan_out: 2 / fan_in, True),
-    ("he_normal", lambda fan_in, fan_out: 2 / fan_in, False),
-    ("glorot_uniform", lambda fan_in, fan_out: 2 / (fan_in + fan_out), True),
-    ("glorot_normal", lambda fan_in, fan_out: 2 / (fan_in + fan_out), False),
-])
+@pytest.mark.parametrize(
+    "init, variance, uniform",
+    [
+        ("he_uniform", lambda fan_in, fan_out: 2 / fan_in, True),
+        ("he_normal", lambda fan_in, fan_out: 2 / fan_in, False),
+        ("glorot_uniform", lambda fan_in, fan_out: 2 / (fan_in + fan_out), True),
+        ("glorot_normal", lambda fan_in, fan_out: 2 / (fan_in + fan_out), False),
+    ],
+)
 def test_initial_weights(init, variance, uniform):
     weights, fans_of_layers = initial_weights(init), [(3 * 3 * 32, 3 * 3 * 64), (6 * 6 * 64, 50)]
     assert [w.shape for w in weights] == [(3, 3, 32, 64), (64,), (2304, 50), (50,)]

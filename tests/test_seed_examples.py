@@ -93,12 +93,15 @@ def test_any_number_type_gives_float64(dtype):
     assert_same_bits(result, np.array([[37.0, 47.0], [67.0, 77.0]]))
 
 
-@pytest.mark.parametrize("function, shapes", [
-    (cge.manual_convolution_gradient, [(3, 3), (2, 2), (3, 2)]),
-    (cge.manual_convolution_gradient, [(3, 3, 1), (2, 2), (2, 2)]),
-    (cge.manual_convolution_multi_filter_gradients, [(3, 3), (2, 2, 2), (3, 2, 2)]),
-    (cge.manual_convolution_gradient_rgb, [(3, 3, 4), (2, 2), (2, 2)]),
-])
+@pytest.mark.parametrize(
+    "function, shapes",
+    [
+        (cge.manual_convolution_gradient, [(3, 3), (2, 2), (3, 2)]),
+        (cge.manual_convolution_gradient, [(3, 3, 1), (2, 2), (2, 2)]),
+        (cge.manual_convolution_multi_filter_gradients, [(3, 3), (2, 2, 2), (3, 2, 2)]),
+        (cge.manual_convolution_gradient_rgb, [(3, 3, 4), (2, 2), (2, 2)]),
+    ],
+)
 def test_shapes_that_do_not_fit_are_refused(function, shapes):
     with pytest.raises(ValueError, match="output_grad|input_map|kernel"):
         function(*map(np.ones, shapes))

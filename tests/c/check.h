@@ -20,8 +20,8 @@
 #define CGE_TEST_RAM_BYTES 1048576
 #endif
 #define CHECK_POOL_MAX 49152
-#define CHECK_RESERVED_BYTES 6144 /* on small targets, for the C library, the program's statics and the stack */
-#if CGE_TEST_RAM_BYTES >= CHECK_POOL_MAX + 16384
+#define CHECK_RESERVED_BYTES (CGE_TEST_RAM_BYTES > 32768 ? 24576 : 6144) /* C library, the program's statics, stack */
+#if CGE_TEST_RAM_BYTES - CHECK_RESERVED_BYTES >= CHECK_POOL_MAX
 #define CHECK_POOL_BYTES CHECK_POOL_MAX
 #else
 #define CHECK_POOL_BYTES (CGE_TEST_RAM_BYTES - CHECK_RESERVED_BYTES)

@@ -87,6 +87,7 @@ static const struct {
     {"log(-smallest)", cge_log_f32, NEGATIVE | 1, NOT_A_NUMBER},
     {"log(-inf)", cge_log_f32, NEGATIVE | INF, NOT_A_NUMBER},
     {"log(inf)", cge_log_f32, INF, INF},
+    {"log(largest)", cge_log_f32, 0x7f7fffffu, 0x42b17218u},
     {"log(NaN)", cge_log_f32, NOT_A_NUMBER, NOT_A_NUMBER},
     {"tanh(0)", cge_tanh_f32, 0, 0},
     {"tanh(-0)", cge_tanh_f32, NEGATIVE, NEGATIVE},

@@ -327,6 +327,28 @@ static void test_frozen_arena(void)
     CHECK(frozen_bytes + 2 * 110 * sizeof(float) <= bytes + 8);
 }
 
+/* What no gradient will need is not kept: two activations at a time, however long the chain. */
+static void test_transient_activations(void)
+{
+    enum { LONG = 9, TENSOR_BYTES = 4 * 16 * 16 * 4 };
+    cge_layer layers[LONG + 1];
+    cge_model model = {{16, 16, 4}, layers, 0, &cge_softmax_cross_entropy, {&cge_sgd, 0.1f, 0, 0, 0}};
+    static const cge_layer pool = POOL(avgpool2d, 1, 1, 0, 0, 0, 0, 0, 0), trainable = CONV(1, 16, 16, 0, 0, 0, 0, 0, 0, 0, 0);
+    check_case("transient activations");
+    for (int32_t training = 0; training <= 1; training++) {
+        cge_options options = {training, 1, NULL};
+        size_t short_bytes = 0, long_bytes = 0;
+        for (int32_t i = 0; i < LONG; i++) layers[i] = pool;
+        layers[LONG] = trainable;
+        model.layer_count = LONG + 1;
+        CHECK_OK(cge_network_arena_bytes(&model, &options, &long_bytes));
+        layers[3] = trainable;
+        model.layer_count = 4;
+        CHECK_OK(cge_network_arena_bytes(&model, &options, &short_bytes));
+        CHECK(long_bytes >= short_bytes && long_bytes - short_bytes < TENSOR_BYTES);
+    }
+}
+
 /* ---- batches and epochs -------------------------------------------------------------------------------------------------- */
 
 static uint64_t train_by(void (*train)(void), int32_t capacity)
@@ -665,6 +687,7 @@ void suite_network(void)
     test_layer_params_inference();
     test_arenas();
     test_frozen_arena();
+    test_transient_activations();
     test_ways_to_train();
     for (int32_t capacity = 1; capacity <= 3; capacity++) {
         test_epoch_order(capacity);

@@ -149,6 +149,23 @@ static void test_bytes(void)
     CHECK(cge_crc32(0, f.file, f.file_bytes - 4) == 0x23cbc6c2u); /* Python, struct and zlib */
 }
 
+/* Numbers of kinds in files are for ever. */
+static void test_kind_numbers(const test_model *m)
+{
+    static const struct {
+        const cge_layer_kind *kind;
+        uint32_t number;
+    } kinds[] = {{&cge_kind_conv2d, 1}, {&cge_kind_dense, 2}, {&cge_kind_maxpool2d, 3}, {&cge_kind_avgpool2d, 4}, {&cge_kind_global_avgpool2d, 5},
+                 {&cge_kind_relu, 6}, {&cge_kind_leaky_relu, 7}, {&cge_kind_sigmoid, 8}, {&cge_kind_tanh, 9}, {&cge_kind_flatten, 10}};
+    if (!set_up(m->name, &m->model, 0) || !save()) return;
+    CHECK(saved_word(f.file, SAVED_LOSS) == (m->model.loss == &cge_softmax_cross_entropy ? 1u : 2u));
+    CHECK(saved_word(f.file, SAVED_OPTIMIZER) == 1);
+    for (int32_t i = 0; i < m->model.layer_count; i++)
+        for (int32_t j = 0; j < COUNT_OF(kinds); j++)
+            if (m->model.layers[i].kind == kinds[j].kind)
+                CHECK(saved_word(f.file, SAVED_HEADER_WORDS + (size_t)i * SAVED_LAYER_WORDS + SAVED_KIND) == kinds[j].number);
+}
+
 /* ---- restoring into another network ------------------------------------------------------------------------------------------ */
 
 /* The perceptron's file into a network of a changed model. */
@@ -242,6 +259,7 @@ void suite_serialise(void)
     for (int32_t i = 0; i < test_model_count; i++) {
         test_checkpoint(&test_models[i]);
         test_parse(&test_models[i]);
+        test_kind_numbers(&test_models[i]);
     }
     test_bytes();
     test_mismatch();

@@ -63,6 +63,7 @@ void suite_sgd(void)
             test_steps(settings[i].name, &settings[i].o, lengths[j], 1.0f / 3);
         }
     if (!check_room("one weight, by hand", 64)) return;
+    static const cge_optimizer no_decay = {NULL, 0.5f, 0, 0, 0};
     static const cge_optimizer o = {NULL, 0.5f, 0.5f, 0.25f, 1};
     float *dw = check_floats(1), *w = check_floats(1), *v = check_floats(1);
     *dw = 8;
@@ -70,6 +71,10 @@ void suite_sgd(void)
     *v = 2;
     CHECK_OK(cge_sgd_update_f32(1, &o, 0.5f, dw, w, v)); /* g = 4 + 1, v = 1 + 5, w = 4 - (5 + 3) / 2 */
     CHECK(*v == 6 && *w == 0);
+    check_case("no weight decay: no product with the weight");
+    *w = float_from_bits(0x7f800000u);
+    CHECK_OK(cge_sgd_update_f32(1, &no_decay, 1, dw, w, NULL));
+    CHECK_SAME(float_from_bits(0x7f800000u), *w, 0);
 }
 
 static const struct {

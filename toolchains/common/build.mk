@@ -44,7 +44,7 @@ FORCE:
 
 ifneq ($(BARE_METAL),)
 RUNTIME_SOURCES = toolchains/common/runtime.c
-PROGRAM_FLAGS = -Itoolchains/common -DCGE_BARE_METAL=1 -DCGE_TEST_RAM_BYTES=$(BOARD_RAM_KB)*1024
+PROGRAM_FLAGS = -Itoolchains/common -DCGE_BARE_METAL=1 -DCGE_TEST_RAM_BYTES='($(BOARD_RAM_KB)*1024)'
 LINK_FLAGS = $(MACHINE_FLAGS) -nostartfiles --specs=nano.specs --specs=rdimon.specs -T toolchains/common/linker.ld \
     -Wl,--gc-sections -Wl,--defsym=FLASH_ORIGIN=$(BOARD_FLASH_ORIGIN) -Wl,--defsym=FLASH_KB=$(BOARD_FLASH_KB) \
     -Wl,--defsym=RAM_ORIGIN=$(BOARD_RAM_ORIGIN) -Wl,--defsym=RAM_KB=$(BOARD_RAM_KB)
@@ -80,4 +80,5 @@ RUN = $(if $(BOARD_QEMU)$(filter host,$(BOARD)),,$(error $(BOARD) is not emulate
 $(eval $(call program,$(BUILD)/size.elf,benchmarks/size_app/main.c,,-Wl$(comma)-Map=$(BUILD)/size.map))
 
 $(BUILD)/size.csv: $(BUILD)/size.elf benchmarks/size.py
+	@$(if $(CALL_GRAPH),,$(error sizes need a board with a GCC of its own: make size BOARD=<name>))
 	@$(PYTHON) benchmarks/size.py measure $(BUILD) $@
