@@ -1,4 +1,4 @@
-"""C programs on the host beside the C tests proper (`make c-tests`): the fuzzer of the file loader, and coverage."""
+"""C programs on the host beside the C tests proper (`make c-tests`): the loader's fuzzer, self-tests that fail, coverage."""
 
 import subprocess
 import sys
@@ -27,6 +27,55 @@ def test_fuzzer_repeats_itself(fuzzer):
     """A mutant that fails must be found again by its number."""
     first, second, other = (host.run([fuzzer, "count", "5000", seed]) for seed in ("3", "3", "4"))
     assert first == second != other
+
+
+SELFTEST = """
+#include <cge.h>
+#include <stdio.h>
+static unsigned char arena[65536];
+int main(void)
+{
+    cge_selftest_report report;
+    size_t bytes = 0;
+    if (cge_selftest_arena_bytes(&bytes) != CGE_OK || cge_selftest(arena, bytes, &report) != CGE_OK) return 1;
+    printf("%d %d\\n", (int)report.arithmetic, (int)report.passed);
+    return 0;
+}
+"""
+CONVOLUTION = """
+cge_status __wrap_cge_conv2d_forward_f32(const cge_conv2d *g, const float *x, const float *w, const float *b, float *y);
+cge_status __wrap_cge_conv2d_forward_f32(const cge_conv2d *g, const float *x, const float *w, const float *b, float *y)
+{
+    float sum = b[0];
+    for (int c = 0; c < g->in_c; c++) sum = %s;
+    y[0] = sum;
+    return CGE_OK;
+}
+"""
+BIAS_GRADIENT = """
+void __wrap_cge_run_dense_bias_grad(int32_t out, int32_t count, const float *dy, float *db);
+void __wrap_cge_run_dense_bias_grad(int32_t out, int32_t count, const float *dy, float *db)
+{
+    for (int32_t i = 0; i < out * count; i++) db[i % out] += %s;
+}
+"""
+EXACT, CONTRACTED, OTHER = 0, 1, 2
+
+
+@pytest.mark.parametrize("symbol, replacement, arithmetic, passed", [
+    ("conv2d_forward_f32", CONVOLUTION % "sum + x[c] * w[c]", EXACT, 1),
+    ("conv2d_forward_f32", CONVOLUTION % "__builtin_fmaf(x[c], w[c], sum)", CONTRACTED, 1),
+    ("conv2d_forward_f32", CONVOLUTION % "0 * (sum + x[c] * w[c])", OTHER, 0),
+    ("run_dense_bias_grad", BIAS_GRADIENT % "dy[i]", EXACT, 1),
+    ("run_dense_bias_grad", BIAS_GRADIENT % "-dy[i]", EXACT, 0),
+    ("run_dense_bias_grad", BIAS_GRADIENT % "dy[i] * 0.9f", EXACT, 0),
+    ("run_dense_bias_grad", BIAS_GRADIENT % "dy[i] + 0.02f", EXACT, 0),
+    ("run_dense_bias_grad", BIAS_GRADIENT % "0 * dy[i]", EXACT, 0),
+])
+def test_selftest_tells_a_broken_build(symbol, replacement, arithmetic, passed, tmp_path, core_archive):
+    """One function of the core is replaced by the linker."""
+    program = host.compile_c(tmp_path, SELFTEST + replacement, core_archive, f"-Wl,--wrap=cge_{symbol}", "-lm")
+    assert host.run([program]).split() == [str(arithmetic), str(passed)]
 
 
 def test_every_line_and_branch_of_the_core_is_covered_or_explained():

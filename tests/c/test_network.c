@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-enum { SEED_INPUT = 71, SEED_VALUES, SEED_PARAMS, SAMPLES = 3, SEED = 2026 };
+enum { SEED_INPUT = 71, SEED_VALUES, SEED_PARAMS, SAMPLES = 4, SEED = 2026 };
 
 /* ---- fixtures --------------------------------------------------------------------------------------------------- */
 
@@ -265,7 +265,7 @@ static void test_random_chains(void)
 
 static void use_everything(const cge_options *options, float *y)
 {
-    static const int32_t shuffled[SAMPLES] = {2, 0, 1};
+    static const int32_t shuffled[SAMPLES] = {2, 0, 3, 1};
     float mean_loss;
     if (options->training != 0) {
         CHECK_OK(cge_network_init_params(&net, SEED));
@@ -297,7 +297,7 @@ static void test_arenas(void)
 {
     static const float zeros[256];
     for (int32_t i = 0; i < test_model_count; i++)
-        for (int32_t capacity = 0; capacity <= 3; capacity++) {
+        for (int32_t capacity = 0; capacity <= SAMPLES; capacity++) {
             cge_options training = {1, capacity, NULL}, inference = {0, capacity, NULL}, outside = {0, capacity, zeros};
             if (!CHECK(oracle_param_elems(&test_models[i].model) <= COUNT_OF(zeros))) return;
             test_arena(&test_models[i], &training);
@@ -411,39 +411,37 @@ static void test_ways_to_train(void)
     }
 }
 
-/* An epoch in a given order, batches of 2, the last one of 1: the same as the batches one by one. */
-static void test_epoch_order(int32_t capacity)
+/* An epoch in a given order, the last batch what is left: the same as the batches one by one. */
+static void test_epoch_order(int32_t capacity, int32_t batch_size)
 {
-    static const int32_t order[] = {2, 0, 1};
-    float loss = 0, sum = 0, by_hand = 0;
+    static const int32_t order[SAMPLES] = {2, 0, 3, 1};
+    const int32_t in = convnet.input.h * convnet.input.w * convnet.input.c;
+    float loss = 0, sum = 0;
     uint64_t expected;
-    float *x;
-    int32_t *labels;
-    cge_targets targets = {NULL, NULL};
-    if (!set_up_training("epoch in order", &convnet, capacity, sizeof(float) * 4 * 60)) return;
-    x = check_floats(SAMPLES * fixture.in_elems);
-    labels = check_ints(SAMPLES);
-    targets.labels = labels;
+    if (!set_up_training("epoch in order", &convnet, capacity, sizeof(float) * SAMPLES * (size_t)(in + 1))) return;
+    float *x = check_floats(SAMPLES * in);
+    int32_t *labels = check_ints(SAMPLES), batches = 0;
     for (int32_t i = 0; i < SAMPLES; i++) {
-        memcpy(x + i * fixture.in_elems, fixture.x + order[i] * fixture.in_elems, sizeof(float) * (size_t)fixture.in_elems);
+        memcpy(x + i * in, fixture.x + order[i] * in, sizeof(float) * (size_t)in);
         labels[i] = fixture.labels[order[i]];
     }
-    CHECK_OK(cge_network_train_batch(&net, x, &targets, 2, &loss));
-    sum += 2 * loss;
-    targets.labels = labels + 2;
-    CHECK_OK(cge_network_train_batch(&net, x + 2 * fixture.in_elems, &targets, 1, &loss));
-    by_hand = (sum + loss) / 3;
+    for (int32_t i = 0; i < SAMPLES; i += batch_size, batches++) {
+        const cge_targets targets = {labels + i, NULL};
+        const int32_t count = batch_size < SAMPLES - i ? batch_size : SAMPLES - i;
+        CHECK_OK(cge_network_train_batch(&net, x + i * in, &targets, count, &loss));
+        sum += (float)count * loss;
+    }
     expected = params_hash();
     CHECK_OK(cge_network_init_params(&net, SEED));
-    CHECK_OK(cge_network_train_epoch(&net, fixture.x, &fixture.targets, order, SAMPLES, 2, &loss));
-    CHECK(params_hash() == expected && net.step_count == 2);
-    CHECK(loss > by_hand - 1e-6f && loss < by_hand + 1e-6f);
+    CHECK_OK(cge_network_train_epoch(&net, fixture.x, &fixture.targets, order, SAMPLES, batch_size, &loss));
+    CHECK(params_hash() == expected && net.step_count == (uint64_t)batches);
+    CHECK(loss > sum / SAMPLES - 1e-6f && loss < sum / SAMPLES + 1e-6f);
 }
 
 /* The same with values as targets, which an order must carry along. */
 static void test_epoch_values(int32_t capacity)
 {
-    static const int32_t order[] = {1, 1, 0}; /* a sample may come twice */
+    static const int32_t order[SAMPLES] = {1, 3, 1, 0}; /* a sample may come twice */
     float loss;
     uint64_t expected;
     if (!set_up_training("epoch in order, values", &perceptron, capacity, 0)) return;
@@ -689,8 +687,8 @@ void suite_network(void)
     test_frozen_arena();
     test_transient_activations();
     test_ways_to_train();
-    for (int32_t capacity = 1; capacity <= 3; capacity++) {
-        test_epoch_order(capacity);
+    for (int32_t capacity = 1; capacity <= SAMPLES; capacity++) {
+        for (int32_t batch_size = 1; batch_size <= SAMPLES; batch_size++) test_epoch_order(capacity, batch_size);
         test_epoch_values(capacity);
         test_not_finite(capacity, 0x7fc00000u);
         test_not_finite(capacity, 0x7f800000u);

@@ -117,6 +117,9 @@ static void test_loss_call(loss_fn *call)
         CHECK_REFUSED(CGE_ERR_LABEL, call(f.net, f.x, t, COUNT, f.loss));
     }
     f.labels[1] = OUT - 1;
+    f.labels[0] = OUT;
+    CHECK_REFUSED(CGE_ERR_LABEL, call(f.net, f.x, t, COUNT, f.loss));
+    f.labels[0] = 0;
     t->labels = NULL;
     CHECK_REFUSED(CGE_ERR_NULL, call(f.net, f.x, t, COUNT, f.loss));
     t->labels = (const int32_t *)(void *)misaligned((float *)(void *)f.labels);
@@ -132,6 +135,9 @@ static void test_order(void)
     order[1] = -1;
     CHECK_REFUSED(CGE_ERR_ARGUMENT, cge_network_train_epoch(f.net, f.x, f.targets, order, COUNT, 1, f.loss));
     order[1] = 0;
+    order[0] = COUNT;
+    CHECK_REFUSED(CGE_ERR_ARGUMENT, cge_network_train_epoch(f.net, f.x, f.targets, order, COUNT, 1, f.loss));
+    order[0] = 0;
     CHECK_REFUSED(CGE_ERR_ALIGN, cge_network_train_epoch(f.net, f.x, f.targets, (int32_t *)(void *)misaligned(f.y), 1, 1, f.loss));
     CHECK_REFUSED(CGE_ERR_ARGUMENT, cge_network_train_epoch(f.net, f.x, f.targets, order, COUNT, 0, f.loss));
     CHECK_REFUSED(CGE_ERR_ARGUMENT, cge_network_train_epoch(f.net, f.x, f.targets, order, COUNT, INT32_MIN, f.loss));
@@ -233,6 +239,9 @@ static void test_optimizer_modes(void)
     check_case("more samples than can be counted");
     f.net->pending = INT32_MAX - 1;
     CHECK_REFUSED(CGE_ERR_OVERFLOW, cge_network_accumulate(f.net, f.x, f.targets, COUNT, f.loss));
+    f.net->pending = INT32_MAX - COUNT;
+    CHECK_OK(cge_network_accumulate(f.net, f.x, f.targets, COUNT, f.loss));
+    CHECK(f.net->pending == INT32_MAX);
 }
 
 void suite_network_status(void)

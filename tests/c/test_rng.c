@@ -51,8 +51,16 @@ static void test_below(void)
 
 static void test_shuffle(void)
 {
-    int32_t order[9], seen[9] = {0, 0, 0, 0, 0, 0, 0, 0, 0}, counts[27] = {0};
+    static const int32_t known[] = {8, 2, 6, 4, 5, 1, 7, 0, 9, 3};
+    int32_t order[9], seen[10], counts[27] = {0};
     cge_rng rng;
+    check_case("shuffle, as firmware and Python replay it");
+    CHECK_OK(cge_rng_seed(&rng, 42));
+    for (int32_t i = 0; i < 10; i++) seen[i] = i;
+    CHECK_OK(cge_rng_shuffle(&rng, seen, 10));
+    for (int32_t i = 0; i < 10; i++) CHECK(seen[i] == known[i]);
+    CHECK(rng.state == 0x91723b7b84518c9du);
+    for (int32_t i = 0; i < 10; i++) seen[i] = 0;
     check_case("shuffle");
     CHECK_OK(cge_rng_seed(&rng, 5));
     for (int32_t i = 0; i < 9; i++) order[i] = i;

@@ -97,7 +97,10 @@ static void test_checkpoint(const test_model *m)
     memset(f.arena, 0xee, f.arena_bytes);
     CHECK_OK(cge_network_init(&net, &m->model, &training, f.arena, f.arena_bytes));
     CHECK_OK(cge_network_init_params(&net, SEED + 1));
+    for (int32_t i = 0; i < net.grad_elems; i++) net.grads[i] = 1; /* what is pending is forgotten */
+    net.pending = 1;
     CHECK_OK(cge_network_restore(&net, f.file, f.file_bytes));
+    for (int32_t i = 0; i < net.grad_elems; i++) CHECK(float_bits(net.grads[i]) == 0);
     CHECK(hash_of(&net) == saved_hash && net.step_count == 2 && net.pending == 0);
     train(2);
     CHECK(hash_of(&net) == trained_hash && net.step_count == 4);
@@ -138,6 +141,9 @@ static void test_bytes(void)
     for (int32_t i = 0; i < net.param_elems; i++) net.params[i] = operand(9, i);
     net.step_count = 0x123456789abcu;
     if (!save()) return;
+    net.step_count = 1;
+    CHECK_OK(cge_network_restore(&net, f.file, f.file_bytes));
+    CHECK(net.step_count == 0x123456789abcu);
     CHECK(memcmp(f.file, "CGEN\1\0\0\0", 8) == 0);
     CHECK(saved_word(f.file, SAVED_BYTES) == f.file_bytes && saved_word(f.file, SAVED_LAYERS) == 3);
     CHECK(saved_word(f.file, SAVED_IN_C) == 7 && saved_word(f.file, SAVED_PARAMS) == 76 && saved_word(f.file, SAVED_VELOCITY) == 0);
@@ -254,6 +260,39 @@ static void test_velocity_of_other_layers(void)
     for (int32_t i = 0; i < net.grad_elems; i++) CHECK(float_bits(net.velocity[i]) == 0);
 }
 
+/* As many numbers, but of another layer. */
+static void test_velocity_of_another_layer(void)
+{
+    cge_layer layers[] = {DENSE(3, CGE_FROZEN, 0), PLAIN(tanh), DENSE(3, 0, 0)};
+    cge_model model = {{1, 1, 3}, TABLE(layers), &cge_mean_squared_error, {&cge_sgd, 0.1f, 0.5f, 0, 0}};
+    if (!set_up("velocity of another layer", &model, 0) || !save()) return;
+    layers[0].flags = 0;
+    layers[2].flags = CGE_FROZEN;
+    CHECK_OK(cge_network_init(&net, &model, &training, f.arena, f.arena_bytes));
+    for (int32_t i = 0; i < net.grad_elems; i++) net.velocity[i] = 1;
+    CHECK_OK(cge_network_restore(&net, f.file, f.file_bytes));
+    for (int32_t i = 0; i < net.grad_elems; i++) CHECK(float_bits(net.velocity[i]) == 0);
+}
+
+/* Networks with as many parameters that differ in one size, or in the first layer. */
+static void test_same_parameter_count(void)
+{
+    static const cge_layer layers[] = {PLAIN(relu), CONV(2, 2, 2, 0, 0, 0, 0, 0, 0, 0, 0), PLAIN(global_avgpool2d)};
+    static const cge_layer others[] = {PLAIN(tanh), CONV(2, 2, 2, 0, 0, 0, 0, 0, 0, 0, 0), PLAIN(global_avgpool2d)};
+    static const cge_model model = {{3, 3, 1}, TABLE(layers), &cge_mean_squared_error, {&cge_sgd, 0.1f, 0, 0, 0}};
+    const cge_shape inputs[] = {{4, 3, 1}, {3, 4, 1}, {3, 3, 1}};
+    for (int32_t i = 0; i < COUNT_OF(inputs); i++) {
+        cge_model other = model;
+        size_t bytes = 0;
+        other.input = inputs[i];
+        if (i == COUNT_OF(inputs) - 1) other.layers = others;
+        CHECK_OK(cge_network_arena_bytes(&other, &training, &bytes));
+        if (!set_up("same number of parameters", &model, bytes) || !save()) return;
+        CHECK_OK(cge_network_init(&net, &other, &training, check_bytes(bytes), bytes));
+        CHECK_REFUSED(CGE_ERR_MISMATCH, cge_network_restore(&net, f.file, f.file_bytes));
+    }
+}
+
 void suite_serialise(void)
 {
     for (int32_t i = 0; i < test_model_count; i++) {
@@ -264,6 +303,8 @@ void suite_serialise(void)
     test_bytes();
     test_mismatch();
     test_velocity_of_other_layers();
+    test_velocity_of_another_layer();
+    test_same_parameter_count();
 }
 
 /* ---- hostile bytes ---------------------------------------------------------------------------------------------------------------- */
