@@ -81,7 +81,9 @@ class FileCounts:
 
 def read_counts(objects):
     files = defaultdict(FileCounts)
-    text = run(["gcov", "--json-format", "--stdout", "--branch-probabilities", *[path.with_suffix(".gcda") for path in objects]])
+    text = run(
+        ["gcov", "--json-format", "--stdout", "--branch-probabilities", *[path.with_suffix(".gcda") for path in objects]]
+    )
     for document in map(json.loads, filter(None, text.splitlines())):
         for entry in document["files"]:
             path = os.path.normpath(entry["file"])

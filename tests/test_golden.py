@@ -39,7 +39,7 @@ def sample(rng):
     label = rng.below_4()
     x = np.array([rng.next() >> 24 for _ in range(8 * 6 * 2)], np.float32).reshape(8, 6, 2) / np.float32(256)
     h, w = 4 * (label // 2), 3 * (label % 2)
-    x[h:h + 4, w:w + 3] += 1
+    x[h : h + 4, w : w + 3] += 1
     return x, label
 
 

@@ -48,7 +48,7 @@ typedef enum cge_status {
     CGE_ERR_NULL,       /* a required pointer is NULL                                                       */
     CGE_ERR_ARGUMENT,   /* a scalar is outside its documented range                                         */
     CGE_ERR_SHAPE,      /* a geometry is impossible: size <= 0, groups do not divide, kernel > padded input */
-    CGE_ERR_OVERFLOW,   /* a tensor would have more than CGE_MAX_ELEMS elements                             */
+    CGE_ERR_OVERFLOW,   /* a tensor or an arena would have more than CGE_MAX_ELEMS elements                 */
     CGE_ERR_ALIGN,      /* a buffer is not aligned for its element type (arena: 8 bytes)                    */
     CGE_ERR_ARENA,      /* the arena or buffer is shorter than the size query says                          */
     CGE_ERR_LABEL,      /* a class label is outside 0 .. classes - 1                                        */
@@ -65,7 +65,7 @@ const char *cge_status_text(cge_status status);
 
 /* ---- geometry ----------------------------------------------------------------------------------------- */
 
-#define CGE_MAX_ELEMS 0x0fffffff /* of one tensor: byte offsets stay inside int32_t even for double */
+#define CGE_MAX_ELEMS 0x0fffffff /* of one tensor, and of all in an arena: 1 GB of binary32 */
 
 typedef struct cge_shape {
     int32_t h, w, c; /* 1 .. ; a vector of n is {1, 1, n} */

@@ -20,11 +20,12 @@ typedef struct cge_pool2d_plan {
     int32_t out_h, out_w;
 } cge_pool2d_plan;
 
+/* *p is scratch after an error. */
 CGE_MUST_USE cge_status cge_conv2d_resolve(const cge_conv2d *g, cge_conv2d_plan *p);
 CGE_MUST_USE cge_status cge_pool2d_resolve(const cge_pool2d *g, cge_pool2d_plan *p);
 
-/* Product of three sizes >= 1, or -1 if it exceeds CGE_MAX_ELEMS. */
-int32_t cge_elems3(int64_t a, int64_t b, int64_t c);
+/* Product of three sizes, or -1 if one is negative or a product exceeds CGE_MAX_ELEMS. */
+int32_t cge_elems3(int32_t a, int32_t b, int32_t c);
 int32_t cge_shape_elems(cge_shape s); /* -1 also for sizes <= 0 */
 
 /* The i in 0 .. count - 1 with 0 <= base + i * step < limit; step >= 1. */

@@ -13,6 +13,22 @@ CGE_INTERNAL cge_status cge_check_network(const cge_network *net)
     return net == NULL || net->model == NULL || net->arena == NULL ? CGE_ERR_NULL : CGE_OK;
 }
 
+static void zero(cge_real *x, int32_t n)
+{
+    memset(x, 0, (size_t)n * sizeof *x);
+}
+
+static size_t plans_bytes(const cge_model *model)
+{
+    return sizeof(cge_layer_plan) * (size_t)model->layer_count;
+}
+
+/* CGE_MAX_ELEMS keeps it below 2^31, but for models whose table alone is as large. */
+static size_t needed_bytes(const cge_model *model, const cge_network_plan *plan)
+{
+    return plans_bytes(model) + (size_t)plan->end * sizeof(cge_real);
+}
+
 cge_status cge_network_arena_bytes(const cge_model *model, const cge_options *options, size_t *bytes)
 {
     cge_options resolved;
@@ -20,28 +36,29 @@ cge_status cge_network_arena_bytes(const cge_model *model, const cge_options *op
     if (bytes == NULL) return CGE_ERR_NULL;
     CGE_TRY(cge_resolve_options(options, &resolved));
     CGE_TRY(cge_plan_network(model, &resolved, &plan, NULL));
-    *bytes = plan.arena_bytes;
+    *bytes = needed_bytes(model, &plan);
     return CGE_OK;
 }
 
 cge_status cge_network_init(cge_network *net, const cge_model *model, const cge_options *options, void *arena, size_t arena_bytes)
 {
-    unsigned char *base = (unsigned char *)arena;
+    cge_real *base;
     cge_options resolved;
     cge_network_plan plan;
     if (net == NULL || arena == NULL) return CGE_ERR_NULL;
     CGE_TRY(cge_resolve_options(options, &resolved));
     CGE_TRY(cge_plan_network(model, &resolved, &plan, NULL));
     if (!cge_is_aligned(arena, 8)) return CGE_ERR_ALIGN;
-    if (arena_bytes < plan.arena_bytes) return CGE_ERR_ARENA;
+    if (arena_bytes < needed_bytes(model, &plan)) return CGE_ERR_ARENA;
     CGE_TRY(cge_plan_network(model, &resolved, &plan, (cge_layer_plan *)arena));
+    base = (cge_real *)(void *)((unsigned char *)arena + plans_bytes(model));
     net->model = model;
     net->options = resolved;
     net->optimizer = model->optimizer;
     net->step_count = 0;
-    net->params = resolved.params != NULL ? (cge_real *)(uintptr_t)resolved.params : (cge_real *)(void *)(base + plan.params);
-    net->grads = (cge_real *)(void *)(base + plan.grads);
-    net->velocity = plan.activations > plan.velocity ? (cge_real *)(void *)(base + plan.velocity) : NULL;
+    net->params = resolved.params != NULL ? (cge_real *)(uintptr_t)resolved.params : base + plan.params;
+    net->grads = base + plan.grads;
+    net->velocity = plan.activations > plan.velocity ? base + plan.velocity : NULL;
     net->param_elems = plan.param_elems;
     net->grad_elems = plan.grad_elems;
     net->in_elems = plan.in_elems;
@@ -50,10 +67,9 @@ cge_status cge_network_init(cge_network *net, const cge_model *model, const cge_
     net->first_trainable = plan.first_trainable;
     net->loss_grad = plan.loss_grad;
     net->arena = arena;
-    net->activations = (cge_real *)(void *)(base + plan.activations);
-    net->staging = (cge_real *)(void *)(base + plan.staging);
-    /* params (if inside), grads and velocity lie one behind the other */
-    memset(base + plan.params, 0, plan.activations - plan.params);
+    net->activations = base + plan.activations;
+    net->staging = base + plan.staging;
+    zero(base, plan.activations); /* params (if inside), grads and velocity lie one behind the other */
     return CGE_OK;
 }
 
@@ -68,11 +84,6 @@ static void draw_weights(cge_rng *rng, const cge_layer_info *info, int32_t init,
         w[i] = init == CGE_INIT_HE_NORMAL || init == CGE_INIT_GLOROT_NORMAL
                    ? deviation * cge_rng_normal_f32(rng)
                    : limit * (CGE_REAL(2) * cge_rng_uniform_f32(rng) - CGE_REAL(1));
-}
-
-static void zero(cge_real *x, int32_t n)
-{
-    memset(x, 0, (size_t)n * sizeof *x);
 }
 
 cge_status cge_network_init_params(cge_network *net, uint64_t seed)
@@ -100,19 +111,17 @@ cge_status cge_network_init_params(cge_network *net, uint64_t seed)
 cge_status cge_network_layer_params(const cge_network *net, int32_t index, cge_layer_params *params)
 {
     const cge_layer_plan *plan;
-    cge_layer_info info;
     CGE_TRY(cge_check_network(net));
     if (params == NULL) return CGE_ERR_NULL;
     if (index < 0 || index >= net->model->layer_count) return CGE_ERR_ARGUMENT;
     plan = &cge_layer_plans(net)[index];
-    CGE_TRY(cge_infer_layer(&net->model->layers[index], plan->in, &info));
     memset(params, 0, sizeof *params);
-    if (info.weight_elems == 0) return CGE_OK;
+    if (plan->weights == 0) return CGE_OK;
     params->w = net->params + plan->params;
-    if (info.bias_elems != 0) params->b = params->w + info.weight_elems;
+    if (plan->biases != 0) params->b = params->w + plan->weights;
     if (plan->grads < 0) return CGE_OK;
     params->dw = net->grads + plan->grads;
-    if (info.bias_elems != 0) params->db = params->dw + info.weight_elems;
+    if (plan->biases != 0) params->db = params->dw + plan->weights;
     return CGE_OK;
 }
 

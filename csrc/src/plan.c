@@ -9,7 +9,7 @@
  *     | kept y0 | kept y1 | kept y2 |  low transient -->      <-- high transient |
  *
  * An in-place layer (ReLU) writes over its input, and its gradient over the gradient it is given.
- * The walk runs twice: once for the size of the region, then with the high end known, for the offsets.
+ * The walk runs for the size of the region first, then with the high end known for the offsets.
  */
 #include "plan.h"
 
@@ -67,28 +67,43 @@ cge_status cge_model_layer_info(const cge_model *model, int32_t index, cge_layer
 enum { LOW = 0, HIGH = 1 };
 
 typedef struct tensor {
-    int64_t offset, elems; /* offset < 0: nowhere (the caller's x, or no gradient yet) */
+    int32_t offset, elems; /* offset < 0: nowhere (the caller's x, or no gradient yet) */
     int end;               /* LOW, HIGH */
 } tensor;
 
 typedef struct region {
-    int64_t size;  /* of the region; 0 in the first walk, when only `peak` is wanted */
-    int64_t peak;
-    int64_t stack; /* elements kept at the low end */
+    int32_t size;  /* of the region; 0 in the first walk, when only `peak` is wanted */
+    int32_t peak;
+    int32_t stack; /* elements kept at the low end */
 } region;
 
+/* Sizes add up to at most TOO_MANY, which is refused in the end: no sum can overflow. */
+#define TOO_MANY (CGE_MAX_ELEMS + 1)
+
+static int32_t sum_of(int32_t a, int32_t b)
+{
+    return b < TOO_MANY - a ? a + b : TOO_MANY;
+}
+
+static int32_t product_of(int32_t a, int32_t b)
+{
+    int32_t product = cge_elems3(a, b, 1);
+    return product < 0 ? TOO_MANY : product;
+}
+
 /* Places a tensor at one end while `other` lives at the opposite end or on the stack. */
-static tensor place(region *r, int end, int64_t elems, tensor other)
+static tensor place(region *r, int end, int32_t elems, tensor other)
 {
     tensor t;
-    int64_t low_end = r->stack, high_elems = end == HIGH ? elems : 0;
+    int32_t needed;
     t.end = end;
     t.elems = elems;
     t.offset = end == LOW ? r->stack : r->size - elems;
-    if (end == LOW) low_end += elems;
-    if (other.elems != 0 && other.end == LOW && other.offset + other.elems > low_end) low_end = other.offset + other.elems;
-    if (other.end == HIGH) high_elems += other.elems;
-    if (low_end + high_elems > r->peak) r->peak = low_end + high_elems;
+    needed = r->stack; /* up to the end of what lies low */
+    if (other.end == LOW && sum_of(other.offset, other.elems) > needed) needed = sum_of(other.offset, other.elems);
+    needed = sum_of(needed, elems);
+    if (other.end == HIGH) needed = sum_of(needed, other.elems);
+    if (needed > r->peak) r->peak = needed;
     return t;
 }
 
@@ -133,13 +148,13 @@ static int32_t count_outputs(const walk_plan *w, int32_t layers)
 }
 
 /* Elements of layer l's input for all samples held at once. Walks from the front: no memory, and models are short. */
-static int64_t input_elems(const walk_plan *w, int32_t l)
+static int32_t input_elems(const walk_plan *w, int32_t l)
 {
     cge_shape s = w->model->input;
     cge_layer_info info;
     int32_t i;
     for (i = 0; i < l; i++, s = info.out) (void)!cge_infer_layer(&w->model->layers[i], s, &info); /* checked before */
-    return (int64_t)(s.h * s.w * s.c) * w->capacity;
+    return product_of(s.h * s.w * s.c, w->capacity);
 }
 
 static tensor walk_forward(const walk_plan *w, region *r, cge_layer_plan *layers)
@@ -151,10 +166,10 @@ static tensor walk_forward(const walk_plan *w, region *r, cge_layer_plan *layers
             /* Transient outputs alternate so that the last of them is high when the first kept one is placed low. */
             int end = output < w->first_kept && ((w->first_kept - output) & 1) != 0 ? HIGH : LOW;
             x = place(r, end, input_elems(w, l + 1), x);
-            if (output >= w->first_kept) r->stack += x.elems;
+            if (output >= w->first_kept) r->stack = sum_of(r->stack, x.elems);
             output++;
         }
-        if (layers != NULL) layers[l].y = (int32_t)x.offset;
+        if (layers != NULL) layers[l].y = x.offset;
     }
     return x;
 }
@@ -168,12 +183,12 @@ static void walk_backward(const walk_plan *w, region *r, tensor dy, cge_layer_pl
         if (has_own_output(w, l)) r->stack -= input_elems(w, l + 1);
         if (!has_trait(&w->model->layers[l], CGE_ALIAS | CGE_IN_PLACE))
             dy = place(r, dy.end == LOW ? HIGH : LOW, input_elems(w, l), dy);
-        if (layers != NULL) layers[l].dx = (int32_t)dy.offset;
+        if (layers != NULL) layers[l].dx = dy.offset;
     }
 }
 
 /* Returns the elements that the region needs, given its size (0 while that is not known). */
-static int64_t walk(const walk_plan *w, int loss_end, int64_t size, cge_layer_plan *layers, int32_t *loss_grad)
+static int32_t walk(const walk_plan *w, int loss_end, int32_t size, cge_layer_plan *layers, int32_t *loss_grad)
 {
     region r = {0, 0, 0};
     tensor y, dy;
@@ -181,7 +196,7 @@ static int64_t walk(const walk_plan *w, int loss_end, int64_t size, cge_layer_pl
     y = walk_forward(w, &r, layers);
     if (w->first_trainable < w->model->layer_count) {
         dy = place(&r, loss_end, input_elems(w, w->model->layer_count), y);
-        *loss_grad = (int32_t)dy.offset;
+        *loss_grad = dy.offset;
         walk_backward(w, &r, dy, layers);
     }
     return r.peak;
@@ -208,6 +223,8 @@ static cge_status plan_layers(const cge_model *model, int training, cge_network_
         if (layers != NULL) {
             layers[l].in = in;
             layers[l].out = info.out;
+            layers[l].weights = info.weight_elems;
+            layers[l].biases = info.bias_elems;
             layers[l].params = plan->param_elems;
             layers[l].grads = trainable ? plan->grad_elems : -1;
             layers[l].y = layers[l].dx = -1;
@@ -240,8 +257,7 @@ static int wants_velocity(const cge_model *model)
 CGE_INTERNAL cge_status cge_plan_network(const cge_model *model, const cge_options *options, cge_network_plan *plan, cge_layer_plan *layers)
 {
     walk_plan w;
-    int64_t low, high, activations, staging;
-    uint64_t bytes;
+    int32_t low, high, activations;
     int end;
     CGE_TRY(check_model(model));
     if (options->training && model->loss == NULL) return CGE_ERR_MODE;
@@ -256,22 +272,14 @@ CGE_INTERNAL cge_status cge_plan_network(const cge_model *model, const cge_optio
     high = walk(&w, HIGH, 0, NULL, &plan->loss_grad);
     end = low < high ? LOW : HIGH;
     activations = end == LOW ? low : high;
-    /* Samples picked in shuffled order are gathered before a pass over several at once. */
-    staging = options->training && options->capacity > 1 ? (int64_t)plan->in_elems * options->capacity : 0;
-    if (activations > CGE_MAX_ELEMS || staging > CGE_MAX_ELEMS) return CGE_ERR_OVERFLOW;
     (void)walk(&w, end, activations, layers, &plan->loss_grad);
 
-    bytes = (uint64_t)sizeof(cge_layer_plan) * (uint64_t)model->layer_count;
-    plan->params = (size_t)bytes;
-    if (options->params == NULL) bytes += (uint64_t)plan->param_elems * sizeof(cge_real);
-    plan->grads = (size_t)bytes;
-    bytes += (uint64_t)plan->grad_elems * sizeof(cge_real);
-    plan->velocity = (size_t)bytes;
-    if (wants_velocity(model)) bytes += (uint64_t)plan->grad_elems * sizeof(cge_real);
-    plan->activations = (size_t)bytes;
-    bytes += (uint64_t)activations * sizeof(cge_real);
-    plan->staging = (size_t)bytes;
-    bytes += (uint64_t)staging * sizeof(cge_real);
-    plan->arena_bytes = (size_t)bytes;
-    return bytes > (uint64_t)(SIZE_MAX / 2) ? CGE_ERR_OVERFLOW : CGE_OK;
+    plan->params = 0;
+    plan->grads = options->params == NULL ? plan->param_elems : 0;
+    plan->velocity = sum_of(plan->grads, plan->grad_elems);
+    plan->activations = sum_of(plan->velocity, wants_velocity(model) ? plan->grad_elems : 0);
+    plan->staging = sum_of(plan->activations, activations);
+    /* Samples picked in shuffled order are gathered before a pass over several at once. */
+    plan->end = sum_of(plan->staging, options->training && options->capacity > 1 ? product_of(plan->in_elems, options->capacity) : 0);
+    return plan->end < TOO_MANY ? CGE_OK : CGE_ERR_OVERFLOW;
 }

@@ -7,14 +7,16 @@
 /* One layer's place in the arena; fixed-size integers, so that an arena has the same size on every target. */
 typedef struct cge_layer_plan {
     cge_shape in, out;
-    int32_t params; /* offset of the weight in net->params, in elements; the bias follows it */
-    int32_t grads;  /* the same in net->grads; -1: frozen or no parameters                    */
-    int32_t y;      /* output, offset in the activation region; -1: it is the caller's x      */
-    int32_t dx;     /* gradient of the input; -1: nobody needs it                             */
+    int32_t weights, biases; /* elements                                                               */
+    int32_t params;          /* offset of the weight in net->params, in elements; the bias follows it  */
+    int32_t grads;           /* the same in net->grads; -1: frozen or no parameters                     */
+    int32_t y;               /* output, offset in the activation region; -1: it is the caller's x       */
+    int32_t dx;              /* gradient of the input; -1: nobody needs it                              */
 } cge_layer_plan;
 
-typedef struct cge_network_plan { /* offsets in bytes from the start of the arena */
-    size_t params, grads, velocity, activations, staging, arena_bytes;
+typedef struct cge_network_plan {
+    /* Parts of the arena behind the layer plans, in elements from the end of these. */
+    int32_t params, grads, velocity, activations, staging, end;
     int32_t param_elems, grad_elems, in_elems, out_elems;
     int32_t first_trainable; /* layer_count if no layer has gradients */
     int32_t loss_grad;       /* gradient of the last output, offset in the activation region */

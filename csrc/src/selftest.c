@@ -28,7 +28,8 @@ static cge_arithmetic probe_arithmetic(void)
 
 /* ---- the gradient check ---- */
 
-/* Smooth layers only: a central difference across a kink of ReLU or max pooling proves nothing. */
+/* Smooth layers only: a central difference across a kink of ReLU or max pooling proves nothing. Pooling leaves no
+ * row or column of the convolution out, so that every output position counts. */
 static const cge_layer selftest_layers[] = {
     {&cge_kind_conv2d, 2, 3, 3, 1, 2, 1, 1, 1, 0, 1, 1, 0, 0.0f, 0, CGE_INIT_GLOROT_UNIFORM},
     {&cge_kind_tanh, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0.0f, 0, 0},
@@ -36,7 +37,7 @@ static const cge_layer selftest_layers[] = {
     {&cge_kind_dense, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0.0f, 0, CGE_INIT_GLOROT_UNIFORM}};
 
 static const cge_model selftest_model = {
-    {5, 6, 1}, selftest_layers, 4, &cge_softmax_cross_entropy, {NULL, 0.0f, 0.0f, 0.0f, 0}};
+    {6, 5, 1}, selftest_layers, 4, &cge_softmax_cross_entropy, {NULL, 0.0f, 0.0f, 0.0f, 0}};
 
 #define SELFTEST_INPUTS 30
 #define SELFTEST_STEP 0x1p-6f /* of the central difference: rounding errors of the loss / step stay below 1e-5 */

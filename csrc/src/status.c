@@ -7,7 +7,7 @@ const char *cge_status_text(cge_status status)
     case CGE_ERR_NULL: return "a required pointer is NULL";
     case CGE_ERR_ARGUMENT: return "an argument is outside its range";
     case CGE_ERR_SHAPE: return "the geometry is impossible: a size below 1, groups that do not divide the channels, or a kernel larger than the padded input";
-    case CGE_ERR_OVERFLOW: return "a tensor would have more elements than CGE_MAX_ELEMS";
+    case CGE_ERR_OVERFLOW: return "a tensor or an arena would have more elements than CGE_MAX_ELEMS";
     case CGE_ERR_ALIGN: return "a buffer is not aligned for its element type";
     case CGE_ERR_ARENA: return "the arena or buffer is shorter than the size query says";
     case CGE_ERR_LABEL: return "a class label is not below the number of classes";

@@ -31,18 +31,16 @@ static cge_layer_call layer_call(const cge_network *net, int32_t l, const cge_re
 {
     const cge_layer_plan *plans = cge_layer_plans(net), *plan = &plans[l];
     cge_layer_call c;
-    cge_layer_info info;
     memset(&c, 0, sizeof c);
-    (void)!cge_infer_layer(&net->model->layers[l], plan->in, &info); /* checked when the network was initialised */
     c.layer = &net->model->layers[l];
     c.in = plan->in;
     c.out = plan->out;
     c.count = count;
     c.x = l == 0 || plans[l - 1].y < 0 ? x : net->activations + plans[l - 1].y;
     if (plan->y >= 0) c.y = net->activations + plan->y;
-    if (info.weight_elems == 0) return c;
+    if (plan->weights == 0) return c;
     c.w = net->params + plan->params;
-    if (info.bias_elems != 0) c.b = c.w + info.weight_elems;
+    if (plan->biases != 0) c.b = c.w + plan->weights;
     return c;
 }
 
@@ -244,10 +242,8 @@ static cge_status update(cge_network *net)
         return CGE_ERR_NOT_FINITE;
     }
     for (l = net->first_trainable; l < net->model->layer_count; l++) {
-        cge_layer_info info;
         if (plans[l].grads < 0) continue;
-        (void)!cge_infer_layer(&net->model->layers[l], plans[l].in, &info);
-        net->optimizer.kind->update(info.weight_elems + info.bias_elems, &net->optimizer, scale, net->grads + plans[l].grads,
+        net->optimizer.kind->update(plans[l].weights + plans[l].biases, &net->optimizer, scale, net->grads + plans[l].grads,
                                     net->params + plans[l].params, net->velocity != NULL ? net->velocity + plans[l].grads : NULL);
     }
     net->step_count++;

@@ -14,19 +14,17 @@ static cge_pool2d pool2d_geometry(const cge_layer *l, cge_shape in)
 }
 
 /* A layer of global_avgpool2d has no window of its own (kernel 0): its window is the whole input. */
-static cge_layer whole_window(const cge_layer *l, cge_shape in)
+static void widen_window(cge_pool2d *g)
 {
-    cge_layer whole = *l;
-    whole.kernel_h = in.h;
-    whole.kernel_w = in.w;
-    return whole;
+    g->kernel_h = g->in_h;
+    g->kernel_w = g->in_w;
 }
 
 static cge_pool2d_plan pool2d_plan(const cge_layer_call *c)
 {
-    cge_layer whole = whole_window(c->layer, c->in);
-    cge_pool2d g = pool2d_geometry(c->layer->kernel_h == 0 ? &whole : c->layer, c->in);
+    cge_pool2d g = pool2d_geometry(c->layer, c->in);
     cge_pool2d_plan p;
+    if (g.kernel_h == 0) widen_window(&g);
     (void)!cge_pool2d_resolve(&g, &p); /* checked by infer */
     return p;
 }
@@ -39,8 +37,9 @@ static cge_status pool2d_infer(const cge_layer *l, cge_shape in, cge_layer_info 
 
 static cge_status global_avgpool2d_infer(const cge_layer *l, cge_shape in, cge_layer_info *info)
 {
-    cge_layer whole = whole_window(l, in);
-    return pool2d_infer(&whole, in, info);
+    cge_pool2d g = pool2d_geometry(l, in);
+    widen_window(&g);
+    return cge_pool2d_output_shape(&g, &info->out);
 }
 
 static void maxpool2d_forward(const cge_layer_call *c)
