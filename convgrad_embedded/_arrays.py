@@ -50,6 +50,13 @@ def number(name: str, value: Any, below: float = math.inf) -> float:
     return float(value)
 
 
+def sequence(name: str, value: Any, expected: str) -> tuple[Any, ...]:
+    try:
+        return tuple(value)
+    except TypeError:
+        raise TypeError(f"{name}: expected {expected}, got {describe(value)}") from None
+
+
 def choice(name: str, value: Any, choices: Sequence[str]) -> str:
     if value not in choices:
         raise ValueError(f"{name}: expected one of {', '.join(map(repr, choices))}, got {value!r}")
@@ -99,7 +106,10 @@ def _same(size: int, kernel: int, stride: int, dilation: int) -> tuple[int, int]
 
 def real(name: str, value: ArrayLike, like: Real | None = None) -> Real:
     """A float32 or float64 array; `like` another one, if given."""
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except ValueError as error:  # nested lists of different lengths
+        raise ValueError(f"{name}: expected an array, got {type(value).__name__} that makes none: {error}") from None
     if array.dtype.kind != "f" or array.dtype.itemsize not in (4, 8):
         raise TypeError(
             f"{name}: expected float32 or float64, got {describe(array)}; "

@@ -54,7 +54,7 @@ _HEADER = """\
  *     cge_options options = {{1, 0, NULL}};
  *     cge_network net;
  *     if (cge_network_init(&net, &{name}_model, &options, arena, sizeof arena) != CGE_OK) ...
- *     memcpy(net.params, {name}_params, sizeof {name}_params);
+ *     memcpy(net.params, {name}_params, {NAME}_PARAM_ELEMS * sizeof(cge_real));
  * To predict, with the parameters in flash:
  *     static uint64_t arena[({NAME}_INFERENCE_ARENA_BYTES + 7) / 8];
  *     cge_options options = {{0, 0, {name}_params}};
@@ -79,7 +79,7 @@ extern "C" {{
 #define {NAME}_PARAMS_HASH UINT64_C(0x{params_hash}) /* cge_network_params_hash of {name}_params */
 {arena_sizes}
 extern const cge_model {name}_model;
-extern const cge_real {name}_params[{NAME}_PARAM_ELEMS];
+extern const cge_real {name}_params[{array_elems}];
 
 #ifdef __cplusplus
 }}
@@ -103,9 +103,14 @@ def _header(network: Network, name: str) -> str:
         input_elems=int(np.prod(network.input_shape)),
         output_elems=int(np.prod(network.output_shape)),
         param_elems=network.param_count,
+        array_elems=_array_elems(network, name),
         params_hash=network.weights_hash(),
         arena_sizes="".join(f"#define {name.upper()}_{use}_ARENA_BYTES {size}\n" for use, size in arena_sizes.items()),
     )
+
+
+def _array_elems(network: Network, name: str) -> str:
+    return f"{name.upper()}_PARAM_ELEMS" if network.param_count > 0 else "1"  # C has no empty arrays
 
 
 # ---- the source ------------------------------------------------------------------------------------------------------
@@ -123,7 +128,7 @@ const cge_model {name}_model = {{
 }};
 
 /* Binary floating-point constants: the very bits of the weights. */
-const cge_real {name}_params[{NAME}_PARAM_ELEMS] = {{
+const cge_real {name}_params[{array_elems}] = {{
 {params}
 }};
 """
@@ -135,7 +140,8 @@ def _source(network: Network, name: str) -> str:
         NAME=name.upper(),
         layers=",\n".join(_wrapped(_braced(row)) for row in _layer_rows(network)),
         model=",\n".join(f"    .{member} = {value}" for member, value in _model_members(network, name).items()),
-        params=",\n".join(_param_blocks(network)),
+        array_elems=_array_elems(network, name),
+        params=",\n".join(_param_blocks(network)) or "    0.0f",
     )
 
 

@@ -52,9 +52,9 @@ class Network:
         capacity: int = 1,
     ) -> None:
         self.input_shape = _input_shape(input_shape)
-        self.layers = tuple(layers)
+        self.layers = _arrays.sequence("layers", layers, "a list of layers")
         self.loss = None if loss is None else _LOSSES[_arrays.choice("loss", loss, list(_LOSSES))]
-        self._capacity = _arrays.integer("capacity", capacity, 1)
+        self._capacity = _arrays.integer("capacity", capacity, 1, _core.MAX_ELEMS)
         self._optimizer = optimizer
         self._check_types()
         self._model = self._build(_core.FLOAT32)
@@ -257,6 +257,7 @@ class Network:
     def set_weights(self, weights: Sequence[ArrayLike]) -> None:
         """What get_weights gave. The optimizer's memory stays as it is."""
         views = self._parameter_views()
+        weights = _arrays.sequence("weights", weights, "a list of arrays")
         if len(weights) != len(views):
             raise ValueError(f"weights: expected {len(views)} arrays, got {len(weights)}")
         arrays = [
