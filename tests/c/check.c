@@ -176,6 +176,20 @@ READS_GUARDS uint64_t check_pool_hash(void)
     return hash;
 }
 
+static uint64_t remembered_pool;
+
+void check_remember_pool(void)
+{
+    remembered_pool = check_pool_hash();
+}
+
+int check_refused(cge_status expected, cge_status got, const char *what, const char *file, int line)
+{
+    int refused = check_status(expected, got, what, file, line), untouched = check_pool_hash() == remembered_pool;
+    if (!check_that(untouched, what, file, line) && run.failed <= MAX_PRINTED) printf("    refused, but it wrote something\n");
+    return refused && untouched;
+}
+
 /* ---- operands --------------------------------------------------------------------------------------------------- */
 
 uint32_t mix32(uint32_t x)

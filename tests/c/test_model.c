@@ -121,7 +121,7 @@ static int set_up(const char *name)
 }
 
 /* Both entries that look at a model say the same. */
-static void check_refused(cge_status status)
+static void check_model_refused(cge_status status)
 {
     CHECK_REFUSED(status, cge_model_layer_info(model, 0, info));
     CHECK_REFUSED(status, cge_network_arena_bytes(model, NULL, bytes));
@@ -136,7 +136,7 @@ static void test_unused_fields(void)
             CHECK_OK(cge_model_layer_info(model, 0, info));
             if ((kinds[i].uses >> j & 1) != 0) continue;
             memset((unsigned char *)layer + fields[j].offset, 1, 4);
-            check_refused(CGE_ERR_ARGUMENT);
+            check_model_refused(CGE_ERR_ARGUMENT);
         }
 }
 
@@ -173,14 +173,14 @@ static void test_refused_layers(void)
     for (int32_t i = 0; i < COUNT_OF(refused); i++) {
         check_case(refused[i].name);
         *layer = refused[i].layer;
-        check_refused(refused[i].status);
+        check_model_refused(refused[i].status);
     }
     for (uint32_t bits = 0x7f800000u; bits <= 0x7fc00000u; bits += 0x00400000u) {
         static const cge_layer leaky = LEAKY(0);
         check_case("alpha not finite");
         *layer = leaky;
         layer->alpha = float_from_bits(bits);
-        check_refused(CGE_ERR_ARGUMENT);
+        check_model_refused(CGE_ERR_ARGUMENT);
     }
 }
 
@@ -202,19 +202,19 @@ static void test_refused_models(void)
     check_case("input");
     for (int32_t i = 0; i < COUNT_OF(bad_inputs); i++) {
         model->input = bad_inputs[i];
-        check_refused(CGE_ERR_SHAPE);
+        check_model_refused(CGE_ERR_SHAPE);
     }
     model->input.h = model->input.w = model->input.c = INT32_MAX;
-    check_refused(CGE_ERR_OVERFLOW);
+    check_model_refused(CGE_ERR_OVERFLOW);
     model->input.h = model->input.w = model->input.c = 2;
     check_case("layer count");
     for (int32_t count = 0; count >= -2; count--) {
         model->layer_count = count;
-        check_refused(CGE_ERR_ARGUMENT);
+        check_model_refused(CGE_ERR_ARGUMENT);
     }
     model->layer_count = 1;
     model->layers = NULL;
-    check_refused(CGE_ERR_NULL);
+    check_model_refused(CGE_ERR_NULL);
     model->layers = layer;
     CHECK_OK(cge_model_layer_info(model, 0, info));
 }
