@@ -27,31 +27,44 @@ def operands(rng, channels=()):
 
 INPUT = np.array([[1, 2, 3], [4, 5, 6], [7, 8, 9]])
 KERNEL = np.array([[1, 0], [0, -1]])
-OUTPUT_GRAD = np.array([[1, 2], [3, 4]])
+OUTPUT_GRAD = np.array([[0.1, 0.2], [0.3, 0.4]])
+# [0,0]: 0.1*1 + 0.2*2 + 0.3*4 + 0.4*5 = 3.7; a step to the right adds the sum of the gradients, 1, a step down adds 3
+GRADIENT = np.array([[3.7, 4.7], [6.7, 7.7]])
+
+
+def assert_prints(result, expected):
+    """Sums of decimal fractions: equal to the seed's numbers but for the last binary digits."""
+    np.testing.assert_allclose(result, expected, rtol=1e-15)
 
 
 def test_single_channel_example():
-    # [0,0]: 1*1 + 2*2 + 3*4 + 4*5 = 37, and one more of each output gradient per step right, 3 per step down
-    expected = [[37, 47], [67, 77]]
-    np.testing.assert_array_equal(cge.manual_convolution_gradient(INPUT, KERNEL, OUTPUT_GRAD), expected)
-    np.testing.assert_array_equal(seed_gradient(INPUT, (2, 2), OUTPUT_GRAD), expected)
+    result = cge.manual_convolution_gradient(INPUT, KERNEL, OUTPUT_GRAD)
+    assert_prints(result, GRADIENT)
+    np.testing.assert_array_equal(result, seed_gradient(INPUT, (2, 2), OUTPUT_GRAD))
 
 
 def test_multi_filter_example():
-    kernels = np.array([KERNEL, [[0, 1], [1, 0]]])
-    output_grads = np.array([OUTPUT_GRAD, [[1, -1], [0.5, 2]]])
-    # second filter, [0,0]: 1*1 - 1*2 + 0.5*4 + 2*5 = 11; the gradients sum to 2.5: right + 2.5, down + 7.5
-    expected = [[[37, 47], [67, 77]], [[11, 13.5], [18.5, 21]]]
+    kernels = np.array([KERNEL, [[0, 1], [-1, 0]]])
+    output_grads = np.array([OUTPUT_GRAD, [[0.5, 0.6], [0.7, 0.8]]])
+    # second filter, [0,0]: 0.5*1 + 0.6*2 + 0.7*4 + 0.8*5 = 8.5; the gradients sum to 2.6: right + 2.6, down + 7.8
     result = cge.manual_convolution_multi_filter_gradients(INPUT, kernels, output_grads)
-    np.testing.assert_array_equal(result, expected)
-    np.testing.assert_array_equal([seed_gradient(INPUT, (2, 2), g) for g in output_grads], expected)
+    assert_prints(result, [GRADIENT, [[8.5, 11.1], [16.3, 18.9]]])
+    np.testing.assert_array_equal(result, [seed_gradient(INPUT, (2, 2), g) for g in output_grads])
 
 
 def test_rgb_example():
+    image = np.zeros((3, 3, 3))
+    image[:, :, 0] = INPUT
+    result = cge.manual_convolution_gradient_rgb(image, KERNEL, OUTPUT_GRAD)
+    assert_prints(result, GRADIENT)
+    np.testing.assert_array_equal(result, seed_gradient(image, (2, 2), OUTPUT_GRAD))
+
+
+def test_rgb_sums_over_the_channels():
     image = np.stack([INPUT, 10 * INPUT, 100 * INPUT], axis=-1)
-    expected = 111 * np.array([[37, 47], [67, 77]])
-    np.testing.assert_array_equal(cge.manual_convolution_gradient_rgb(image, KERNEL, OUTPUT_GRAD), expected)
-    np.testing.assert_array_equal(seed_gradient(image, (2, 2), OUTPUT_GRAD), expected)
+    result = cge.manual_convolution_gradient_rgb(image, KERNEL, OUTPUT_GRAD)
+    assert_prints(result, 111 * GRADIENT)
+    np.testing.assert_array_equal(result, seed_gradient(image, (2, 2), OUTPUT_GRAD))
 
 
 def assert_same_bits(result, expected):
@@ -89,7 +102,8 @@ def test_the_kernel_values_do_not_matter(rng):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.int64, np.uint8])
 def test_any_number_type_gives_float64(dtype):
-    result = cge.manual_convolution_gradient(INPUT.astype(dtype), KERNEL, OUTPUT_GRAD.astype(dtype))
+    output_grad = np.array([[1, 2], [3, 4]], dtype)
+    result = cge.manual_convolution_gradient(INPUT.astype(dtype), KERNEL, output_grad)
     assert_same_bits(result, np.array([[37.0, 47.0], [67.0, 77.0]]))
 
 

@@ -90,14 +90,14 @@ CGE_MUST_USE cge_status cge_pool2d_output_shape(const cge_pool2d *g, cge_shape *
 
 /* ---- random numbers: the same stream on every target ---------------------------------------------------- */
 
-typedef struct cge_rng { /* PCG-XSH-RR 64/32 (O'Neill 2014, HMC-CS-2014-0905, section 6.3.1) */
+typedef struct cge_rng { /* PCG-XSH-RR 64/32 (O'Neill 2014, HMC-CS-2014-0905, section 6.3.1), stream 54 */
     uint64_t state, increment;
 } cge_rng;
 
 CGE_MUST_USE cge_status cge_rng_seed(cge_rng *rng, uint64_t seed);
 uint32_t cge_rng_next(cge_rng *rng);                  /* uniform in 0 .. 2^32 - 1; rng not NULL             */
 uint32_t cge_rng_below(cge_rng *rng, uint32_t bound); /* uniform in 0 .. bound - 1, unbiased; bound 0 gives 0 */
-/* Fisher-Yates: permutes order[0 .. count - 1]. */
+/* Fisher-Yates from the end: for i = count - 1 .. 1, order[i] changes places with order[cge_rng_below(rng, i + 1)]. */
 CGE_MUST_USE cge_status cge_rng_shuffle(cge_rng *rng, int32_t *order, int32_t count);
 
 /* ---- checksums ------------------------------------------------------------------------------------------ */
@@ -211,7 +211,7 @@ CGE_MUST_USE cge_status cge_tanh_input_grad_f32(int32_t n, const cge_real *y, co
  * softmax              y[i] = exp(x[i] - m) / s,  m = max x,  s = sum_i exp(x[i] - m), i ascending; y may be x
  * softmax + cross-entropy, fused (stable for any finite logits)
  *                      loss = log(s) - (x[label] - m)                 dx[i] = exp(x[i] - m) / s - (i == label)
- * mean squared error   loss = (1/n) sum_i (x[i] - target[i])^2, i ascending   dx[i] = (x[i] - target[i]) * (2/n)
+ * mean squared error   loss = (sum_i (x[i] - target[i])^2) * (1/n), i ascending   dx[i] = (x[i] - target[i]) * (2/n)
  * dx may be x.
  */
 CGE_MUST_USE cge_status cge_softmax_forward_f32(int32_t n, const cge_real *x, cge_real *y);
@@ -339,7 +339,8 @@ typedef struct cge_targets { /* of `count` samples; the loss reads one of the tw
 CGE_MUST_USE cge_status cge_network_forward(cge_network *net, const cge_real *x, int32_t count, cge_real *y);
 
 /* *mean_loss over the samples, and (if correct is not NULL) how many have their largest output at the label; needs
- * a loss, works in both modes. Samples are summed in ascending order with Kahan's compensation. */
+ * a loss, works in both modes. Of equally large outputs the first counts; *correct is 0 for mean_squared_error. Samples
+ * are summed in ascending order with Kahan's compensation. */
 CGE_MUST_USE cge_status cge_network_evaluate(cge_network *net, const cge_real *x, const cge_targets *targets, int32_t count, cge_real *mean_loss, int32_t *correct);
 
 /* Adds the gradients of each sample's loss, in ascending order, and count to `pending`. CGE_ERR_NOT_FINITE if a loss

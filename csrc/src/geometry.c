@@ -1,10 +1,10 @@
 #include "geometry.h"
 
-/* a * b for factors >= 0 that are not too many elements themselves, or -1. */
+/* a * b for b >= 0; -1 for a < 0 (none already) and for too many elements. */
 static int32_t product_or_none(int32_t a, int32_t b)
 {
     int64_t product = (int64_t)a * b;
-    return a < 0 || b < 0 || product > CGE_MAX_ELEMS ? -1 : (int32_t)product;
+    return a < 0 || product > CGE_MAX_ELEMS ? -1 : (int32_t)product;
 }
 
 int32_t cge_elems3(int32_t a, int32_t b, int32_t c)

@@ -197,7 +197,7 @@ static int32_t walk(const walk_plan *w, int loss_end, int32_t size, cge_layer_pl
     if (w->first_trainable < w->model->layer_count) {
         dy = place(&r, loss_end, input_elems(w, w->model->layer_count), y);
         *loss_grad = dy.offset;
-        walk_backward(w, &r, dy, layers);
+        if (r.peak < TOO_MANY) walk_backward(w, &r, dy, layers); /* saturated sums cannot be taken back */
     }
     return r.peak;
 }

@@ -129,7 +129,7 @@ static cge_status check_targets(const cge_network *net, const cge_targets *targe
 static cge_status check_loss_call(const cge_network *net, const cge_real *x, const cge_targets *targets, int32_t count, const cge_real *mean_loss)
 {
     CGE_TRY(check_samples(net, x, count));
-    if (mean_loss == NULL) return CGE_ERR_NULL;
+    CGE_TRY(cge_check_buffer(mean_loss));
     return check_targets(net, targets, count);
 }
 

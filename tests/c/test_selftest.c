@@ -4,6 +4,38 @@
 
 #include <string.h>
 
+/* Flush-to-zero, which a compiler's fast-math start-up code or a board support package may have switched on. */
+#if defined(__SSE2__)
+#define FLUSH_BITS 0x8040u
+static unsigned control_word(void) { return __builtin_ia32_stmxcsr(); }
+static void set_control_word(unsigned word) { __builtin_ia32_ldmxcsr(word); }
+#elif defined(__ARM_FP) && !defined(__aarch64__)
+#define FLUSH_BITS (1u << 24)
+static unsigned control_word(void)
+{
+    unsigned word;
+    __asm__ volatile("vmrs %0, fpscr" : "=r"(word));
+    return word;
+}
+static void set_control_word(unsigned word) { __asm__ volatile("vmsr fpscr, %0" : : "r"(word)); }
+#endif
+
+static void test_flushed_subnormals(unsigned char *arena, size_t bytes)
+{
+#if defined(FLUSH_BITS)
+    cge_selftest_report report = {0};
+    const unsigned word = control_word();
+    set_control_word(word | FLUSH_BITS);
+    const cge_status status = cge_selftest(arena, bytes, &report);
+    set_control_word(word);
+    CHECK_OK(status);
+    CHECK(report.arithmetic == (CGE_FUSED ? CGE_ARITHMETIC_CONTRACTED : CGE_ARITHMETIC_OTHER));
+    CHECK(report.passed == (CGE_FUSED ? 1 : 0));
+#else
+    (void)arena, (void)bytes;
+#endif
+}
+
 void suite_selftest(void)
 {
     size_t needed = 0;
@@ -24,4 +56,5 @@ void suite_selftest(void)
     CHECK(report->gradients_checked > 10);
     CHECK(report->max_gradient_error > 0 && report->max_gradient_error <= 2e-2f);
     CHECK(report->passed == 1);
+    test_flushed_subnormals(arena, needed);
 }
