@@ -11,6 +11,7 @@ c       With `int main` in it: a complete program. Without it but with `#include
 other   Not run.
 """
 
+import csv
 import re
 import subprocess
 import sys
@@ -92,6 +93,24 @@ def test_the_readme_shows_python_and_firmware():
         if block.language != "c" or is_program(block)
     ]
     assert "python" in languages and "c" in languages
+
+
+def test_the_readme_shows_the_committed_sizes_of_all_boards():
+    with open(ROOT / "benchmarks" / "baselines" / "boards.csv", encoding="utf-8", newline="") as file:
+        measured = {row["board"]: row for row in csv.DictReader(file)}
+    seen = set()
+    for row in re.findall(r"^\| Cortex-[^|]*\|(.*)\|$", (ROOT / "README.md").read_text(encoding="utf-8"), re.M):
+        boards, *figures, _ = row.split("|")
+        for board, flash_ram in re.findall(r"`(\w+)`([ \d,]*)", boards):
+            flash, ram = re.fullmatch(r"(?: (\d+), (\d+))?", flash_ram.rstrip(" ")).groups()
+            expected = measured[board]
+            names = ("net_code_bytes", "net_rodata_bytes", "net_stack_bytes")
+            assert [figure.strip().replace(",", "") for figure in figures] == [expected[name] for name in names], board
+            if flash is not None:
+                assert (flash, ram) == (expected["flash_kb"], expected["ram_kb"]), board
+            seen.add(board)
+    emulated_only = {"aarch64", "armhf", "mps2_an386", "mps2_an500", "mps2_an505", "netduinoplus2"}
+    assert seen == set(measured) - emulated_only
 
 
 def anchors(page):
