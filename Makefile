@@ -12,8 +12,9 @@ include toolchains/common/board.mk
 include toolchains/common/build.mk
 include toolchains/common/setup.mk
 include toolchains/common/matrix.mk
+include toolchains/common/bench.mk
 
-.PHONY: help setup demo test coverage lib firmware run size size-compare size-baseline boards boards-compare boards-baseline bench clean
+.PHONY: help setup demo test coverage lib firmware run size size-compare size-baseline boards boards-compare boards-baseline bench bench-compare bench-baseline clean
 
 help: ## this list
 	@echo 'make TARGET [BOARD=<name>] [OPT=-Os] [ABI=softfp] [FUSED=1] [SMALL=1] [V=1]'
@@ -58,8 +59,13 @@ boards-compare: build/boards.csv ## the same against the committed baseline
 boards-baseline: build/boards.csv ## commits to today's table
 	cp $< benchmarks/baselines/boards.csv
 
-bench: setup ## speed of kernels and training steps
-	.venv/bin/python benchmarks/bench.py $(if $(TEST_ONE),--board $(BOARD))
+bench: $(if $(TEST_ONE),bench-board,bench-host) ## speed beside PyTorch and others; with BOARD: instructions there
+
+bench-compare: ## the last `make bench` against the committed baseline
+	@$(PYTHON) benchmarks/compare.py $(BENCH_CSV) $(BENCH_BASELINE)
+
+bench-baseline: ## commits to the last `make bench`
+	cp $(BENCH_CSV) $(BENCH_BASELINE)
 
 clean: ## removes all that make made
 	rm -rf build .venv convgrad_embedded/_native*.so *.egg-info

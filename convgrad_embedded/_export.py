@@ -51,13 +51,13 @@ _HEADER = """\
  *
  * To go on training:
  *     static uint64_t arena[({NAME}_TRAINING_ARENA_BYTES + 7) / 8];
- *     cge_options options = {{1, 0, NULL}};
+ *     cge_options options = {{.training = 1}};
  *     cge_network net;
  *     if (cge_network_init(&net, &{name}_model, &options, arena, sizeof arena) != CGE_OK) ...
  *     memcpy(net.params, {name}_params, {NAME}_PARAM_ELEMS * sizeof(cge_real));
  * To predict, with the parameters in flash:
  *     static uint64_t arena[({NAME}_INFERENCE_ARENA_BYTES + 7) / 8];
- *     cge_options options = {{0, 0, {name}_params}};
+ *     cge_options options = {{.params = {name}_params}};
  */
 #ifndef {NAME}_H
 #define {NAME}_H

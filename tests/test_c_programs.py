@@ -9,27 +9,29 @@ import pytest
 SANITIZE = ["-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 
 
+FOLDER = host.ROOT / "tests" / "c"
+
+
 @pytest.fixture(scope="module")
-def fuzzer(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("fuzz")
-    archive = host.build_library(directory, *SANITIZE)
-    folder = host.ROOT / "tests" / "c"
-    host.run(
-        [
-            host.compiler(),
-            *host.STRICT,
-            "-O2",
-            *SANITIZE,
-            "-I",
-            host.ROOT / "csrc" / "include",
-            folder / "fuzz" / "fuzz_model.c",
-            folder / "models.c",
-            archive,
-            "-o",
-            directory / "fuzz_model",
-        ]
-    )
-    return directory / "fuzz_model"
+def sanitized_library(tmp_path_factory):
+    return host.build_library(tmp_path_factory.mktemp("sanitized"), *SANITIZE)
+
+
+def build_fuzzer(name, archive, *sources):
+    program, include = archive.parent / name, host.ROOT / "csrc" / "include"
+    own = [FOLDER / "fuzz" / f"{name}.c", *sources]
+    host.run([host.compiler(), *host.STRICT, "-O2", *SANITIZE, "-I", include, *own, archive, "-pthread", "-o", program])
+    return program
+
+
+@pytest.fixture(scope="module")
+def fuzzer(sanitized_library):
+    return build_fuzzer("fuzz_model", sanitized_library, FOLDER / "models.c")
+
+
+def test_kernel_sets_equal_the_reference_on_random_geometries(sanitized_library):
+    program = build_fuzzer("fuzz_kernels", sanitized_library)
+    assert host.run([program, "3000", "2"]).endswith("3000 cases, 0 differences\n")
 
 
 def test_loader_survives_a_minute_of_fuzzing(fuzzer):

@@ -29,7 +29,7 @@ static int32_t labels[COUNT];
 /* stdin: samples, then labels or values. stdout: the outputs by inference from flash, then the weights after training. */
 int main(void)
 {
-    cge_options training = {1, 0, NULL}, inference = {0, 0, NULL};
+    cge_options training = {.training = 1}, inference = {.training = 0};
     cge_targets targets = {NULL, NULL};
     cge_network net;
     uint64_t hash;
@@ -188,7 +188,7 @@ def test_a_network_for_inference_only(layers, tmp_path, core_archive):
 int main(void)
 {
     static uint64_t arena[(NET_INFERENCE_ARENA_BYTES + 7) / 8];
-    cge_options options = {0, 0, net_params};
+    cge_options options = {.params = net_params};
     static const float x[NET_INPUT_ELEMS];
     float y[NET_OUTPUT_ELEMS];
     cge_network net;

@@ -18,6 +18,9 @@ ROOT = declarations.CSRC.parent
 COMPILE_ARGS = ["-std=c99", "-O3", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden", "-g0"]
 
 
+LINK_ARGS = [] if sys.platform == "win32" else ["-pthread"]
+
+
 def relative(pattern: str) -> list[str]:
     """Files under csrc, relative to the project's root, where setuptools wants them and a build runs."""
     return sorted(str(path.relative_to(ROOT)) for path in declarations.CSRC.glob(pattern))
@@ -29,12 +32,13 @@ def builder() -> cffi.FFI:
     batches = [pair for text in both for pair in declarations.batches(text)]
 
     ffi = cffi.FFI()
-    ffi.cdef("\n".join([header.shared, *map(declarations.with_addresses, both), *(prototype for prototype, _ in batches)]))
+    ffi.cdef("\n".join([header.shared, declarations.read_host(), *map(declarations.with_addresses, both), *(prototype for prototype, _ in batches)]))
     ffi.set_source(
         "convgrad_embedded._native",
         "\n".join(
             [
                 '#include "cge.h"',
+                '#include "cge_host.h"',
                 header.f64,
                 *map(declarations.address_definitions, both),
                 *(definition for _, definition in batches),
@@ -44,6 +48,7 @@ def builder() -> cffi.FFI:
         depends=relative("**/*.h"),
         include_dirs=["csrc/include"],
         extra_compile_args=COMPILE_ARGS,
+        extra_link_args=LINK_ARGS,
     )
     return ffi
 

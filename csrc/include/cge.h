@@ -128,6 +128,15 @@ typedef struct cge_layer_info { /* what one layer of a model is, see cge_model_l
                                    weight gradient and the input gradient take as many each */
 } cge_layer_info;
 
+/* Shares the work of a step among threads: calls task(argument, 0 .. tasks - 1), each once, in any order, on any
+ * thread, and returns when all are done. The bits do not depend on it. The core starts no thread itself; a pool for
+ * hosts is in cge_host.h. */
+typedef struct cge_executor {
+    void (*run)(void *context, void (*task)(void *argument, int32_t index), void *argument, int32_t tasks);
+    void *context;
+    int32_t threads; /* 1 .. : how many tasks can run at a time */
+} cge_executor;
+
 /* ==== real section ======================================================================================== */
 
 #ifdef CGE_F64_COPY /* csrc/src/f64.c alone */
@@ -289,6 +298,7 @@ typedef struct cge_options { /* zero means default */
     int32_t capacity;       /* samples whose activations are held at once, 1 ..; 0 means 1. The bits do not depend on it */
     const cge_real *params; /* inference only: all parameters, layer by layer, weight then bias, kept outside the
                                arena (flash) while the network lives; NULL: they are part of the arena            */
+    const cge_executor *executor; /* NULL: all work on the caller's thread */
 } cge_options;
 
 /* Exactly the bytes that cge_network_init needs: one less is refused, the last one is used. The same on every
@@ -302,7 +312,8 @@ typedef struct cge_network { /* plain data; read the members marked "public", le
                                 between steps, e.g. by a schedule */
     uint64_t step_count;     /* public: updates so far */
     cge_real *params;        /* public: [param_elems], layer by layer, weight then bias */
-    cge_real *grads;         /* public: [grad_elems], the layers that are not frozen, in the same order */
+    cge_real *grads;         /* public: [grad_elems], the layers that are not frozen, in the same order; zero while
+                                `pending` is 0: a step relies on it */
     cge_real *velocity;      /* public: [grad_elems] or NULL if momentum is 0 */
     int32_t param_elems, grad_elems;  /* public */
     int32_t in_elems, out_elems;      /* public: of one sample */

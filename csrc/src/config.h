@@ -10,6 +10,20 @@
 #define CGE_FUSED 0
 #endif
 
+/* CGE_SMALL=1: only the reference kernels are linked; smallest code, same bits. */
+#ifndef CGE_SMALL
+#define CGE_SMALL 0
+#endif
+
+/* CGE_HOST: an operating system is there, so kernels are chosen when the program starts (kernels/host.c). */
+#ifndef CGE_HOST
+#if defined(__unix__) || defined(__APPLE__) || defined(_WIN32)
+#define CGE_HOST 1
+#else
+#define CGE_HOST 0
+#endif
+#endif
+
 /* CGE_F64 is set by f64.c alone, while it includes the sources a second time. */
 #ifndef CGE_F64
 #define CGE_F64 0
@@ -23,6 +37,21 @@
 /* clang contracts a*b+c by default; GCC does not know the pragma and takes -ffp-contract=off instead. */
 #if defined(__clang__) && !CGE_FUSED
 #pragma STDC FP_CONTRACT OFF
+#endif
+
+/* The float vectors of MVE (Cortex-M55), which GCC 12 makes at -O2, flush subnormal numbers to zero: other bits. */
+#if defined(__GNUC__) && !defined(__clang__) && defined(__ARM_FEATURE_MVE)
+#pragma GCC optimize("no-tree-loop-vectorize", "no-tree-slp-vectorize")
+#endif
+
+/* A function of which each call becomes a copy of its own, for the constants it is called with. The coverage build defines
+ * it otherwise, to count each line once. */
+#ifndef CGE_INLINE
+#if defined(__GNUC__)
+#define CGE_INLINE static inline __attribute__((always_inline))
+#else
+#define CGE_INLINE static inline
+#endif
 #endif
 
 #if defined(__GNUC__)

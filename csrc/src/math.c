@@ -162,6 +162,17 @@ cge_real cge_tanh_f32(cge_real x)
     return x < 0 ? -y : y;
 }
 
+#if !CGE_F64 && defined(__GNUC__) && defined(__arm__) && (!defined(__thumb__) || defined(__thumb2__)) && defined(__ARM_FP) && (__ARM_FP & 4)
+
+/* The FPU's square root is correctly rounded too; sqrtf of the C library would also want errno. */
+cge_real cge_sqrt_f32(cge_real x)
+{
+    __asm__("vsqrt.f32 %0, %0" : "+t"(x));
+    return x;
+}
+
+#else
+
 /* Digit by digit (Ercegovac & Lang, "Digital Arithmetic", section 6.1): q^2 <= m, one bit of the root a step, with
  * one extra bit to round by. The remainder is never exactly half an ulp, so "round up if the extra bit is set". */
 cge_real cge_sqrt_f32(cge_real x)
@@ -189,6 +200,8 @@ cge_real cge_sqrt_f32(cge_real x)
     root = (root >> 1) + (root & 1);
     return real_of(root + ((cge_real_bits)(k / 2 + EXPONENT_BIAS - 1) << FRACTION_BITS));
 }
+
+#endif
 
 cge_real cge_rng_uniform_f32(cge_rng *rng)
 {

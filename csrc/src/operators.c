@@ -167,7 +167,7 @@ static cge_status check_elementwise(int32_t n, const cge_real *x, const cge_real
 cge_status cge_relu_forward_f32(int32_t n, const cge_real *x, cge_real *y)
 {
     CGE_TRY(check_elementwise(n, x, y));
-    cge_relu_apply(n, x, y);
+    cge_run_relu(n, x, y);
     return CGE_OK;
 }
 
@@ -175,7 +175,7 @@ cge_status cge_relu_input_grad_f32(int32_t n, const cge_real *y, const cge_real 
 {
     CGE_TRY(check_elementwise(n, y, dy));
     CGE_TRY(cge_check_buffer(dx));
-    cge_relu_grad(n, y, dy, dx);
+    cge_run_relu_grad(n, y, dy, dx);
     return CGE_OK;
 }
 
@@ -280,6 +280,6 @@ cge_status cge_sgd_update_f32(int32_t n, const cge_optimizer *o, cge_real scale,
     CGE_TRY(check_elementwise(n, dw, w));
     CGE_TRY(cge_sgd_check(o));
     if (o->momentum != 0.0f) CGE_TRY(cge_check_buffer(v));
-    cge_sgd_apply(n, o, scale, dw, w, v);
+    cge_run_sgd(n, o, scale, dw, w, v);
     return CGE_OK;
 }

@@ -239,11 +239,12 @@ static cge_status plan_layers(const cge_model *model, int training, cge_network_
 
 CGE_INTERNAL cge_status cge_resolve_options(const cge_options *options, cge_options *resolved)
 {
-    static const cge_options defaults = {0, 0, NULL};
+    static const cge_options defaults = {0, 0, NULL, NULL};
     *resolved = options != NULL ? *options : defaults;
     if (resolved->capacity == 0) resolved->capacity = 1;
     if (resolved->capacity < 0 || resolved->capacity > CGE_MAX_ELEMS) return CGE_ERR_ARGUMENT;
     if (resolved->training != 0 && resolved->training != 1) return CGE_ERR_ARGUMENT;
+    if (resolved->executor != NULL && (resolved->executor->run == NULL || resolved->executor->threads < 1)) return CGE_ERR_ARGUMENT;
     if (resolved->params == NULL) return CGE_OK;
     if (resolved->training != 0) return CGE_ERR_ARGUMENT;
     return cge_check_buffer(resolved->params);

@@ -46,7 +46,7 @@ static const cge_model selftest_model = {
 
 cge_status cge_selftest_arena_bytes(size_t *bytes)
 {
-    const cge_options options = {1, 1, NULL};
+    const cge_options options = {1, 1, NULL, NULL};
     return cge_network_arena_bytes(&selftest_model, &options, bytes);
 }
 
@@ -72,7 +72,7 @@ static cge_status gradient_error(cge_network *net, int32_t i, const cge_real *x,
 
 cge_status cge_selftest(void *arena, size_t arena_bytes, cge_selftest_report *report)
 {
-    const cge_options options = {1, 1, NULL};
+    const cge_options options = {1, 1, NULL, NULL};
     const int32_t label = 1;
     cge_targets targets = {&label, NULL};
     cge_real x[SELFTEST_INPUTS], loss, worst = 0, error;

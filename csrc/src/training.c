@@ -25,36 +25,131 @@ static int32_t at_most(int32_t value, int32_t limit)
     return value < limit ? value : limit;
 }
 
-/* ---- passes over up to `capacity` samples ---- */
+/* ---- passes over up to `capacity` samples ----
+ *
+ * A pass goes layer by layer, since later tensors may lie where earlier ones lay. Within a layer it is cut into tasks
+ * that do not depend on each other: forward and input gradient by samples, the weight gradient by parts of dw, so that
+ * the order of additions into each element stays. Without an executor there is one task of each sort and the caller's
+ * thread runs it.
+ */
 
-static cge_layer_call layer_call(const cge_network *net, int32_t l, const cge_real *x, int32_t count)
+typedef struct pass {
+    const cge_network *net;
+    const cge_real *x;      /* [count][in_elems] */
+    int32_t count;
+    int32_t layer;
+    int32_t dy;             /* backward: where the gradient of the layer's output lies */
+    int32_t weight_tasks, sample_tasks;
+} pass;
+
+#if CGE_HOST
+
+static void run_tasks(pass *p, void (*task)(void *argument, int32_t index), int32_t tasks)
 {
+    const cge_executor *executor = p->net->options.executor;
+    int32_t i;
+    if (executor != NULL && tasks > 1)
+        executor->run(executor->context, task, p, tasks);
+    else
+        for (i = 0; i < tasks; i++) task(p, i);
+}
+
+/* Threads are worth waking for a few samples each. */
+static int32_t tasks_for(const cge_network *net, int32_t samples)
+{
+    const cge_executor *executor = net->options.executor;
+    if (executor == NULL || samples < 2 * executor->threads) return 1;
+    return 2 * executor->threads; /* twice, so that a thread that was interrupted is caught up with */
+}
+
+#else /* boards have one core for this: no code for more */
+
+static void run_tasks(pass *p, void (*task)(void *argument, int32_t index), int32_t tasks)
+{
+    int32_t i;
+    for (i = 0; i < tasks; i++) task(p, i);
+}
+
+static int32_t tasks_for(const cge_network *net, int32_t samples)
+{
+    (void)net, (void)samples;
+    return 1;
+}
+
+#endif
+
+static cge_real *activation(const cge_network *net, int32_t offset, cge_shape shape, int32_t sample)
+{
+    return net->activations + offset + cge_sample(shape, sample);
+}
+
+static cge_layer_call layer_call(const pass *p, cge_range samples)
+{
+    const cge_network *net = p->net;
+    const int32_t l = p->layer;
     const cge_layer_plan *plans = cge_layer_plans(net), *plan = &plans[l];
     cge_layer_call c;
     memset(&c, 0, sizeof c);
     c.layer = &net->model->layers[l];
     c.in = plan->in;
     c.out = plan->out;
-    c.count = count;
-    c.x = l == 0 || plans[l - 1].y < 0 ? x : net->activations + plans[l - 1].y;
-    if (plan->y >= 0) c.y = net->activations + plan->y;
+    c.count = samples.end - samples.begin;
+    c.x = l == 0 || plans[l - 1].y < 0 ? p->x + cge_sample(c.in, samples.begin) : activation(net, plans[l - 1].y, c.in, samples.begin);
+    c.y = activation(net, plan->y, c.out, samples.begin);
     if (plan->weights == 0) return c;
     c.w = net->params + plan->params;
     if (plan->biases != 0) c.b = c.w + plan->weights;
     return c;
 }
 
+static void forward_task(void *argument, int32_t index)
+{
+    const pass *p = (const pass *)argument;
+    cge_layer_call c = layer_call(p, cge_part_of(p->count, p->sample_tasks, index));
+    c.layer->kind->forward(&c);
+}
+
 /* Returns the last output, [count][out_elems]. */
 static const cge_real *pass_forward(const cge_network *net, const cge_real *x, int32_t count)
 {
-    const cge_layer_plan *plans = cge_layer_plans(net);
-    int32_t l, last = net->model->layer_count - 1;
-    for (l = 0; l <= last; l++) {
-        const cge_layer_kind *kind = net->model->layers[l].kind;
-        cge_layer_call c = layer_call(net, l, x, count);
-        if (kind->forward != NULL) kind->forward(&c);
-    }
-    return plans[last].y < 0 ? x : net->activations + plans[last].y;
+    const int32_t y = cge_layer_plans(net)[net->model->layer_count - 1].y;
+    pass p = {net, x, count, 0, 0, 0, 0};
+    p.sample_tasks = tasks_for(net, count);
+    for (; p.layer < net->model->layer_count; p.layer++)
+        if (net->model->layers[p.layer].kind->forward != NULL) run_tasks(&p, forward_task, p.sample_tasks);
+    return y < 0 ? x : net->activations + y;
+}
+
+static void weight_grad_task(const pass *p, int32_t index)
+{
+    const cge_network *net = p->net;
+    const int32_t grads = cge_layer_plans(net)[p->layer].grads;
+    cge_layer_call c = layer_call(p, cge_part_of(p->count, 1, 0));
+    c.dy = net->activations + p->dy;
+    c.dw = net->grads + grads;
+    if (c.b != NULL) c.db = c.dw + (c.b - c.w);
+    c.part = index;
+    c.parts = p->weight_tasks;
+    c.layer->kind->weight_grad(&c);
+}
+
+static void input_grad_task(const pass *p, int32_t index)
+{
+    const cge_network *net = p->net;
+    const cge_range samples = cge_part_of(p->count, p->sample_tasks, index);
+    cge_layer_call c = layer_call(p, samples);
+    c.dy = activation(net, p->dy, c.out, samples.begin);
+    c.dx = activation(net, cge_layer_plans(net)[p->layer].dx, c.in, samples.begin);
+    c.layer->kind->input_grad(&c);
+}
+
+static void backward_task(void *argument, int32_t index)
+{
+    const pass *p = (const pass *)argument;
+    if (index < p->weight_tasks)
+        weight_grad_task(p, index);
+    else
+        input_grad_task(p, index - p->weight_tasks);
 }
 
 /* Adds the parameters' gradients, given the gradient of the last output at net->loss_grad. Stops at the first
@@ -62,21 +157,15 @@ static const cge_real *pass_forward(const cge_network *net, const cge_real *x, i
 static void pass_backward(const cge_network *net, const cge_real *x, int32_t count)
 {
     const cge_layer_plan *plans = cge_layer_plans(net);
-    int32_t l, dy = net->loss_grad;
-    for (l = net->model->layer_count - 1; l >= net->first_trainable; l--) {
-        const cge_layer_kind *kind = net->model->layers[l].kind;
-        cge_layer_call c = layer_call(net, l, x, count);
-        c.dy = net->activations + dy;
-        if (plans[l].grads >= 0) {
-            c.dw = net->grads + plans[l].grads;
-            if (c.b != NULL) c.db = c.dw + (c.b - c.w);
-            kind->weight_grad(&c);
-        }
-        if (plans[l].dx >= 0 && kind->input_grad != NULL) {
-            c.dx = net->activations + plans[l].dx;
-            kind->input_grad(&c);
-        }
-        dy = plans[l].dx;
+    pass p = {net, x, count, 0, 0, 0, 0};
+    p.dy = net->loss_grad;
+    for (p.layer = net->model->layer_count - 1; p.layer >= net->first_trainable; p.layer--) {
+        const cge_layer_plan *plan = &plans[p.layer];
+        const int has_weights = plan->grads >= 0, has_input = plan->dx >= 0 && net->model->layers[p.layer].kind->input_grad != NULL;
+        p.weight_tasks = has_weights ? tasks_for(net, count) : 0;
+        p.sample_tasks = has_input ? tasks_for(net, count) : 0;
+        run_tasks(&p, backward_task, p.weight_tasks + p.sample_tasks);
+        p.dy = plan->dx;
     }
 }
 
@@ -208,7 +297,7 @@ static int accumulate_pass(cge_network *net, const sample_list *s, int32_t begin
     for (i = 0; i < count; i++, y += n) {
         int32_t sample = sample_index(s, begin + i);
         cge_real value = loss->forward(n, y, s->targets, sample);
-        if (!cge_all_finite(1, &value)) return 0;
+        if (!cge_run_all_finite(1, &value)) return 0;
         kahan_add(losses, value);
         if (net->loss_grad >= 0)
             loss->input_grad(n, y, s->targets, sample, net->activations + net->loss_grad + (size_t)i * (size_t)n);
@@ -232,22 +321,33 @@ static cge_status accumulate(cge_network *net, const sample_list *s, int32_t beg
     return CGE_OK;
 }
 
+/* Parameters first .. first + n - 1 among those that have gradients, `params` the first of them. Zeroes their gradients
+ * while they are in the cache. */
+static void update_some(cge_network *net, cge_real scale, int32_t first, int32_t n, cge_real *params)
+{
+    net->optimizer.kind->update(n, &net->optimizer, scale, net->grads + first, params, net->velocity != NULL ? net->velocity + first : NULL);
+    memset(net->grads + first, 0, (size_t)n * sizeof *net->grads);
+}
+
+enum { UPDATE_ELEMS = 2048 }; /* with weights and velocity 24 KB: most of a first-level cache */
+
 static cge_status update(cge_network *net)
 {
     const cge_layer_plan *plans = cge_layer_plans(net);
     const cge_real scale = CGE_REAL(1) / CGE_REAL(net->pending);
-    int32_t l;
-    if (!cge_all_finite(net->grad_elems, net->grads)) {
+    int32_t l, i;
+    if (!cge_run_all_finite(net->grad_elems, net->grads)) {
         zero_grads(net);
         return CGE_ERR_NOT_FINITE;
     }
     for (l = net->first_trainable; l < net->model->layer_count; l++) {
+        const int32_t elems = plans[l].weights + plans[l].biases;
         if (plans[l].grads < 0) continue;
-        net->optimizer.kind->update(plans[l].weights + plans[l].biases, &net->optimizer, scale, net->grads + plans[l].grads,
-                                    net->params + plans[l].params, net->velocity != NULL ? net->velocity + plans[l].grads : NULL);
+        for (i = 0; i < elems; i += UPDATE_ELEMS)
+            update_some(net, scale, plans[l].grads + i, at_most(UPDATE_ELEMS, elems - i), net->params + plans[l].params + i);
     }
     net->step_count++;
-    zero_grads(net);
+    net->pending = 0;
     return CGE_OK;
 }
 
@@ -308,7 +408,7 @@ cge_status cge_network_train_epoch(cge_network *net, const cge_real *x, const cg
     s.x = x;
     s.targets = targets;
     s.order = order;
-    zero_grads(net);
+    if (net->pending != 0) zero_grads(net); /* else they are zero */
     for (begin = 0; begin < count; begin += n) {
         n = at_most(batch_size, count - begin);
         CGE_TRY(accumulate(net, &s, begin, n, &losses));

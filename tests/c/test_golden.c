@@ -60,7 +60,7 @@ static uint64_t train(cge_network *net, float *x, int32_t *labels)
 
 static void test_run(int32_t capacity)
 {
-    const cge_options options = {1, capacity, NULL};
+    const cge_options options = {1, capacity, NULL, NULL};
     size_t bytes = 0;
     uint64_t hash;
     CHECK_OK(cge_network_arena_bytes(&model, &options, &bytes));

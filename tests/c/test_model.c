@@ -244,7 +244,7 @@ static void test_refused_optimizers(void)
 static void test_overflowing_wholes(void)
 {
     cge_layer many[5];
-    cge_options options = {1, 1, NULL};
+    cge_options options = {1, 1, NULL, NULL};
     cge_model large = {{1, 1, 0x2000}, many, 0, &cge_softmax_cross_entropy, {&cge_sgd, 0.1f, 0, 0, 0}};
     static const cge_layer dense = DENSE(0x2000, CGE_NO_BIAS, 0);
     check_case("parameters of all layers overflow");
@@ -274,7 +274,7 @@ static void test_overflowing_sum(void)
 #define POOL_25 POOL_5, POOL_5, POOL_5, POOL_5, POOL_5
     static const cge_layer layers[] = {CONV(1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0), POOL_25, POOL_25, POOL_25, POOL_25, POOL_25, POOL_25};
     static const cge_model large = {{CGE_MAX_ELEMS, 1, 1}, TABLE(layers), &cge_softmax_cross_entropy, {&cge_sgd, 0.1f, 0, 0, 0}};
-    static const cge_options options = {1, CGE_MAX_ELEMS, NULL};
+    static const cge_options options = {1, CGE_MAX_ELEMS, NULL, NULL};
     check_case("sum of tensors overflows");
     CHECK_REFUSED(CGE_ERR_OVERFLOW, cge_network_arena_bytes(&large, &options, bytes));
 }
@@ -284,7 +284,7 @@ static void test_arena_too_large(void)
 {
     static const cge_layer layers[] = {DENSE(16385, CGE_NO_BIAS, 0)};
     static const cge_model large = {{1, 1, 16383}, TABLE(layers), &cge_softmax_cross_entropy, {&cge_sgd, 0.1f, 0.5f, 0, 0}};
-    static const cge_options options = {1, 1, NULL};
+    static const cge_options options = {1, 1, NULL, NULL};
     check_case("arena of too many elements");
     CHECK_REFUSED(CGE_ERR_OVERFLOW, cge_network_arena_bytes(&large, &options, bytes));
 }

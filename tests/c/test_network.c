@@ -52,7 +52,7 @@ static int set_up(const char *name, const cge_model *model, const cge_options *o
 /* As set_up, and a training network with weights drawn from SEED. */
 static int set_up_training(const char *name, const cge_model *model, int32_t capacity, size_t more_bytes)
 {
-    cge_options options = {1, capacity, NULL};
+    cge_options options = {1, capacity, NULL, NULL};
     return set_up(name, model, &options, more_bytes) && CHECK_OK(cge_network_init(&net, model, &options, fixture.arena, fixture.arena_bytes)) &&
            CHECK_OK(cge_network_init_params(&net, SEED));
 }
@@ -190,7 +190,7 @@ static void test_training(const test_model *m, int32_t capacity)
 
 static void test_inference(const test_model *m, int32_t capacity)
 {
-    cge_options inside = {0, capacity, NULL}, outside = {0, capacity, NULL};
+    cge_options inside = {0, capacity, NULL, NULL}, outside = {0, capacity, NULL, NULL};
     size_t inside_bytes = 0, outside_bytes = 0;
     int32_t n = oracle_param_elems(&m->model);
     if (!set_up(m->name, &m->model, &inside, replica_bytes(&m->model) + sizeof(float) * (size_t)(n + SAMPLES * oracle_out_elems(&m->model)))) return;
@@ -298,7 +298,7 @@ static void test_arenas(void)
     static const float zeros[256];
     for (int32_t i = 0; i < test_model_count; i++)
         for (int32_t capacity = 0; capacity <= SAMPLES; capacity++) {
-            cge_options training = {1, capacity, NULL}, inference = {0, capacity, NULL}, outside = {0, capacity, zeros};
+            cge_options training = {1, capacity, NULL, NULL}, inference = {0, capacity, NULL, NULL}, outside = {0, capacity, zeros, NULL};
             if (!CHECK(oracle_param_elems(&test_models[i].model) <= COUNT_OF(zeros))) return;
             test_arena(&test_models[i], &training);
             test_arena(&test_models[i], &inference);
@@ -306,7 +306,7 @@ static void test_arenas(void)
         }
     if (!set_up("no options", &convnet, NULL, 0)) return;
     size_t inference_bytes = 0;
-    static const cge_options inference = {0, 1, NULL};
+    static const cge_options inference = {0, 1, NULL, NULL};
     CHECK_OK(cge_network_arena_bytes(&convnet, &inference, &inference_bytes));
     CHECK(inference_bytes == fixture.arena_bytes);
     CHECK_OK(cge_network_init(&net, &convnet, NULL, fixture.arena, fixture.arena_bytes));
@@ -318,7 +318,7 @@ static void test_frozen_arena(void)
 {
     cge_layer layers[2] = {DENSE(10, 0, 0), DENSE(2, 0, 0)};
     cge_model model = {{1, 1, 10}, layers, 2, &cge_softmax_cross_entropy, {&cge_sgd, 0.1f, 0.5f, 0, 0}};
-    static const cge_options training = {1, 1, NULL};
+    static const cge_options training = {1, 1, NULL, NULL};
     size_t bytes = 0, frozen_bytes = 0;
     check_case("frozen layer's memory");
     CHECK_OK(cge_network_arena_bytes(&model, &training, &bytes));
@@ -336,7 +336,7 @@ static void test_transient_activations(void)
     static const cge_layer pool = POOL(avgpool2d, 1, 1, 0, 0, 0, 0, 0, 0), trainable = CONV(1, 16, 16, 0, 0, 0, 0, 0, 0, 0, 0);
     check_case("transient activations");
     for (int32_t training = 0; training <= 1; training++) {
-        cge_options options = {training, 1, NULL};
+        cge_options options = {training, 1, NULL, NULL};
         size_t short_bytes = 0, long_bytes = 0;
         for (int32_t i = 0; i < LONG; i++) layers[i] = pool;
         layers[LONG] = trainable;
@@ -363,7 +363,9 @@ static float last_loss;
 
 static void by_train_batch(void)
 {
-    net.grads[0] = 5; /* train_batch zeroes what is there */
+    /* train_batch zeroes what was accumulated before */
+    CHECK_OK(cge_network_accumulate(&net, fixture.x, &fixture.targets, 1, &last_loss));
+    net.grads[0] = 5;
     CHECK_OK(cge_network_train_batch(&net, fixture.x, &fixture.targets, SAMPLES, &last_loss));
 }
 
@@ -489,7 +491,7 @@ static void test_layer_params(const test_model *m)
 static void test_layer_params_inference(void)
 {
     cge_layer_params p;
-    static const cge_options inference = {0, 1, NULL};
+    static const cge_options inference = {0, 1, NULL, NULL};
     if (!set_up("layer parameters, inference", &perceptron, &inference, 0)) return;
     CHECK_OK(cge_network_init(&net, &perceptron, &inference, fixture.arena, fixture.arena_bytes));
     CHECK_OK(cge_network_layer_params(&net, 2, &p));
@@ -542,7 +544,7 @@ static void test_seeds(void)
 
 static void test_starts_at_zero(void)
 {
-    static const cge_options training = {1, 2, NULL};
+    static const cge_options training = {1, 2, NULL, NULL};
     if (!set_up("init sets parameters to zero", &convnet, &training, 0)) return;
     memset(&net, 0x5a, sizeof net);
     CHECK_OK(cge_network_init(&net, &convnet, &training, fixture.arena, fixture.arena_bytes));
@@ -583,7 +585,7 @@ static void test_move(void)
     float loss;
     unsigned char *arena;
     size_t bytes = 0;
-    static const cge_options training = {1, 1, NULL};
+    static const cge_options training = {1, 1, NULL, NULL};
     CHECK_OK(cge_network_arena_bytes(&perceptron, &training, &bytes));
     if (!set_up_training("move", &perceptron, 1, bytes)) return;
     arena = check_bytes(fixture.arena_bytes);

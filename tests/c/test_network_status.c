@@ -53,13 +53,13 @@ static int set_up_network(const char *name, const cge_options *options, const cg
     return set_up(name, options, loss) && CHECK_OK(cge_network_init(f.net, f.model, options, f.arena, f.arena_bytes));
 }
 
-static const cge_options training = {1, 1, NULL}, inference = {0, 1, NULL};
+static const cge_options training = {1, 1, NULL, NULL}, inference = {0, 1, NULL, NULL};
 
 /* ---- init --------------------------------------------------------------------------------------------------------------- */
 
 static void check_options(cge_status status, int32_t is_training, int32_t capacity, const float *params)
 {
-    cge_options options = {is_training, capacity, params};
+    cge_options options = {is_training, capacity, params, NULL};
     CHECK_REFUSED(status, cge_network_arena_bytes(f.model, &options, f.bytes));
     CHECK_REFUSED(status, cge_network_init(f.net, f.model, &options, f.arena, f.arena_bytes));
 }
@@ -214,7 +214,7 @@ static void test_inference_mode(void)
 static void test_flash_params(void)
 {
     static const float zeros[128];
-    static const cge_options flash = {0, 1, zeros};
+    static const cge_options flash = {0, 1, zeros, NULL};
     if (!set_up_network("parameters in flash", &flash, &cge_softmax_cross_entropy)) return;
     CHECK_REFUSED(CGE_ERR_MODE, cge_network_init_params(f.net, 1));
 }

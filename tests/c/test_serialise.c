@@ -12,7 +12,7 @@ enum { SEED = 3, MAX_LAYERS = 10 };
 /* ---- there and back ------------------------------------------------------------------------------------------------------- */
 
 static cge_network net;
-static const cge_options training = {1, 1, NULL}, inference = {0, 1, NULL};
+static const cge_options training = {1, 1, NULL, NULL}, inference = {0, 1, NULL, NULL};
 
 static struct {
     float *x, *values, *y;
@@ -199,7 +199,7 @@ static void check_restore(const char *name, cge_status status, const cge_model *
 static void test_mismatch(void)
 {
     static const float zeros[128];
-    static const cge_options flash = {0, 1, zeros};
+    static const cge_options flash = {0, 1, zeros, NULL};
     cge_layer layers[4];
     cge_model model = perceptron;
     memcpy(layers, perceptron.layers, 3 * sizeof *layers);

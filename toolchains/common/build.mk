@@ -28,7 +28,12 @@ $(2): $(1) $(BUILD)/flags
 -include $(2:.o=.d)
 endef
 
-$(foreach source,$(LIBRARY_SOURCES),$(eval $(call compile,$(source),$(call library_object,$(source)),$(CALL_GRAPH))))
+# On a microcontroller -O2 is for the loops in C. All else is compiled for size: conv2d_tiled.c, whose loops are assembly,
+# and the dense kernels, which get smaller and no slower, too.
+LOOPS = $(patsubst %,csrc/src/kernels/%.c,activations conv2d_ref pool2d_ref pool2d_tiled sgd)
+SIZE_FLAGS := $(if $(BARE_METAL),$(if $(filter -O2,$(OPT)),-Os))
+library_flags = $(CALL_GRAPH) $(if $(filter $(LOOPS),$(1)),,$(SIZE_FLAGS))
+$(foreach source,$(LIBRARY_SOURCES),$(eval $(call compile,$(source),$(call library_object,$(source)),$(call library_flags,$(source)))))
 
 $(LIBRARY): $(foreach source,$(LIBRARY_SOURCES),$(call library_object,$(source)))
 	@rm -f $@
@@ -49,7 +54,7 @@ LINK_FLAGS = $(MACHINE_FLAGS) -nostartfiles --specs=nano.specs --specs=rdimon.sp
     -Wl,--gc-sections -Wl,--defsym=FLASH_ORIGIN=$(BOARD_FLASH_ORIGIN) -Wl,--defsym=FLASH_KB=$(BOARD_FLASH_KB) \
     -Wl,--defsym=RAM_ORIGIN=$(BOARD_RAM_ORIGIN) -Wl,--defsym=RAM_KB=$(BOARD_RAM_KB)
 else
-LINK_FLAGS = $(MACHINE_FLAGS) $(if $(BOARD_PREFIX),-static -Wl$(comma)--gc-sections)
+LINK_FLAGS = $(MACHINE_FLAGS) -pthread $(if $(BOARD_PREFIX),-static -Wl$(comma)--gc-sections)
 endif
 
 # A fused build on a core without fused multiply-adds calls the C library's fmaf.

@@ -3,10 +3,14 @@
 
 SANITIZE = -g -fsanitize=address,undefined -fno-sanitize-recover=all
 
+KERNEL_SETS = ref tiled lanes lanes_avx2 lanes_avx512 # a CPU that lacks one takes its best
+
 variant_gcc-O0          = CC=gcc OPT=-O0
-variant_gcc-O2          = CC=gcc OPT=-O2
+variant_gcc-O2          = CC=gcc OPT=-O2 KERNELS='$(KERNEL_SETS)'
 variant_gcc-O3-native   = CC=gcc OPT='-O3 -march=native'
 variant_gcc-sanitize    = CC=gcc OPT='-O1 $(SANITIZE)'
+variant_gcc-thread-sanitize   = CC=gcc OPT='-O1 -g -fsanitize=thread'
+variant_clang-thread-sanitize = CC=clang OPT='-O1 -g -fsanitize=thread'
 variant_clang-O2        = CC=clang OPT=-O2
 variant_clang-O3-native = CC=clang OPT='-O3 -march=native'
 variant_clang-sanitize  = CC=clang OPT='-O1 $(SANITIZE)'
@@ -16,6 +20,8 @@ variant_netduinoplus2-small  = BOARD=netduinoplus2 SMALL=1 OPT=-Os
 
 # Fused multiply-adds are another arithmetic: a constant of its own, equal among these.
 variant_gcc-fused           = CC=gcc FUSED=1
+variant_gcc-fused-native    = CC=gcc FUSED=1 OPT='-O3 -march=native'
+variant_gcc-small           = CC=gcc SMALL=1
 variant_aarch64-fused       = BOARD=aarch64 FUSED=1
 variant_netduinoplus2-fused = BOARD=netduinoplus2 FUSED=1
 variant_mps2_an500-fused    = BOARD=mps2_an500 FUSED=1
@@ -25,7 +31,7 @@ VARIANTS := $(patsubst variant_%,%,$(sort $(filter variant_%,$(.VARIABLES))))
 .PHONY: c-tests c-matrix everything $(VARIANTS:%=test-%)
 
 c-tests: $(if $(tools_missing),tools-missing,$(TESTS))
-	@$(if $(tools_missing),,$(RUN) $(TESTS))
+	@$(if $(tools_missing),,$(RUN) $(TESTS) $(foreach set,$(KERNELS),&& echo 'CGE_KERNELS=$(set)' && CGE_KERNELS=$(set) $(RUN) $(TESTS)))
 
 # A variant may be left out for want of tools only in `make test`, and not with CI=true.
 NOT_RUN = build/test/not-run

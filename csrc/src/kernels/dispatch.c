@@ -1,7 +1,20 @@
-/* The one place that picks a kernel variant. */
+/* The one place that picks a kernel variant: by a table on hosts, by name on boards (so that only one is linked). */
 #include "kernels.h"
 
+#if CGE_F64 || CGE_SMALL
 #define VARIANT(operator_) cge_##operator_##_f32_ref
+#define ELEMENTWISE VARIANT
+#elif CGE_HOST
+#include "host.h"
+#define VARIANT(operator_) cge_host_kernels()->operator_
+#define ELEMENTWISE VARIANT
+#elif defined(__ARM_FP) && (__ARM_FP & 4)
+#define VARIANT(operator_) cge_##operator_##_f32_tiled
+#define ELEMENTWISE(operator_) cge_##operator_##_f32_ref
+#else /* software floating point: calls dominate, blocking gains nothing */
+#define VARIANT(operator_) cge_##operator_##_f32_ref
+#define ELEMENTWISE VARIANT
+#endif
 
 CGE_INTERNAL void cge_run_conv2d_forward(const cge_conv2d_plan *p, const cge_real *x, const cge_real *w, const cge_real *b, cge_real *y, cge_range rows)
 {
@@ -61,4 +74,24 @@ CGE_INTERNAL void cge_run_avgpool2d_forward(const cge_pool2d_plan *p, const cge_
 CGE_INTERNAL void cge_run_avgpool2d_input_grad(const cge_pool2d_plan *p, const cge_real *dy, cge_real *dx)
 {
     VARIANT(avgpool2d_input_grad)(p, dy, dx);
+}
+
+CGE_INTERNAL void cge_run_relu(int32_t n, const cge_real *x, cge_real *y)
+{
+    ELEMENTWISE(relu)(n, x, y);
+}
+
+CGE_INTERNAL void cge_run_relu_grad(int32_t n, const cge_real *y, const cge_real *dy, cge_real *dx)
+{
+    ELEMENTWISE(relu_grad)(n, y, dy, dx);
+}
+
+CGE_INTERNAL void cge_run_sgd(int32_t n, const cge_optimizer *o, cge_real scale, const cge_real *dw, cge_real *w, cge_real *v)
+{
+    ELEMENTWISE(sgd)(n, o, scale, dw, w, v);
+}
+
+CGE_INTERNAL int cge_run_all_finite(int32_t n, const cge_real *x)
+{
+    return ELEMENTWISE(all_finite)(n, x);
 }

@@ -6,6 +6,8 @@
  * cge_run_<op>              what layers and public operators call; dispatch.c picks the variant
  * cge_<op>_f32_<variant>    one variant; every variant takes every geometry and equals _ref bit for bit:
  *   ref    the readable reference
+ *   tiled  register blocks of scalars, for cores with 32 FPU registers and no float SIMD (Cortex-M4F, M7, M33)
+ *   lanes  loops of fixed length that a compiler turns into SIMD; on x86-64 compiled once more for AVX2 and AVX-512
  */
 #ifndef CGE_KERNELS_H
 #define CGE_KERNELS_H
@@ -49,14 +51,46 @@ typedef void cge_avgpool2d_input_grad_fn(const cge_pool2d_plan *p, const cge_rea
     X(cge_pool2d_forward_fn, avgpool2d_forward)                   \
     X(cge_avgpool2d_input_grad_fn, avgpool2d_input_grad)
 
+/* Elementwise: y may be x, dx may be dy. */
+typedef void cge_relu_fn(int32_t n, const cge_real *x, cge_real *y);
+typedef void cge_relu_grad_fn(int32_t n, const cge_real *y, const cge_real *dy, cge_real *dx);
+typedef void cge_sgd_fn(int32_t n, const cge_optimizer *o, cge_real scale, const cge_real *dw, cge_real *w, cge_real *v);
+typedef int cge_all_finite_fn(int32_t n, const cge_real *x);
+
+/* Of these there is a lanes variant, and no tiled one. */
+#define CGE_ELEMENTWISE(X)                                        \
+    X(cge_relu_fn, relu)                                          \
+    X(cge_relu_grad_fn, relu_grad)                                \
+    X(cge_sgd_fn, sgd)                                            \
+    X(cge_all_finite_fn, all_finite)
+
 #define CGE_DECLARE_RUN(type, operator_) CGE_INTERNAL type cge_run_##operator_;
 #define CGE_DECLARE_REF(type, operator_) CGE_INTERNAL type cge_##operator_##_f32_ref;
 CGE_OPERATORS(CGE_DECLARE_RUN)
 CGE_OPERATORS(CGE_DECLARE_REF)
+CGE_ELEMENTWISE(CGE_DECLARE_RUN)
+CGE_ELEMENTWISE(CGE_DECLARE_REF)
 
-/* Elementwise: one loop each, no variants. y may be x, dx may be dy. */
-CGE_INTERNAL void cge_relu_apply(int32_t n, const cge_real *x, cge_real *y);
-CGE_INTERNAL void cge_relu_grad(int32_t n, const cge_real *y, const cge_real *dy, cge_real *dx);
+#if !CGE_F64
+#define CGE_DECLARE_TILED(type, operator_) type cge_##operator_##_f32_tiled;
+CGE_OPERATORS(CGE_DECLARE_TILED)
+
+/* One variant of every operator, for what chooses at run time: hosts, tests, benchmarks. On boards nothing refers to
+ * a set, so the linker drops them. */
+typedef struct cge_kernel_set {
+    const char *name;
+#define CGE_SET_MEMBER(type, operator_) type *operator_;
+    CGE_OPERATORS(CGE_SET_MEMBER)
+    CGE_ELEMENTWISE(CGE_SET_MEMBER)
+} cge_kernel_set;
+
+extern const cge_kernel_set cge_kernels_ref, cge_kernels_tiled;
+
+/* The sets of this build that this machine can run, best last; NULL past the end. */
+const cge_kernel_set *cge_kernel_set_at(int32_t index);
+#endif
+
+/* Elementwise without variants: one loop each. y may be x, dx may be dy. */
 CGE_INTERNAL void cge_leaky_relu_apply(int32_t n, cge_real alpha, const cge_real *x, cge_real *y);
 CGE_INTERNAL void cge_leaky_relu_grad(int32_t n, cge_real alpha, const cge_real *y, const cge_real *dy, cge_real *dx);
 CGE_INTERNAL void cge_sigmoid_apply(int32_t n, const cge_real *x, cge_real *y);
@@ -71,7 +105,5 @@ CGE_INTERNAL cge_real cge_mean_squared_error_loss(int32_t n, const cge_real *x, 
 CGE_INTERNAL void cge_mean_squared_error_grad(int32_t n, const cge_real *x, const cge_real *target, cge_real *dx);
 
 CGE_INTERNAL cge_status cge_sgd_check(const cge_optimizer *o);
-CGE_INTERNAL void cge_sgd_apply(int32_t n, const cge_optimizer *o, cge_real scale, const cge_real *dw, cge_real *w, cge_real *v);
-CGE_INTERNAL int cge_all_finite(int32_t n, const cge_real *x);
 
 #endif

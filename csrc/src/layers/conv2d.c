@@ -51,12 +51,12 @@ static void conv2d_forward(const cge_layer_call *c)
 static void conv2d_weight_grad(const cge_layer_call *c)
 {
     cge_conv2d_plan p = conv2d_plan(c);
-    cge_range rows = {0, p.out_h}, kernel_rows = {0, p.g.kernel_h};
+    cge_range rows = {0, p.out_h};
     int32_t i;
     for (i = 0; i < c->count; i++) {
         const cge_real *dy = c->dy + cge_sample(c->out, i);
-        cge_run_conv2d_weight_grad(&p, c->x + cge_sample(c->in, i), dy, c->dw, rows, kernel_rows);
-        if (c->db != NULL) cge_run_conv2d_bias_grad(&p, dy, c->db, rows);
+        cge_run_conv2d_weight_grad(&p, c->x + cge_sample(c->in, i), dy, c->dw, rows, cge_part_of(p.g.kernel_h, c->parts, c->part));
+        if (c->db != NULL && c->part == 0) cge_run_conv2d_bias_grad(&p, dy, c->db, rows);
     }
 }
 

@@ -22,12 +22,12 @@ static cge_status flatten_infer(const cge_layer *l, cge_shape in, cge_layer_info
 
 static void relu_forward(const cge_layer_call *c)
 {
-    cge_relu_apply(elements(c), c->x, c->y);
+    cge_run_relu(elements(c), c->x, c->y);
 }
 
 static void relu_input_grad(const cge_layer_call *c)
 {
-    cge_relu_grad(elements(c), c->y, c->dy, c->dx);
+    cge_run_relu_grad(elements(c), c->y, c->dy, c->dx);
 }
 
 static void leaky_relu_forward(const cge_layer_call *c)

@@ -18,6 +18,7 @@ typedef struct cge_layer_call {
     const cge_real *w, *b;
     const cge_real *dy;
     cge_real *dx, *dw, *db; /* db NULL: no bias */
+    int32_t part, parts;    /* weight_grad: which part of dw, its first axis cut into `parts`; db belongs to part 0 */
 } cge_layer_call;
 
 /* What a kind's backward passes read, and where it may write. */
@@ -59,6 +60,20 @@ struct cge_optimizer_kind {
     int (*has_velocity)(const cge_optimizer *o);
     void (*update)(int32_t n, const cge_optimizer *o, cge_real scale, const cge_real *dw, cge_real *w, cge_real *v);
 };
+
+/* Part `part` of 0 .. count - 1 cut into `parts` >= 1; some are empty if parts > count. */
+static inline cge_range cge_part_of(int32_t count, int32_t parts, int32_t part)
+{
+    cge_range r = {0, 0};
+#if CGE_HOST
+    r.begin = (int32_t)((int64_t)count * part / parts);
+    r.end = (int32_t)((int64_t)count * (part + 1) / parts);
+#else /* boards have one core for this: no division */
+    (void)part, (void)parts;
+    r.end = count;
+#endif
+    return r;
+}
 
 /* Where sample i begins in a tensor of samples of shape s. */
 static inline size_t cge_sample(cge_shape s, int32_t i)

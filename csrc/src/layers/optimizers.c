@@ -6,4 +6,4 @@ static int sgd_has_velocity(const cge_optimizer *o)
     return o->momentum != 0.0f;
 }
 
-const cge_optimizer_kind cge_sgd = {1, cge_sgd_check, sgd_has_velocity, cge_sgd_apply};
+const cge_optimizer_kind cge_sgd = {1, cge_sgd_check, sgd_has_velocity, cge_run_sgd};

@@ -95,7 +95,7 @@ static void vary_model(cge_model *model, cge_layer *layers)
 
 static int write_network(const cge_model *model, file *out)
 {
-    const cge_options options = {model->loss != NULL && below(4) != 0, 1, NULL};
+    const cge_options options = {model->loss != NULL && below(4) != 0, 1, NULL, NULL};
     cge_network net;
     size_t bytes = 0;
     unsigned char *arena;
@@ -220,7 +220,7 @@ static void check_saved_again(const cge_network *net)
 
 static void use_model(const cge_model *model, const unsigned char *bytes, size_t size)
 {
-    const cge_options options = {model->loss != NULL, 1 + (int32_t)below(2), NULL};
+    const cge_options options = {model->loss != NULL, 1 + (int32_t)below(2), NULL, NULL};
     cge_network net;
     size_t arena_bytes = 0;
     unsigned char *arena;
@@ -258,7 +258,7 @@ static void try_parse(const unsigned char *bytes, size_t size)
 static void try_restore(const unsigned char *bytes, size_t size)
 {
     const cge_model *model = &test_models[below((uint32_t)test_model_count)].model;
-    const cge_options options = {(int32_t)below(2), 1, NULL};
+    const cge_options options = {(int32_t)below(2), 1, NULL, NULL};
     cge_network net, before;
     size_t arena_bytes = 0;
     unsigned char *arena;

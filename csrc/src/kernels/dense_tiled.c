@@ -1,0 +1,99 @@
+/*
+ * Dense layer for cores with scalar floating point: blocks of 8 outputs whose sums live in registers.
+ *
+ *                 o o+1 .. o+7                        s0 s1 .. s7
+ *     x[i]  *  [  w  w  ..  w  ]   + into sums      dy[o] w[i][o] + into s[o % 8], dx[i] = sum of the eight
+ *
+ * forward        sums of 8 outputs stay, the inputs pass by: a row of conv2d_tile.h      1 + 8 loads for 8 multiply-adds
+ * weight_grad    dy of 8 outputs stays, the inputs pass by; dw has to come and go        1 + 8 loads, 8 stores
+ * input_grad     the 8 partial sums of an input stay                                     16 loads
+ *
+ * Orders as in dense_ref.c.
+ */
+#include "conv2d_tile.h"
+
+/* The 8 of input_grad are its contract; the others follow the tile. */
+enum { BLOCK = CGE_TILE_ROW };
+
+/* ---- y = b + x w ---- */
+
+/* The last block is moved back if outputs are left over: it computes some again, to the same bits. */
+static void forward_sample(int32_t in, int32_t out, const cge_real *x, const cge_real *w, const cge_real *b, cge_real *y)
+{
+    const int32_t step = out < BLOCK ? 1 : BLOCK;
+    int32_t left = out, o;
+    cge_tile t;
+    t.u = x, t.u_pitch = 1, t.v_pitch = out, t.out_pitch = 0;
+    t.rows = t.columns = 1, t.run = in;
+    t.u_column = t.v_column = t.u_row = t.v_row = 0;
+    for (; left > 0; left -= step) {
+        o = left < step ? out - step : out - left;
+        t.init = b != NULL ? b + o : cge_tile_zeros;
+        t.v = w + o;
+        t.out = y + o;
+        if (step == 1) cge_tile_one(&t);
+        else cge_tile_row(&t);
+    }
+}
+
+void cge_dense_forward_f32_tiled(int32_t in, int32_t out, int32_t count, const cge_real *x, const cge_real *w, const cge_real *b, cge_real *y)
+{
+    for (; count > 0; count--, x += in, y += out) forward_sample(in, out, x, w, b, y);
+}
+
+/* ---- dw[i][o .. o + size - 1] += x[i] dy[o ..] for `in` inputs; dw, dy begin at output o ---- */
+
+CGE_INLINE void weight_grad_block(const int size, int32_t in, int32_t out, const cge_real *CGE_RESTRICT x, const cge_real *CGE_RESTRICT dy, cge_real *CGE_RESTRICT dw)
+{
+    cge_real d[BLOCK];
+    int32_t i;
+    int o;
+    CGE_UNROLL
+    for (o = 0; o < size; o++) d[o] = dy[o];
+    for (i = 0; i < in; i++, dw += out) {
+        CGE_UNROLL
+        for (o = 0; o < size; o++) dw[o] = CGE_MADD(dw[o], x[i], d[o]);
+    }
+}
+
+void cge_dense_weight_grad_f32_tiled(int32_t in, int32_t out, int32_t count, const cge_real *x, const cge_real *dy, cge_real *dw, cge_range inputs)
+{
+    const int32_t rows = inputs.end - inputs.begin;
+    int32_t o;
+    dw += (size_t)inputs.begin * (size_t)out;
+    x += inputs.begin;
+    for (; count > 0; count--, x += in, dy += out) {
+        for (o = 0; out - o >= BLOCK; o += BLOCK) weight_grad_block(BLOCK, rows, out, x, dy + o, dw + o);
+        for (; o < out; o++) weight_grad_block(1, rows, out, x, dy + o, dw + o);
+    }
+}
+
+void cge_dense_bias_grad_f32_tiled(int32_t out, int32_t count, const cge_real *dy, cge_real *db)
+{
+    cge_dense_bias_grad_f32_ref(out, count, dy, db); /* as many additions as loads: nothing to gain */
+}
+
+/* ---- dx[i] of one input; w is its row ---- */
+
+static inline cge_real input_grad_one(int32_t out, const cge_real *CGE_RESTRICT w, const cge_real *CGE_RESTRICT dy)
+{
+    cge_real s[BLOCK] = {0, 0, 0, 0, 0, 0, 0, 0};
+    int j;
+    for (; out >= BLOCK; out -= BLOCK, w += BLOCK, dy += BLOCK) {
+        CGE_UNROLL
+        for (j = 0; j < BLOCK; j++) s[j] = CGE_MADD(s[j], dy[j], w[j]);
+    }
+    CGE_UNROLL
+    for (j = 0; j < BLOCK - 1; j++) {
+        if (j >= out) break;
+        s[j] = CGE_MADD(s[j], dy[j], w[j]);
+    }
+    return ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
+}
+
+void cge_dense_input_grad_f32_tiled(int32_t in, int32_t out, int32_t count, const cge_real *w, const cge_real *dy, cge_real *CGE_RESTRICT dx)
+{
+    int32_t i;
+    for (; count > 0; count--, dy += out, dx += in)
+        for (i = 0; i < in; i++) dx[i] = input_grad_one(out, w + (size_t)i * (size_t)out, dy);
+}

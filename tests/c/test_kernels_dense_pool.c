@@ -1,0 +1,320 @@
+/*
+ * Every kernel set against the reference, bit for bit: dense layers, pooling and depthwise convolution, at the sizes
+ * around a block, at every kind of border, on whole maps and on ranges; and the blocks of the elementwise loops.
+ */
+#include "../../csrc/src/kernels/kernels.h"
+
+#include "check.h"
+#include "suites.h"
+
+#include <stdio.h>
+
+enum { SEED_X = 301, SEED_W, SEED_B, SEED_DY, SEED_OUT };
+
+static char case_name[64];
+
+/* A part of 0 .. count - 1, another one for each seed; for even seeds all of it. */
+static cge_range some_range(int32_t count, uint32_t seed)
+{
+    cge_range r = {0, count};
+    if (seed % 2 == 0) return r;
+    r.begin = (int32_t)(mix32(seed) % (uint32_t)(count + 1));
+    r.end = r.begin + (int32_t)(mix32(seed + 1) % (uint32_t)(count - r.begin + 1));
+    return r;
+}
+
+/* What the operands are like; a seed picks one. */
+enum { PLAIN, MANY_ZEROS, TIES, NOT_FINITE, NEGATIVE_ZEROS, KINDS };
+
+static float *operands_like(uint32_t kind, int32_t count, uint32_t stream)
+{
+    static const uint32_t specials[] = {0x7fc00000u, 0x7f800000u, 0xff800000u, 0x00000001u, 0x80000000u, 0x7f7fffffu};
+    float *x = check_operands(count, stream);
+    for (int32_t i = 0; i < count; i++) {
+        uint32_t bits = mix32((uint32_t)i + stream);
+        if (kind == MANY_ZEROS && bits % 3 == 0) x[i] = 0.0f;
+        if (kind == TIES) x[i] = (float)((int32_t)(bits % 3) - 1);
+        if (kind == NOT_FINITE && bits % 7 == 0) x[i] = float_from_bits(specials[bits / 7 % COUNT_OF(specials)]);
+        if (kind == NEGATIVE_ZEROS) x[i] = -0.0f;
+    }
+    return x;
+}
+
+/* Weights that turn no -0 into +0 when there is nothing else: a sum that does not start as the reference's shows. */
+static float *weights_for(uint32_t kind, int32_t count, uint32_t stream)
+{
+    float *w = check_operands(count, stream);
+    for (int32_t i = 0; i < count && kind == NEGATIVE_ZEROS; i++) w[i] = 1.0f;
+    return w;
+}
+
+/* Two equal arrays: the kernels add to one each, or must leave alone what is outside of their range. */
+static void twins(int32_t count, float **expected, float **got)
+{
+    *expected = check_operands(count, SEED_OUT);
+    *got = check_operands(count, SEED_OUT);
+}
+
+static void check_twins(const float *expected, const float *got, int32_t count)
+{
+    for (int32_t i = 0; i < count; i++) CHECK_SAME(expected[i], got[i], i);
+}
+
+static void name_case(const cge_kernel_set *set, const char *what)
+{
+    snprintf(case_name, sizeof case_name, "%s: %s", set->name, what);
+    check_case(case_name);
+}
+
+static size_t floats(int32_t count)
+{
+    return sizeof(float) * (size_t)count;
+}
+
+/* ---- dense ------------------------------------------------------------------------------------------------------------ */
+
+static void test_dense_map(const cge_kernel_set *set, int32_t in, int32_t out, int32_t count, uint32_t seed)
+{
+    const uint32_t kind = seed % KINDS;
+    float *expected, *got;
+    if (!check_room("dense", floats(3 * count * in + in * out + 3 * count * out + out))) return;
+    const float *x = operands_like(kind, count * in, SEED_X), *w = weights_for(kind, in * out, SEED_W);
+    const float *dy = operands_like(kind, count * out, SEED_DY), *b = seed % 3 == 0 ? NULL : operands_like(kind, out, SEED_B);
+    name_case(set, "dense_forward");
+    twins(count * out, &expected, &got);
+    cge_kernels_ref.dense_forward(in, out, count, x, w, b, expected);
+    set->dense_forward(in, out, count, x, w, b, got);
+    check_twins(expected, got, count * out);
+    name_case(set, "dense_input_grad");
+    twins(count * in, &expected, &got);
+    cge_kernels_ref.dense_input_grad(in, out, count, w, dy, expected);
+    set->dense_input_grad(in, out, count, w, dy, got);
+    check_twins(expected, got, count * in);
+}
+
+static void test_dense_grads(const cge_kernel_set *set, int32_t in, int32_t out, int32_t count, uint32_t seed)
+{
+    const cge_range inputs = some_range(in, seed);
+    float *expected, *got;
+    if (!check_room("dense", floats(count * in + 2 * in * out + count * out + 2 * out))) return;
+    const float *x = operands_like(seed % KINDS, count * in, SEED_X), *dy = operands_like(seed % KINDS, count * out, SEED_DY);
+    name_case(set, "dense_weight_grad");
+    twins(in * out, &expected, &got);
+    cge_kernels_ref.dense_weight_grad(in, out, count, x, dy, expected, inputs);
+    set->dense_weight_grad(in, out, count, x, dy, got, inputs);
+    check_twins(expected, got, in * out);
+    name_case(set, "dense_bias_grad");
+    twins(out, &expected, &got);
+    cge_kernels_ref.dense_bias_grad(out, count, dy, expected);
+    set->dense_bias_grad(out, count, dy, got);
+    check_twins(expected, got, out);
+}
+
+void suite_kernels_dense(void)
+{
+    static const int32_t ins[] = {1, 2, 7, 17}, outs[] = {1, 2, 3, 7, 8, 9, 10, 15, 16, 17, 24, 31, 33}, counts[] = {1, 2, 5};
+    const cge_kernel_set *set;
+    uint32_t seed = 0;
+    for (int32_t s = 0; (set = cge_kernel_set_at(s)) != NULL; s++)
+        for (int32_t i = 0; i < COUNT_OF(ins); i++)
+            for (int32_t o = 0; o < COUNT_OF(outs); o++)
+                for (int32_t n = 0; n < COUNT_OF(counts); n++, seed++) {
+                    test_dense_map(set, ins[i], outs[o], counts[n], seed);
+                    test_dense_grads(set, ins[i], outs[o], counts[n], seed);
+                }
+}
+
+/* ---- pooling ------------------------------------------------------------------------------------------------------------ */
+
+static const cge_pool2d pools[] = { /* in h, w; c is set; kernel; stride; pad top, left, bottom, right */
+    {4, 6, 0, 2, 2, 0, 0, 0, 0, 0, 0}, {5, 7, 0, 2, 2, 0, 0, 0, 0, 0, 0}, {2, 2, 0, 2, 2, 0, 0, 0, 0, 0, 0}, {4, 4, 0, 2, 2, 2, 2, 0, 0, 1, 1},
+    {5, 5, 0, 2, 2, 2, 2, 0, 0, 1, 0}, {5, 5, 0, 2, 2, 2, 2, 0, 0, 0, 1}, {4, 4, 0, 2, 2, 2, 2, 1, 0, 0, 0}, {4, 4, 0, 2, 2, 2, 2, 0, 1, 0, 0},
+    {4, 5, 0, 2, 2, 1, 1, 0, 0, 0, 0}, {5, 4, 0, 2, 2, 1, 2, 0, 0, 0, 0},
+    {5, 6, 0, 2, 2, 3, 3, 0, 0, 0, 0}, {7, 4, 0, 2, 2, 3, 2, 0, 0, 0, 0}, {4, 7, 0, 2, 2, 2, 3, 0, 0, 0, 0}, {5, 6, 0, 3, 3, 2, 2, 0, 0, 0, 0}, {4, 5, 0, 3, 3, 1, 1, 1, 1, 1, 1}, {3, 4, 0, 3, 4, 0, 0, 0, 0, 0, 0},
+    {5, 6, 0, 1, 3, 0, 0, 0, 0, 0, 0}, {4, 7, 0, 2, 3, 0, 0, 0, 0, 0, 0}, {6, 5, 0, 3, 2, 2, 1, 2, 1, 0, 0}, {1, 1, 0, 3, 3, 1, 1, 1, 1, 1, 1}, {5, 5, 0, 1, 1, 2, 2, 0, 0, 0, 0},
+    {3, 3, 0, 2, 2, CGE_MAX_ELEMS, CGE_MAX_ELEMS, 0, 0, 0, 0},
+};
+
+static void test_max(const cge_kernel_set *set, const cge_pool2d_plan *p, int32_t x_elems, int32_t y_elems, uint32_t seed)
+{
+    const cge_range rows = some_range(p->out_h, seed);
+    float *expected, *got;
+    if (!check_room("maxpool2d", floats(3 * x_elems + 3 * y_elems))) return;
+    const float *x = operands_like(seed % KINDS, x_elems, SEED_X), *dy = operands_like((seed + 1) % KINDS, y_elems, SEED_DY);
+    name_case(set, "maxpool2d_forward");
+    twins(y_elems, &expected, &got);
+    cge_kernels_ref.maxpool2d_forward(p, x, expected, rows);
+    set->maxpool2d_forward(p, x, got, rows);
+    check_twins(expected, got, y_elems);
+    name_case(set, "maxpool2d_input_grad");
+    twins(x_elems, &expected, &got);
+    cge_kernels_ref.maxpool2d_input_grad(p, x, dy, expected);
+    set->maxpool2d_input_grad(p, x, dy, got);
+    check_twins(expected, got, x_elems);
+}
+
+static void test_average(const cge_kernel_set *set, const cge_pool2d_plan *p, int32_t x_elems, int32_t y_elems, uint32_t seed)
+{
+    const cge_range rows = some_range(p->out_h, seed);
+    float *expected, *got;
+    if (!check_room("avgpool2d", floats(3 * x_elems + 3 * y_elems))) return;
+    const float *x = operands_like(seed % KINDS, x_elems, SEED_X), *dy = operands_like((seed + 1) % KINDS, y_elems, SEED_DY);
+    name_case(set, "avgpool2d_forward");
+    twins(y_elems, &expected, &got);
+    cge_kernels_ref.avgpool2d_forward(p, x, expected, rows);
+    set->avgpool2d_forward(p, x, got, rows);
+    check_twins(expected, got, y_elems);
+    name_case(set, "avgpool2d_input_grad");
+    twins(x_elems, &expected, &got);
+    cge_kernels_ref.avgpool2d_input_grad(p, dy, expected);
+    set->avgpool2d_input_grad(p, dy, got);
+    check_twins(expected, got, x_elems);
+}
+
+static void test_pool2d(const cge_kernel_set *set, const cge_pool2d *g, uint32_t seed)
+{
+    cge_pool2d_plan p;
+    CHECK_OK(cge_pool2d_resolve(g, &p));
+    const int32_t x_elems = g->in_h * g->in_w * g->in_c, y_elems = p.out_h * p.out_w * g->in_c;
+    test_max(set, &p, x_elems, y_elems, seed);
+    test_average(set, &p, x_elems, y_elems, seed);
+}
+
+static const int32_t channel_counts[] = {1, 3, 4, 5, 8, 16, 17};
+
+void suite_kernels_pool2d(void)
+{
+    const cge_kernel_set *set;
+    for (int32_t s = 0; (set = cge_kernel_set_at(s)) != NULL; s++)
+        for (int32_t i = 0; i < COUNT_OF(pools); i++)
+            for (int32_t c = 0; c < COUNT_OF(channel_counts); c++)
+                for (uint32_t seed = 0; seed < KINDS; seed++) {
+                    cge_pool2d g = pools[i];
+                    g.in_c = channel_counts[c];
+                    test_pool2d(set, &g, seed);
+                }
+}
+
+/* ---- depthwise convolution ------------------------------------------------------------------------------------------------ */
+
+static const cge_conv2d depthwise[] = { /* in h, w; c, k are set; kernel; stride; dilation; pad top, left, bottom, right; groups are set */
+    {4, 5, 0, 0, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 0}, {5, 6, 0, 0, 3, 3, 1, 1, 1, 1, 0, 0, 0, 0, 0}, {4, 3, 0, 0, 3, 3, 1, 1, 1, 1, 2, 2, 2, 2, 0},
+    {3, 3, 0, 0, 3, 3, 1, 1, 1, 1, 0, 1, 0, 0, 0}, {3, 4, 0, 0, 3, 3, 1, 1, 1, 1, 1, 0, 0, 1, 0}, {3, 7, 0, 0, 3, 3, 1, 1, 1, 1, 2, 0, 1, 2, 0},
+    {3, 8, 0, 0, 3, 3, 1, 1, 1, 1, 0, 2, 1, 1, 0}, {2, 2, 0, 0, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 0}, {1, 1, 0, 0, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 0},
+    {3, 6, 0, 0, 3, 3, 1, 1, 1, 1, 1, 1, 1, 2, 0}, {3, 5, 0, 0, 3, 3, 1, 1, 1, 1, 1, 1, 0, 3, 0}, {3, 5, 0, 0, 3, 3, 1, 1, 1, 1, 1, 3, 0, 1, 0},
+    {2, 2, 0, 0, 3, 3, 1, 1, 1, 1, 3, 4, 4, 3, 0}, {3, 3, 0, 0, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1, 0}, {3, 5, 0, 0, 3, 3, 1, 1, 1, 2, 1, 1, 1, 2, 0},
+    {7, 6, 0, 0, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1, 0}, {7, 6, 0, 0, 3, 3, 2, 1, 1, 1, 1, 1, 1, 1, 0},
+    {7, 6, 0, 0, 3, 3, 1, 1, 2, 1, 2, 1, 2, 1, 0}, {6, 7, 0, 0, 3, 3, 1, 1, 1, 2, 1, 2, 1, 2, 0}, {5, 6, 0, 0, 1, 3, 1, 1, 1, 1, 0, 1, 0, 1, 0},
+    {6, 5, 0, 0, 3, 1, 1, 1, 1, 1, 1, 0, 1, 0, 0}, {5, 5, 0, 0, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0}, {6, 6, 0, 0, 2, 2, 3, 3, 1, 1, 0, 0, 0, 0, 0},
+    {5, 7, 0, 0, 5, 5, 1, 1, 1, 1, 2, 2, 2, 2, 0}, {4, 4, 0, 0, 2, 4, 1, 1, 1, 1, 1, 2, 0, 1, 0},
+    {3, 3, 0, 0, 2, 2, CGE_MAX_ELEMS, CGE_MAX_ELEMS, 1, 1, 0, 0, 0, 0, 0},
+};
+
+static void test_depthwise_forward(const cge_kernel_set *set, const cge_conv2d_plan *p, int32_t x_elems, int32_t y_elems, uint32_t seed)
+{
+    const uint32_t kind = seed % KINDS;
+    const cge_range rows = some_range(p->out_h, seed);
+    float *expected, *got;
+    if (!check_room("depthwise", floats(x_elems + p->weight_elems + p->g.out_c + 2 * y_elems))) return;
+    const float *x = operands_like(kind, x_elems, SEED_X), *w = weights_for(kind, p->weight_elems, SEED_W);
+    const float *b = seed % 3 == 0 ? NULL : operands_like(kind, p->g.out_c, SEED_B);
+    name_case(set, "depthwise forward");
+    twins(y_elems, &expected, &got);
+    cge_kernels_ref.conv2d_forward(p, x, w, b, expected, rows);
+    set->conv2d_forward(p, x, w, b, got, rows);
+    check_twins(expected, got, y_elems);
+}
+
+static void test_depthwise_weight_grad(const cge_kernel_set *set, const cge_conv2d_plan *p, int32_t x_elems, int32_t y_elems, uint32_t seed)
+{
+    const uint32_t kind = seed % KINDS;
+    const cge_range rows = some_range(p->out_h, seed), kernel_rows = some_range(p->g.kernel_h, seed + 4);
+    float *expected, *got;
+    if (!check_room("depthwise", floats(x_elems + y_elems + 2 * p->weight_elems))) return;
+    const float *x = operands_like(kind, x_elems, SEED_X), *dy = operands_like(kind, y_elems, SEED_DY);
+    name_case(set, "depthwise weight_grad");
+    twins(p->weight_elems, &expected, &got);
+    cge_kernels_ref.conv2d_weight_grad(p, x, dy, expected, rows, kernel_rows);
+    set->conv2d_weight_grad(p, x, dy, got, rows, kernel_rows);
+    check_twins(expected, got, p->weight_elems);
+}
+
+static void test_depthwise_input_grad(const cge_kernel_set *set, const cge_conv2d_plan *p, int32_t x_elems, int32_t y_elems, uint32_t seed)
+{
+    const uint32_t kind = seed % KINDS;
+    const cge_range rows = some_range(p->g.in_h, seed);
+    float *expected, *got;
+    if (!check_room("depthwise", floats(y_elems + p->weight_elems + 2 * x_elems))) return;
+    const float *w = weights_for(kind, p->weight_elems, SEED_W), *dy = operands_like(kind, y_elems, SEED_DY);
+    name_case(set, "depthwise input_grad");
+    twins(x_elems, &expected, &got);
+    cge_kernels_ref.conv2d_input_grad(p, w, dy, expected, rows);
+    set->conv2d_input_grad(p, w, dy, got, rows);
+    check_twins(expected, got, x_elems);
+}
+
+static void test_depthwise(const cge_kernel_set *set, const cge_conv2d *g, uint32_t seed)
+{
+    cge_conv2d_plan p;
+    CHECK_OK(cge_conv2d_resolve(g, &p));
+    const int32_t x_elems = g->in_h * g->in_w * g->in_c, y_elems = p.out_h * p.out_w * g->out_c;
+    test_depthwise_forward(set, &p, x_elems, y_elems, seed);
+    test_depthwise_weight_grad(set, &p, x_elems, y_elems, seed);
+    test_depthwise_input_grad(set, &p, x_elems, y_elems, seed);
+}
+
+void suite_kernels_depthwise(void)
+{
+    const cge_kernel_set *set;
+    for (int32_t s = 0; (set = cge_kernel_set_at(s)) != NULL; s++)
+        for (int32_t i = 0; i < COUNT_OF(depthwise); i++)
+            for (int32_t c = 0; c < COUNT_OF(channel_counts); c++)
+                for (uint32_t seed = 0; seed < KINDS; seed++) {
+                    cge_conv2d g = depthwise[i];
+                    g.in_c = g.out_c = g.groups = channel_counts[c];
+                    test_depthwise(set, &g, seed);
+                }
+}
+
+/* ---- elementwise: no variants, but blocks ------------------------------------------------------------------------------ */
+
+enum { LONGEST = 19 }; /* two blocks of 8 and a rest */
+
+static void test_relu(int32_t n, uint32_t kind)
+{
+    if (!check_room("relu", floats(4 * n))) return;
+    const float *x = operands_like(kind, n, SEED_X), *dy = operands_like(kind, n, SEED_DY);
+    float *y = check_floats(n), *dx = operands_like(kind, n, SEED_DY);
+    cge_run_relu(n, x, y);
+    for (int32_t i = 0; i < n; i++) CHECK_SAME(x[i] < 0 ? 0.0f : x[i], y[i], i);
+    cge_run_relu_grad(n, x, dx, dx);
+    for (int32_t i = 0; i < n; i++) CHECK_SAME(x[i] > 0 ? dy[i] : 0.0f, dx[i], i);
+}
+
+/* A number that is not finite is found at every place, and large numbers are not taken for one. */
+static void test_all_finite(int32_t n)
+{
+    static const uint32_t not_finite[] = {0x7fc00000u, 0xffc00000u, 0x7f800000u, 0xff800000u, 0x7f800001u};
+    if (!check_room("all_finite", floats(n))) return;
+    float *x = check_operands(n, SEED_X);
+    CHECK(cge_run_all_finite(n, x));
+    for (int32_t i = 0; i < n; i++)
+        for (int32_t k = 0; k < COUNT_OF(not_finite); k++) {
+            float number = x[i];
+            x[i] = float_from_bits(not_finite[k]);
+            CHECK(!cge_run_all_finite(n, x));
+            x[i] = number;
+        }
+    for (int32_t i = 0; i < n; i++) x[i] = float_from_bits(0x7f7fffffu);
+    CHECK(cge_run_all_finite(n, x));
+    for (int32_t i = 0; i < n; i++) x[i] = i % 2 == 0 ? float_from_bits(0x7f7fffffu) : float_from_bits(0xff7fffffu);
+    CHECK(cge_run_all_finite(n, x));
+}
+
+void suite_kernels_elementwise(void)
+{
+    for (int32_t n = 1; n <= LONGEST; n++) {
+        for (uint32_t kind = 0; kind < KINDS; kind++) test_relu(n, kind);
+        test_all_finite(n);
+    }
+}
