@@ -11,7 +11,7 @@ from convgrad_embedded._convolution import (
     manual_convolution_multi_filter_gradients,
 )
 from convgrad_embedded._core import VERSION as __version__
-from convgrad_embedded._core import NotFiniteError
+from convgrad_embedded._core import NotFiniteError, kernel_set
 from convgrad_embedded._gradcheck import GradientCheck, GradientCheckError
 from convgrad_embedded._layers import (
     SGD,
@@ -53,7 +53,7 @@ from convgrad_embedded._operators import (
 )
 
 __all__ = [
-    "__version__", "datasets",
+    "__version__", "datasets", "kernel_set",
     "Network", "Evaluation", "GradientCheck", "GradientCheckError", "NotFiniteError", "SGD",
     "Layer", "Conv2d", "Dense", "MaxPool2d", "AvgPool2d", "GlobalAvgPool2d", "ReLU", "LeakyReLU", "Sigmoid", "Tanh", "Flatten",
     "conv2d_forward", "conv2d_weight_grad", "conv2d_bias_grad", "conv2d_input_grad",

@@ -8,7 +8,9 @@ aligned, of the precision's dtype.
 from __future__ import annotations
 
 import math
+import os
 import threading
+import weakref
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Union
 
@@ -25,6 +27,7 @@ Operand = tuple[Union[Real, Labels, None], bool]  # an array, and whether each s
 VERSION = f"{lib.CGE_VERSION_MAJOR}.{lib.CGE_VERSION_MINOR}.{lib.CGE_VERSION_PATCH}"
 EXPORT_VERSION: int = lib.CGE_EXPORT_VERSION
 MAX_ELEMS: int = lib.CGE_MAX_ELEMS
+MAX_THREADS: int = lib.CGE_MAX_THREADS
 FROZEN: int = lib.CGE_FROZEN
 NO_BIAS: int = lib.CGE_NO_BIAS
 INITS: tuple[str, ...] = ("he_uniform", "he_normal", "glorot_uniform", "glorot_normal")  # in the order of cge_init
@@ -34,6 +37,16 @@ KINDS = (
     "conv2d", "dense", "maxpool2d", "avgpool2d", "global_avgpool2d", "relu", "leaky_relu", "sigmoid", "tanh", "flatten",
 )  # fmt: skip
 LOSSES = ("softmax_cross_entropy", "mean_squared_error")
+
+
+def kernel_set() -> str:
+    """The C kernels at work: "ref", "tiled", "lanes", "lanes_avx2" or "lanes_avx512".
+
+    The best that this CPU runs, or what the environment variable CGE_KERNELS named when the first of them ran. All give
+    the same bits.
+    """
+    return str(ffi.string(lib.cge_kernel_set_name()).decode())
+
 
 _INT32_BUFFER = ffi.typeof("int32_t[]")
 
@@ -202,6 +215,11 @@ class Model:
         """For one sample at a time, as firmware runs it."""
         return _arena_bytes(self, _options(self.kind, training, 1, params_outside))
 
+    def capacity_within(self, limit_bytes: int, most: int, *, training: bool) -> int:
+        """The largest number of samples at once, up to `most`, whose arena stays below the limit; 1 in any case."""
+        one, two = (_arena_bytes(self, _options(self.kind, training, capacity)) for capacity in (1, 2))
+        return max(1, min(most, 1 + (limit_bytes - one) // (two - one)))
+
 
 def _options(kind: Precision, training: bool, capacity: int, params_outside: bool = False) -> Any:
     options = kind.new("options", {"training": training, "capacity": capacity})
@@ -263,12 +281,53 @@ class Targets(NamedTuple):
     values: Real | None
 
 
-class Runtime:
-    """A cge_network and its arena. A lock keeps threads apart, since calls run without the GIL."""
+class ThreadPool:
+    """The core's pool: `threads` - 1 threads of its own, which end with this object. The caller's thread works too."""
 
-    def __init__(self, model: Model, *, training: bool, capacity: int) -> None:
+    def __init__(self, threads: int) -> None:
+        size = lib.cge_thread_pool_bytes()
+        memory = ffi.new("uint64_t[]", (size + 7) // 8)
+        pool = ffi.new("cge_thread_pool **")
+        check(lib.cge_thread_pool_start(memory, size, threads, pool), f"threads {threads}")
+        self.executor = lib.cge_thread_pool_executor(pool[0])
+        self._stop = weakref.finalize(self, _stop_pool, pool[0], memory)
+
+    def forget(self) -> None:
+        """In a forked process: the threads stayed behind, so there is nothing to wait for."""
+        self._stop.detach()
+
+
+def _stop_pool(pool: Any, memory: Any) -> None:
+    lib.cge_thread_pool_stop(pool)
+    del memory  # until here the pool was in it
+
+
+_runtimes_with_threads: weakref.WeakSet[Runtime] = weakref.WeakSet()
+
+
+def _forget_threads() -> None:
+    for runtime in list(_runtimes_with_threads):
+        runtime.forget_threads()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_threads)
+
+
+class Runtime:
+    """A cge_network and its arena. A lock keeps threads apart, since calls run without the GIL.
+
+    With `threads` > 1 the work of a call is shared; in a forked process, which has no such threads, the caller's does it.
+    """
+
+    def __init__(self, model: Model, *, training: bool, capacity: int, threads: int = 1) -> None:
         kind = model.kind
         options = _options(kind, training, capacity)
+        self._pool = None
+        if threads > 1:
+            self._pool = ThreadPool(threads)
+            options.executor = self._pool.executor
+            _runtimes_with_threads.add(self)
         size = _arena_bytes(model, options)
         self._kind = kind
         self._model = model  # the network points to it
@@ -291,6 +350,12 @@ class Runtime:
             return np.empty(0, self._kind.dtype)
         begin = int(ffi.cast("uintptr_t", pointer)) - self._arena.ctypes.data
         return np.frombuffer(self._arena, self._kind.dtype, elems, begin)
+
+    def forget_threads(self) -> None:
+        if self._pool is not None:
+            self._pool.forget()
+            self._pool = None
+            self._net.options.executor = ffi.NULL
 
     @property
     def first_trainable(self) -> int:

@@ -19,6 +19,8 @@ from convgrad_embedded._progress import Progress
 
 PathLike = Union[str, "os.PathLike[str]"]
 
+_CAPACITY, _ARENA_BYTES = 32, 64 * 2**20  # at most, unless the caller knows better
+
 _FLOAT32, _INT32 = np.dtype(np.float32), np.dtype(np.int32)
 _LOSSES = {name: name for name in _core.LOSSES}
 _LOSSES["mse"] = "mean_squared_error"
@@ -35,8 +37,11 @@ class Network:
     input_shape is (H, W, C), or (n,) for vectors, which (1, 1, n) means too; samples come as arrays of shape
     (N,) + input_shape. The network works in float32; float64 samples are converted. Without a loss it predicts only,
     without an optimizer it does not train. The optimizer belongs to the network because momentum takes memory.
-    `capacity` is the number of samples whose activations are held at once: results do not depend on it, and firmware
-    has 1.
+
+    Two settings are for speed on this machine; no bit of a result depends on them, and firmware has 1 of both.
+    `capacity` is the number of samples whose activations are held at once, by default up to 32 as far as 64 MB allow.
+    `threads`, 1 to 64, share the samples of a batch (the parts of a gradient, in backward); worth it for batches of more
+    than a few samples, up to the number of processor cores. A forked process does all the work on its own thread.
 
     Methods may be called from several threads; calls on one network wait for each other.
     """
@@ -49,16 +54,22 @@ class Network:
         optimizer: SGD | None = None,
         seed: int = 0,
         *,
-        capacity: int = 1,
+        capacity: int | None = None,
+        threads: int = 1,
     ) -> None:
         self.input_shape = _input_shape(input_shape)
         self.layers = _arrays.sequence("layers", layers, "a list of layers")
         self.loss = None if loss is None else _LOSSES[_arrays.choice("loss", loss, list(_LOSSES))]
-        self._capacity = _arrays.integer("capacity", capacity, 1, _core.MAX_ELEMS)
+        if capacity is not None:
+            capacity = _arrays.integer("capacity", capacity, 1, _core.MAX_ELEMS)
+        threads = _arrays.integer("threads", threads, 1, _core.MAX_THREADS)
         self._optimizer = optimizer
         self._check_types()
         self._model = self._build(_core.FLOAT32)
-        self._runtime = _core.Runtime(self._model, training=self.loss is not None, capacity=self._capacity)
+        training = self.loss is not None
+        if capacity is None:
+            capacity = self._model.capacity_within(_ARENA_BYTES, _CAPACITY, training=training)
+        self._runtime = _core.Runtime(self._model, training=training, capacity=capacity, threads=threads)
         out_h, out_w, out_c = self.layer_infos[-1].out_shape
         self.output_shape: tuple[int, ...] = (out_c,) if (out_h, out_w) == (1, 1) else (out_h, out_w, out_c)
         self.initialize(seed)
@@ -292,8 +303,8 @@ class Network:
         return self._runtime.save()
 
     @classmethod
-    def from_bytes(cls, data: bytes, *, capacity: int = 1) -> Network:
-        return cls._restored(data, "data", capacity)
+    def from_bytes(cls, data: bytes, *, capacity: int | None = None, threads: int = 1) -> Network:
+        return cls._restored(data, "data", capacity, threads)
 
     def save(self, path: PathLike) -> None:
         """Writes to_bytes() to a file, which is never seen half written."""
@@ -309,12 +320,12 @@ class Network:
             partial.unlink(missing_ok=True)
 
     @classmethod
-    def load(cls, path: PathLike, *, capacity: int = 1) -> Network:
+    def load(cls, path: PathLike, *, capacity: int | None = None, threads: int = 1) -> Network:
         """The network that save wrote; training goes on as if it had never stopped (see fit about shuffling)."""
-        return cls._restored(Path(path).read_bytes(), str(path), capacity)
+        return cls._restored(Path(path).read_bytes(), str(path), capacity, threads)
 
     @classmethod
-    def _restored(cls, data: bytes, context: str, capacity: int) -> Network:
+    def _restored(cls, data: bytes, context: str, capacity: int | None, threads: int) -> Network:
         parsed = _core.parse_model(data, context)
         network = cls(
             parsed.input_shape,
@@ -322,6 +333,7 @@ class Network:
             parsed.loss,
             None if parsed.optimizer is None else decode_optimizer(parsed.optimizer),
             capacity=capacity,
+            threads=threads,
         )
         network._runtime.restore(data, context)
         return network

@@ -10,8 +10,8 @@ from convgrad_embedded import _boards, _core
 if TYPE_CHECKING:
     from convgrad_embedded._network import Network
 
-# The library with training, at -O2 on a Cortex-M4F: an upper bound that the project's tests keep. `make size` measures it.
-CODE_BYTES = 12 * 1024
+# The library with training, at -O2 on a Cortex-M with FPU: an upper bound that the project's tests keep. `make size` measures it.
+CODE_BYTES = 17 * 1024
 
 _HEADER = ("layer", "output", "parameters", "MACs forward", "MACs backward")
 
