@@ -13,10 +13,12 @@ from __future__ import annotations
 import argparse
 import csv
 import math
+import multiprocessing
 import os
 import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Iterator
+from typing import Any, Callable, Dict, Iterator
 
 ONE_THREAD = {
     "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "JAX_PLATFORMS": "cpu",
@@ -25,9 +27,9 @@ ONE_THREAD = {
 os.environ.update(ONE_THREAD)  # before the packages that read them
 
 import numpy as np  # noqa: E402
-from cases import BATCHES, NETS, PASSES, SHAPES, Net  # noqa: E402
-from ours import Library, Problem, Step, network, pictures, problem  # noqa: E402
-from peers import installed  # noqa: E402
+from cases import BATCHES, NETS, PASSES, SHAPES, Net, Shape  # noqa: E402
+from ours import Library, Problem, Step, build, network, pictures, problem  # noqa: E402
+from peers import announce, load  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent
 PEER_COLUMNS = {"PyTorch": "torch", "JAX": "jax", "ONNX Runtime": "ort"}
@@ -37,6 +39,7 @@ FIELDS = [
     "torch_ratio", "torch_best_ratio", "jax_ratio", "ort_ratio",
 ]  # fmt: skip
 RATIOS = [field for field in FIELDS if field.endswith("_ratio")]
+Times = Dict[Any, float]  # {"ours", "reference" or (peer, setting): seconds}
 
 
 # ---- times ---------------------------------------------------------------------------------------------------------
@@ -54,7 +57,7 @@ def shortest(run: Callable[[], Any], budget: float) -> float:
             return best
 
 
-def take_turns(contestants: dict[Any, Callable[[float], float]], rounds: int, budget: float) -> dict[Any, float]:
+def take_turns(contestants: dict[Any, Callable[[float], float]], rounds: int, budget: float) -> Times:
     """{name: shortest seconds}; each contestant is called with its budget, round after round."""
     best = dict.fromkeys(contestants, math.inf)
     for _ in range(rounds):
@@ -78,7 +81,7 @@ def of_peers(peers: list[Any], make: Callable[[Any, str], Callable[[], Any]]) ->
     return {(peer.name, setting): contestant(peer, setting) for peer in peers for setting in peer.settings}
 
 
-def row_of(best: dict[Any, float], macs: int | None = None, peak: float | None = None, **fields: Any) -> dict[str, Any]:
+def row_of(best: Times, macs: int | None = None, peak: float | None = None, **fields: Any) -> dict[str, Any]:
     ours = best["ours"]
     row = dict(fields, ours_us=microseconds(ours))
     if "reference" in best:
@@ -119,73 +122,122 @@ def check_agreement(library: Library, p: Problem, peers: list[Any]) -> None:
             raise SystemExit(f"{p.shape.name}, {p.pass_name}, batch {p.batch}: {peer.name} has another result")
 
 
-def kernels(library: Library, peers: list[Any], batches: tuple[int, ...], rounds: int, budget: float) -> Iterator[dict[str, Any]]:
+def kernel(library: Library, peers: list[Any], shape: Shape, pass_name: str, batch: int, rounds: int, budget: float) -> Times:
     peers = [peer for peer in peers if hasattr(peer, "convolution")]
-    peak = library.peak(library.best)
-    for batch in batches:
-        for shape in SHAPES:
-            for pass_name in PASSES:
-                p = problem(shape, pass_name, batch)
-                check_agreement(library, p, peers)
-                contestants = {
-                    "ours": lambda budget, p=p: library.convolve(p, library.best, budget),
-                    "reference": lambda budget, p=p: library.convolve(p, "ref", budget / 4),
-                    **of_peers(peers, lambda peer, setting, p=p: peer.convolution(p, setting)),
-                }
-                best = take_turns(contestants, rounds, budget)
-                yield row_of(best, p.macs, peak, kind="kernel", case=shape.name, **{"pass": pass_name, "batch": batch})
+    p = problem(shape, pass_name, batch)
+    check_agreement(library, p, peers)
+    contestants = {
+        "ours": lambda budget: library.convolve(p, library.best, budget),
+        "reference": lambda budget: library.convolve(p, "ref", budget / 4),
+        **of_peers(peers, lambda peer, setting: peer.convolution(p, setting)),
+    }
+    return take_turns(contestants, rounds, budget)
 
 
-def steps(peers: list[Any], batches: tuple[int, ...], rounds: int, budget: float) -> Iterator[dict[str, Any]]:
-    for net in NETS:
-        for batch in batches:
-            x, labels = pictures(batch)
-            ours = network(net)
-            contestants = {
-                "ours": lambda budget, n=ours, x=x, y=labels: shortest(lambda: n.train_on_batch(x, y), budget),
-                **of_peers(peers, lambda peer, setting, x=x, y=labels, n=net: peer.step(n, x, y, setting)),
-            }
-            best = take_turns(contestants, rounds, budget)
-            yield row_of(best, kind="step", case=net.name, **{"pass": "train_on_batch", "batch": batch})
+def step(peers: list[Any], net: Net, batch: int, rounds: int, budget: float) -> Times:
+    x, labels = pictures(batch)
+    ours = network(net)
+    contestants = {
+        "ours": lambda budget: shortest(lambda: ours.train_on_batch(x, labels), budget),
+        **of_peers(peers, lambda peer, setting: peer.step(net, x, labels, setting)),
+    }
+    return take_turns(contestants, rounds, budget)
 
 
-def overhead(library: Library, net: Net, rounds: int, budget: float) -> dict[str, Any]:
-    """A training step of one sample from Python, beside the same step called from C (in the column of the reference)."""
-    x, labels = pictures(1)
+def overhead(library: Library, net: Net, batch: int, rounds: int, budget: float) -> Times:
+    """A training step from Python, beside the same step called from C (as the reference)."""
+    x, labels = pictures(batch)
     from_python = network(net)
-    from_c = Step(library, from_python, capacity=1)
+    from_c = Step(library, from_python, capacity=batch)
     contestants = {
         "ours": lambda budget: shortest(lambda: from_python.train_on_batch(x, labels), budget),
         "reference": lambda budget: from_c.seconds(x, labels, budget),
     }
-    row = row_of(take_turns(contestants, rounds, budget), kind="overhead", case=net.name, **{"pass": "Python beside C", "batch": 1})
+    times = take_turns(contestants, rounds, budget)
     from_c.close()
-    return row
+    return times
 
 
-def threads(library: Library, net: Net, batch: int, rounds: int, budget: float) -> dict[str, Any]:
-    """Two threads, beside one (in the column of the reference); not pinned."""
+def threads(library: Library, net: Net, batch: int, rounds: int, budget: float) -> Times:
+    """Two threads, beside one (as the reference); not pinned."""
     x, labels = pictures(batch)
     two, one = (Step(library, network(net), capacity=batch, threads=count) for count in (2, 1))
     contestants = {"ours": lambda b: two.seconds(x, labels, b), "reference": lambda b: one.seconds(x, labels, b)}
-    row = row_of(take_turns(contestants, rounds, budget), kind="threads", case=net.name, **{"pass": "two beside one", "batch": batch})
+    times = take_turns(contestants, rounds, budget)
     two.close()
-    return row
+    return times
+
+
+# ---- processes -----------------------------------------------------------------------------------------------------------
+
+# glibc gives memory back to the system and takes it again in every step, unless a program tells it not to or has once
+# freed a large block. PyTorch pays for it by default. So each case has a process of its own, and a second one in which
+# the allocator is told, for PyTorch's best.
+TUNED_ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "33554432", "MALLOC_TRIM_THRESHOLD_": "1073741824", "MALLOC_TOP_PAD_": "67108864"}
+
+
+@dataclass(frozen=True)
+class Case:
+    kind: str
+    what: Any  # a Shape or a Net
+    passes: tuple[str, ...]
+    batch: int
+    rounds: int
+    budget: float
+
+
+def cases(quick: bool) -> list[Case]:
+    rounds, budget, batches = (1, 0.0005, (1,)) if quick else (5, 0.02, BATCHES)
+    found = [Case("threads", NETS[0], ("two beside one",), BATCHES[-1], rounds * 4, budget * 4)]
+    found += [Case("overhead", NETS[0], ("Python beside C",), 1, rounds * 4, budget)]
+    found += [Case("step", net, ("train_on_batch",), batch, rounds, budget * 5) for net in NETS for batch in batches]
+    found += [Case("kernel", shape, PASSES, batch, rounds, budget) for batch in batches for shape in SHAPES]
+    return found
+
+
+def run_case(case: Case, peer_names: list[str]) -> list[Times]:
+    """One for each pass. In a process of its own, on one core but where threads are compared."""
+    if case.kind != "threads" and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    library, peers = Library(), load(peer_names)
+    how = case.batch, case.rounds, case.budget
+    if case.kind == "kernel":
+        return [kernel(library, peers, case.what, name, *how) for name in case.passes]
+    if case.kind == "step":
+        return [step(peers, case.what, *how)]
+    return [(overhead if case.kind == "overhead" else threads)(library, case.what, *how)]
+
+
+def in_child(case: Case, peer_names: list[str], **environment: str) -> list[Times]:
+    os.environ.update(environment)
+    try:
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            return pool.apply(run_case, (case, peer_names))
+    finally:
+        for name in environment:
+            del os.environ[name]
+
+
+def merged(times: Times, tuned: Times) -> Times:
+    """The shorter time of ours, and PyTorch's times with the tuned allocator as further settings."""
+    both = {name: min(seconds, tuned.get(name, seconds)) for name, seconds in times.items()}
+    both.update({(name[0], f"{name[1]}, tuned allocator"): seconds for name, seconds in tuned.items() if isinstance(name, tuple)})
+    return {name: times[name] if isinstance(name, tuple) and name in times else seconds for name, seconds in both.items()}
 
 
 def measure(quick: bool) -> Iterator[dict[str, Any]]:
-    library, peers = Library(), installed()
-    everywhere = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
-    rounds, budget, batches = (1, 0.0005, (1,)) if quick else (5, 0.02, BATCHES)
-    print(f"kernels: {library.best}; peak {2e-9 * library.peak(library.best):.0f} GFLOP/s on one core", flush=True)
-    yield threads(library, NETS[0], BATCHES[-1], rounds * 4, budget * 4)  # before threads that start later inherit the pinning
-    if everywhere:
-        os.sched_setaffinity(0, {max(everywhere)})
-    yield from kernels(library, peers, batches, rounds, budget)
-    yield from steps(peers, batches, rounds, budget * 5)
-    yield overhead(library, NETS[0], rounds * 4, budget)
-    if everywhere:
-        os.sched_setaffinity(0, everywhere)
+    build()
+    library, names = Library(), announce()
+    peak = library.peak(library.best)
+    print(f"kernels: {library.best}; peak {2e-9 * peak:.0f} GFLOP/s on one core", flush=True)
+    for case in cases(quick):
+        has_peers = case.kind in ("kernel", "step")
+        times = in_child(case, names if has_peers else [])
+        if has_peers and "PyTorch" in names:
+            times = list(map(merged, times, in_child(case, ["PyTorch"], **TUNED_ALLOCATOR)))
+        macs = case.batch * case.what.macs if case.kind == "kernel" else None
+        for pass_name, best in zip(case.passes, times):
+            yield row_of(best, macs, peak, kind=case.kind, case=case.what.name, **{"pass": pass_name, "batch": case.batch})
 
 
 # ---- tables ----------------------------------------------------------------------------------------------------------

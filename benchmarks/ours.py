@@ -79,7 +79,6 @@ def build() -> None:
 
 class Library:
     def __init__(self) -> None:
-        build()
         self._lib = ctypes.CDLL(str(LIBRARY))
         self._lib.bench_set_name.restype = ctypes.c_char_p
         for name in ("bench_conv2d", "bench_step", "bench_peak"):

@@ -258,12 +258,13 @@ def is_installed(peer: type) -> bool:
         return False
 
 
-def installed() -> list[Any]:
-    """Says in one line how to get those that are missing."""
-    found = []
+def load(names: list[str]) -> list[Any]:
+    return [peer() for peer in PEERS if peer.name in names]
+
+
+def announce() -> list[str]:
+    """Names of those that are installed; says in one line how to get another."""
     for peer in PEERS:
-        if is_installed(peer):
-            found.append(peer())
-        else:
+        if not is_installed(peer):
             print(f"{peer.name} is not installed and left out: pip install {peer.extra}", flush=True)
-    return found
+    return [peer.name for peer in PEERS if is_installed(peer)]

@@ -20,6 +20,7 @@ BUILD = ROOT / "build" / "coverage"
 REASONS = ROOT / "tests" / "coverage_reasons.txt"
 CPU = "depends on the CPU"  # a reason that begins so may become superfluous
 KERNELS = [None, "none", "ref"]  # CGE_KERNELS: not set, no such set, a set
+COVERAGE = ["--coverage", "-fprofile-update=atomic"]  # the tests have threads, which would lose counts
 FLAGS = ["-std=c99", "-O0", "-g", "-ffp-contract=off", "-Icsrc/include", "-DCGE_INLINE=static inline"]
 
 
@@ -51,12 +52,12 @@ def run_tests(flags):
     shutil.rmtree(BUILD, ignore_errors=True)
     BUILD.mkdir(parents=True)
     with ThreadPoolExecutor() as pool:
-        core = list(pool.map(lambda source: compile_one(source, ["--coverage", *flags]), core_sources()))
+        core = list(pool.map(lambda source: compile_one(source, [*COVERAGE, *flags]), core_sources()))
         tests = list(pool.map(lambda source: compile_one(source, flags), sorted((ROOT / "tests" / "c").glob("*.c"))))
-    run(["gcc", "--coverage", *core, *tests, "-o", BUILD / "tests", "-lm", "-pthread"])
+    run(["gcc", *COVERAGE, *core, *tests, "-o", BUILD / "tests", "-lm", "-pthread"])
     for kernels in KERNELS:
         print(run([BUILD / "tests"], CGE_KERNELS=kernels).splitlines()[-1])
-    run(["gcc", *FLAGS, *flags, "--coverage", *core, ROOT / "tests" / "c" / "fuzz" / "fuzz_kernels.c", "-o", BUILD / "fuzz", "-lm", "-pthread"])
+    run(["gcc", *FLAGS, *flags, *COVERAGE, *core, ROOT / "tests" / "c" / "fuzz" / "fuzz_kernels.c", "-o", BUILD / "fuzz", "-lm", "-pthread"])
     print(run([BUILD / "fuzz", "1000"]).splitlines()[-1])
     return core
 
