@@ -67,7 +67,7 @@ typedef struct trained { /* a network in memory of the caller's */
     cge_layer layers[MOST_LAYERS];
     cge_model model;
     cge_network network;
-    uint64_t pool[256];
+    uint64_t pool[512];
     cge_thread_pool *threads;
 } trained;
 

@@ -41,7 +41,7 @@ POINTER_MEMBERS = {
     "check": "_check$",
     "has_velocity": "_has_velocity$",
     "update": "_run_sgd$",
-    "task": "_task$",
+    "task": "_(task|slice)$",
     "run": "^run$",
     "pthread_create": "^thread_main$",
     "blocks": r"\bblock\d+_",

@@ -290,11 +290,7 @@ class ThreadPool:
         pool = ffi.new("cge_thread_pool **")
         check(lib.cge_thread_pool_start(memory, size, threads, pool), f"threads {threads}")
         self.executor = lib.cge_thread_pool_executor(pool[0])
-        self._stop = weakref.finalize(self, _stop_pool, pool[0], memory)
-
-    def forget(self) -> None:
-        """In a forked process: the threads stayed behind, so there is nothing to wait for."""
-        self._stop.detach()
+        weakref.finalize(self, _stop_pool, pool[0], memory)
 
 
 def _stop_pool(pool: Any, memory: Any) -> None:
@@ -302,22 +298,11 @@ def _stop_pool(pool: Any, memory: Any) -> None:
     del memory  # until here the pool was in it
 
 
-_runtimes_with_threads: weakref.WeakSet[Runtime] = weakref.WeakSet()
-
-
-def _forget_threads() -> None:
-    for runtime in list(_runtimes_with_threads):
-        runtime.forget_threads()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_threads)
-
-
 class Runtime:
     """A cge_network and its arena. A lock keeps threads apart, since calls run without the GIL.
 
-    With `threads` > 1 the work of a call is shared; in a forked process, which has no such threads, the caller's does it.
+    With `threads` > 1 the work of a call is shared; in a forked process, which has no such threads, the core leaves it to
+    the caller's.
     """
 
     def __init__(self, model: Model, *, training: bool, capacity: int, threads: int = 1) -> None:
@@ -327,7 +312,6 @@ class Runtime:
         if threads > 1:
             self._pool = ThreadPool(threads)
             options.executor = self._pool.executor
-            _runtimes_with_threads.add(self)
         size = _arena_bytes(model, options)
         self._kind = kind
         self._model = model  # the network points to it
@@ -350,12 +334,6 @@ class Runtime:
             return np.empty(0, self._kind.dtype)
         begin = int(ffi.cast("uintptr_t", pointer)) - self._arena.ctypes.data
         return np.frombuffer(self._arena, self._kind.dtype, elems, begin)
-
-    def forget_threads(self) -> None:
-        if self._pool is not None:
-            self._pool.forget()
-            self._pool = None
-            self._net.options.executor = ffi.NULL
 
     @property
     def first_trainable(self) -> int:

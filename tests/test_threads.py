@@ -40,6 +40,17 @@ def test_any_capacity_and_number_of_threads_give_the_same_bits(name, rng):
     assert trained(spec.network(seed=2, threads=2), x, y) == expected
 
 
+def test_steps_that_are_worth_sharing_give_the_same_bits(rng):
+    """Each of these layers is cut into tasks; the small networks above have few that are."""
+    layers = [cge.Conv2d(8, 3, padding=1), cge.ReLU(), cge.MaxPool2d(2), cge.Conv2d(16, 1), cge.Tanh(), cge.Dense(90), cge.Dense(10)]
+    x, y = rng.normal(size=(64, 20, 20, 3)).astype(np.float32), rng.integers(0, 10, 64).astype(np.int32)
+    lives = [
+        trained(cge.Network((20, 20, 3), layers, "softmax_cross_entropy", cge.SGD(0.05, 0.9), seed=3, threads=threads), x, y)
+        for threads in (1, 2, 3, 8)
+    ]
+    assert lives == lives[:1] * 4
+
+
 def test_the_default_capacity_is_bounded_by_memory():
     few_pixels = small_network()
     assert len(few_pixels._runtime._arena) * 8 < 32 * small_network(capacity=1).arena_bytes

@@ -23,14 +23,17 @@ const char *cge_kernel_set_name(void);
 
 typedef struct cge_thread_pool cge_thread_pool;
 
-/* Bytes of a pool; its alignment is that of malloc. */
+/* Bytes of a pool; its alignment is 8. */
 size_t cge_thread_pool_bytes(void);
 
 /* Starts threads - 1 threads (the caller's is the first) in memory[bytes]; threads 1 .. CGE_MAX_THREADS. The pool must
- * stay where it is until it is stopped. CGE_ERR_MODE if the system starts no more threads, or has no POSIX threads. */
+ * stay where it is until it is stopped. CGE_ERR_MODE if the system starts no more threads, or has no POSIX threads.
+ *
+ * Threads that wait for work look for it for 50 microseconds, if every thread has a processor, and sleep then. In a child
+ * of fork(), which has none of them, the caller's thread does all the work. */
 CGE_MUST_USE cge_status cge_thread_pool_start(void *memory, size_t bytes, int32_t threads, cge_thread_pool **pool);
 
-/* Waits for the threads to end. NULL does nothing. */
+/* Waits for the threads to end. NULL, and a pool of a process that this one was forked from, does nothing. */
 void cge_thread_pool_stop(cge_thread_pool *pool);
 
 /* For cge_options.executor; valid until the pool is stopped. One step at a time may use it. */

@@ -54,6 +54,14 @@
 #endif
 #endif
 
+/* A function with a frame of its own: an inner loop that needs the registers for itself, or what would otherwise add to the
+ * stack of everything that its caller calls. */
+#if defined(__GNUC__)
+#define CGE_NOINLINE static __attribute__((noinline))
+#else
+#define CGE_NOINLINE static
+#endif
+
 #if defined(__GNUC__)
 #define CGE_RESTRICT __restrict__
 #else

@@ -25,68 +25,117 @@ static int32_t at_most(int32_t value, int32_t limit)
     return value < limit ? value : limit;
 }
 
-/* ---- passes over up to `capacity` samples ----
+/* ---- tasks ----
  *
- * A pass goes layer by layer, since later tensors may lie where earlier ones lay. Within a layer it is cut into tasks
- * that do not depend on each other: forward and input gradient by samples, the weight gradient by parts of dw, so that
- * the order of additions into each element stays. Without an executor there is one task of each sort and the caller's
- * thread runs it.
+ * Work is cut into tasks that do not depend on each other: by samples, or by slices of what is summed over samples, so
+ * that the order of additions into each element stays. Without an executor the caller's thread does it in one piece.
  */
-
-typedef struct pass {
-    const cge_network *net;
-    const cge_real *x;      /* [count][in_elems] */
-    int32_t count;
-    int32_t layer;
-    int32_t dy;             /* backward: where the gradient of the layer's output lies */
-    int32_t weight_tasks, sample_tasks;
-} pass;
-
 #if CGE_HOST
 
-static void run_tasks(pass *p, void (*task)(void *argument, int32_t index), int32_t tasks)
-{
-    const cge_executor *executor = p->net->options.executor;
-    int32_t i;
-    if (executor != NULL && tasks > 1)
-        executor->run(executor->context, task, p, tasks);
-    else
-        for (i = 0; i < tasks; i++) task(p, i);
-}
+/* Work of a task that is worth another thread: so many multiply-adds, or elements of what only passes over them, take
+ * some microseconds, and a section of tasks about one to begin and end. */
+#define TASK_WORK 16384
+#define MAX_SLICES 64 /* of an update */
 
-/* Threads are worth waking for a few samples each. */
-static int32_t tasks_for(const cge_network *net, int32_t samples)
+/* Tasks per thread. Two, so that a thread that was interrupted is caught up with; a weight gradient has one, since its
+ * parts repeat what all of them need, and few kernel rows at a time fill no registers. */
+enum { PER_THREAD = 2, WEIGHT_GRADS_PER_THREAD = 1 };
+
+/* How many tasks to cut `items` into. */
+static int32_t tasks_for(const cge_network *net, int32_t per_thread, int32_t items, int64_t work)
 {
     const cge_executor *executor = net->options.executor;
-    if (executor == NULL || samples < 2 * executor->threads) return 1;
-    return 2 * executor->threads; /* twice, so that a thread that was interrupted is caught up with */
+    int64_t tasks;
+    if (executor == NULL || executor->threads < 2) return 1;
+    tasks = per_thread * (int64_t)executor->threads;
+    if (tasks > work / TASK_WORK) tasks = work / TASK_WORK;
+    if (tasks > items) tasks = items;
+    return tasks > 1 ? (int32_t)tasks : 1;
+}
+
+static void run_tasks(const cge_network *net, void (*task)(void *argument, int32_t index), void *argument, int32_t tasks)
+{
+    const cge_executor *executor = net->options.executor;
+    int32_t i;
+    if (executor != NULL && tasks > 1)
+        executor->run(executor->context, task, argument, tasks);
+    else
+        for (i = 0; i < tasks; i++) task(argument, i);
+}
+
+/* Of layers begin .. end - 1 on one sample, in multiply-adds or elements. */
+static int64_t layers_work(const cge_network *net, int32_t begin, int32_t end)
+{
+    const cge_layer_plan *plan = cge_layer_plans(net) + begin;
+    int64_t work = 0;
+    for (; begin < end; begin++, plan++)
+        work += plan->weights != 0 ? (int64_t)plan->weights * plan->out.h * plan->out.w : cge_shape_elems(plan->in);
+    return work;
+}
+
+/* The layers from `begin` to the one returned, excluded, may run one after the other on some samples whatever has become
+ * of the others: what they write to is kept until the step ends, or held their own samples before. Memory that alternates
+ * (plan.c) must not be written to while another thread still reads what was there. */
+static int32_t section_end(const cge_network *net, int32_t begin)
+{
+    const cge_layer_plan *plans = cge_layer_plans(net);
+    int32_t l = begin + 1;
+    if (begin >= net->first_trainable) return net->model->layer_count;
+    while (l < net->first_trainable && plans[l].y == plans[l - 1].y) l++;
+    return l;
 }
 
 #else /* boards have one core for this: no code for more */
 
-static void run_tasks(pass *p, void (*task)(void *argument, int32_t index), int32_t tasks)
-{
-    int32_t i;
-    for (i = 0; i < tasks; i++) task(p, i);
-}
+#define MAX_SLICES 1
+enum { PER_THREAD, WEIGHT_GRADS_PER_THREAD };
 
-static int32_t tasks_for(const cge_network *net, int32_t samples)
+static int32_t tasks_for(const cge_network *net, int32_t per_thread, int32_t items, int64_t work)
 {
-    (void)net, (void)samples;
+    (void)net, (void)per_thread, (void)items, (void)work;
     return 1;
 }
 
+CGE_INLINE void run_tasks(const cge_network *net, void (*task)(void *argument, int32_t index), void *argument, int32_t tasks)
+{
+    int32_t i;
+    (void)net;
+    for (i = 0; i < tasks; i++) task(argument, i);
+}
+
+static int64_t layers_work(const cge_network *net, int32_t begin, int32_t end)
+{
+    (void)net, (void)begin, (void)end;
+    return 0;
+}
+
+static int32_t section_end(const cge_network *net, int32_t begin)
+{
+    (void)begin;
+    return net->model->layer_count;
+}
+
 #endif
+
+/* ---- passes over up to `capacity` samples ---- */
+
+typedef struct pass {
+    const cge_network *net;
+    const cge_real *x;  /* [count][in_elems] */
+    int32_t count;
+    int32_t layer, end; /* of the section: layer .. end - 1 forward; layer .. end + 1, descending, backward */
+    int32_t dy;         /* backward: where the gradient of the section's output lies */
+    int32_t weight_tasks, sample_tasks;
+} pass;
 
 static cge_real *activation(const cge_network *net, int32_t offset, cge_shape shape, int32_t sample)
 {
     return net->activations + offset + cge_sample(shape, sample);
 }
 
-static cge_layer_call layer_call(const pass *p, cge_range samples)
+static cge_layer_call layer_call(const pass *p, int32_t l, cge_range samples)
 {
     const cge_network *net = p->net;
-    const int32_t l = p->layer;
     const cge_layer_plan *plans = cge_layer_plans(net), *plan = &plans[l];
     cge_layer_call c;
     memset(&c, 0, sizeof c);
@@ -95,7 +144,7 @@ static cge_layer_call layer_call(const pass *p, cge_range samples)
     c.out = plan->out;
     c.count = samples.end - samples.begin;
     c.x = l == 0 || plans[l - 1].y < 0 ? p->x + cge_sample(c.in, samples.begin) : activation(net, plans[l - 1].y, c.in, samples.begin);
-    c.y = activation(net, plan->y, c.out, samples.begin);
+    if (plan->y >= 0) c.y = activation(net, plan->y, c.out, samples.begin);
     if (plan->weights == 0) return c;
     c.w = net->params + plan->params;
     if (plan->biases != 0) c.b = c.w + plan->weights;
@@ -105,28 +154,34 @@ static cge_layer_call layer_call(const pass *p, cge_range samples)
 static void forward_task(void *argument, int32_t index)
 {
     const pass *p = (const pass *)argument;
-    cge_layer_call c = layer_call(p, cge_part_of(p->count, p->sample_tasks, index));
-    c.layer->kind->forward(&c);
+    const cge_range samples = cge_part_of(p->count, p->sample_tasks, index);
+    int32_t l;
+    for (l = p->layer; l < p->end; l++) {
+        const cge_layer_kind *kind = p->net->model->layers[l].kind;
+        cge_layer_call c = layer_call(p, l, samples);
+        if (kind->forward != NULL) kind->forward(&c);
+    }
 }
 
 /* Returns the last output, [count][out_elems]. */
 static const cge_real *pass_forward(const cge_network *net, const cge_real *x, int32_t count)
 {
     const int32_t y = cge_layer_plans(net)[net->model->layer_count - 1].y;
-    pass p = {net, x, count, 0, 0, 0, 0};
-    p.sample_tasks = tasks_for(net, count);
-    for (; p.layer < net->model->layer_count; p.layer++)
-        if (net->model->layers[p.layer].kind->forward != NULL) run_tasks(&p, forward_task, p.sample_tasks);
+    pass p = {net, x, count, 0, 0, 0, 0, 0};
+    for (; p.layer < net->model->layer_count; p.layer = p.end) {
+        p.end = section_end(net, p.layer);
+        p.sample_tasks = tasks_for(net, PER_THREAD, count, layers_work(net, p.layer, p.end) * count);
+        run_tasks(net, forward_task, &p, p.sample_tasks);
+    }
     return y < 0 ? x : net->activations + y;
 }
 
 static void weight_grad_task(const pass *p, int32_t index)
 {
     const cge_network *net = p->net;
-    const int32_t grads = cge_layer_plans(net)[p->layer].grads;
-    cge_layer_call c = layer_call(p, cge_part_of(p->count, 1, 0));
+    cge_layer_call c = layer_call(p, p->layer, cge_part_of(p->count, 1, 0));
     c.dy = net->activations + p->dy;
-    c.dw = net->grads + grads;
+    c.dw = net->grads + cge_layer_plans(net)[p->layer].grads;
     if (c.b != NULL) c.db = c.dw + (c.b - c.w);
     c.part = index;
     c.parts = p->weight_tasks;
@@ -137,10 +192,14 @@ static void input_grad_task(const pass *p, int32_t index)
 {
     const cge_network *net = p->net;
     const cge_range samples = cge_part_of(p->count, p->sample_tasks, index);
-    cge_layer_call c = layer_call(p, samples);
-    c.dy = activation(net, p->dy, c.out, samples.begin);
-    c.dx = activation(net, cge_layer_plans(net)[p->layer].dx, c.in, samples.begin);
-    c.layer->kind->input_grad(&c);
+    int32_t l, dy = p->dy;
+    for (l = p->layer; l > p->end; l--) {
+        cge_layer_call c = layer_call(p, l, samples);
+        c.dy = activation(net, dy, c.out, samples.begin);
+        dy = cge_layer_plans(net)[l].dx;
+        c.dx = activation(net, dy, c.in, samples.begin);
+        if (c.layer->kind->input_grad != NULL) c.layer->kind->input_grad(&c);
+    }
 }
 
 static void backward_task(void *argument, int32_t index)
@@ -153,18 +212,20 @@ static void backward_task(void *argument, int32_t index)
 }
 
 /* Adds the parameters' gradients, given the gradient of the last output at net->loss_grad. Stops at the first
- * trainable layer: what lies before it needs no gradient. */
-static void pass_backward(const cge_network *net, const cge_real *x, int32_t count)
+ * trainable layer: what lies before it needs no gradient. A section is one layer, with those before it that work in
+ * place. */
+CGE_NOINLINE void pass_backward(const cge_network *net, const cge_real *x, int32_t count)
 {
     const cge_layer_plan *plans = cge_layer_plans(net);
-    pass p = {net, x, count, 0, 0, 0, 0};
+    pass p = {net, x, count, 0, 0, 0, 0, 0};
     p.dy = net->loss_grad;
-    for (p.layer = net->model->layer_count - 1; p.layer >= net->first_trainable; p.layer--) {
+    for (p.layer = net->model->layer_count - 1; p.layer >= net->first_trainable; p.layer = p.end) {
         const cge_layer_plan *plan = &plans[p.layer];
-        const int has_weights = plan->grads >= 0, has_input = plan->dx >= 0 && net->model->layers[p.layer].kind->input_grad != NULL;
-        p.weight_tasks = has_weights ? tasks_for(net, count) : 0;
-        p.sample_tasks = has_input ? tasks_for(net, count) : 0;
-        run_tasks(&p, backward_task, p.weight_tasks + p.sample_tasks);
+        const int64_t work = layers_work(net, p.layer, p.layer + 1) * count;
+        for (p.end = p.layer - 1; p.end > net->first_trainable && plans[p.end].dx == plan->dx;) p.end--;
+        p.weight_tasks = plan->grads >= 0 ? tasks_for(net, WEIGHT_GRADS_PER_THREAD, plan->weights, work) : 0;
+        p.sample_tasks = plan->dx >= 0 ? tasks_for(net, PER_THREAD, count, work) : 0;
+        run_tasks(net, backward_task, &p, p.weight_tasks + p.sample_tasks);
         p.dy = plan->dx;
     }
 }
@@ -321,6 +382,29 @@ static cge_status accumulate(cge_network *net, const sample_list *s, int32_t beg
     return CGE_OK;
 }
 
+/* An update in slices of the gradients. */
+typedef struct update_slices {
+    cge_network *net;
+    int32_t count;
+    unsigned char finite[MAX_SLICES];
+} update_slices;
+
+static void check_slice(void *argument, int32_t index)
+{
+    update_slices *u = (update_slices *)argument;
+    const cge_range r = cge_part_of(u->net->grad_elems, u->count, index);
+    u->finite[index] = cge_run_all_finite(r.end - r.begin, u->net->grads + r.begin) != 0;
+}
+
+static int all_slices_finite(update_slices *u)
+{
+    int32_t i;
+    run_tasks(u->net, check_slice, u, u->count);
+    for (i = 0; i < u->count; i++)
+        if (!u->finite[i]) return 0;
+    return 1;
+}
+
 /* Parameters first .. first + n - 1 among those that have gradients, `params` the first of them. Zeroes their gradients
  * while they are in the cache. */
 static void update_some(cge_network *net, cge_real scale, int32_t first, int32_t n, cge_real *params)
@@ -331,21 +415,35 @@ static void update_some(cge_network *net, cge_real scale, int32_t first, int32_t
 
 enum { UPDATE_ELEMS = 2048 }; /* with weights and velocity 24 KB: most of a first-level cache */
 
-static cge_status update(cge_network *net)
+/* Each layer as far as it lies in the slice. Gradients of layers are adjacent; their parameters are not, if some are
+ * frozen. */
+static void update_slice(void *argument, int32_t index)
 {
+    const update_slices *u = (const update_slices *)argument;
+    cge_network *net = u->net;
     const cge_layer_plan *plans = cge_layer_plans(net);
     const cge_real scale = CGE_REAL(1) / CGE_REAL(net->pending);
+    const cge_range slice = cge_part_of(net->grad_elems, u->count, index);
     int32_t l, i;
-    if (!cge_run_all_finite(net->grad_elems, net->grads)) {
+    for (l = net->first_trainable; l < net->model->layer_count; l++) {
+        const int32_t begin = plans[l].grads > slice.begin ? plans[l].grads : slice.begin;
+        const int32_t end = at_most(plans[l].grads + plans[l].weights + plans[l].biases, slice.end);
+        if (plans[l].grads < 0 || begin >= end) continue;
+        for (i = begin; i < end; i += UPDATE_ELEMS)
+            update_some(net, scale, i, at_most(UPDATE_ELEMS, end - i), net->params + plans[l].params + (i - plans[l].grads));
+    }
+}
+
+static cge_status update(cge_network *net)
+{
+    update_slices u;
+    u.net = net;
+    u.count = at_most(tasks_for(net, PER_THREAD, net->grad_elems, net->grad_elems), MAX_SLICES);
+    if (!all_slices_finite(&u)) {
         zero_grads(net);
         return CGE_ERR_NOT_FINITE;
     }
-    for (l = net->first_trainable; l < net->model->layer_count; l++) {
-        const int32_t elems = plans[l].weights + plans[l].biases;
-        if (plans[l].grads < 0) continue;
-        for (i = 0; i < elems; i += UPDATE_ELEMS)
-            update_some(net, scale, plans[l].grads + i, at_most(UPDATE_ELEMS, elems - i), net->params + plans[l].params + i);
-    }
+    run_tasks(net, update_slice, &u, u.count);
     net->step_count++;
     net->pending = 0;
     return CGE_OK;

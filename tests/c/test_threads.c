@@ -1,5 +1,10 @@
-/* Work that an executor shares: the same bits as one sample after the other on one thread. */
-#define _POSIX_C_SOURCE 200112L
+/*
+ * Any capacity, any executor, any number of threads: the same bits as one sample after the other on one thread. On boards,
+ * where one core does all, with an executor that runs tasks last to first; on hosts also with pools of threads.
+ */
+#ifndef CGE_BARE_METAL
+#define _POSIX_C_SOURCE 200112L /* fork, nanosleep */
+#endif
 
 #include "check.h"
 #include "models.h"
@@ -7,290 +12,479 @@
 
 #include <string.h>
 
-enum { SAMPLES = 13, BATCH = 9, SEED = 5, SEED_INPUT = 501, SEED_VALUES };
+enum { SEED = 31, SEED_X = 301, SEED_VALUES };
 
-/* Runs the tasks of a section one after the other, the last one first: what depends on their order becomes visible, on
- * boards too. */
-static void run_backwards(void *context, void (*task)(void *argument, int32_t index), void *argument, int32_t tasks)
-{
-    int32_t *sections = context;
-    ++*sections;
-    while (tasks > 0) task(argument, --tasks);
-}
+/* ---- one life of a network, as hashes ------------------------------------------------------------------------------- */
 
-static int32_t sections;
-static const cge_executor backwards = {run_backwards, &sections, 2};
+typedef struct life {
+    uint64_t grads, outputs, params, inference;
+    float losses[3];
+    int32_t correct;
+} life;
 
-/* ---- networks ------------------------------------------------------------------------------------------------------ */
+typedef struct workplace { /* what it needs, for `samples` samples */
+    const cge_model *model;
+    int32_t samples;
+    float *x, *values, *y;
+    int32_t *labels, *order;
+    void *arena;
+    size_t arena_bytes;
+} workplace;
 
-typedef struct outcome { /* of training and of predicting */
-    uint64_t weights, outputs;
-    float losses[2];
-} outcome;
-
-static uint64_t bits_hash(const float *x, int32_t n)
+static uint64_t hash_of(const float *x, int32_t n)
 {
     uint64_t hash = 0xcbf29ce484222325u;
     for (int32_t i = 0; i < n; i++) hash = (hash ^ float_bits(x[i])) * 0x100000001b3u;
     return hash;
 }
 
-typedef struct data {
-    float *x, *values, *y;
-    int32_t *labels, *order;
-} data;
-
-static size_t data_bytes(const cge_model *model, int32_t out_elems)
+static void fill(workplace *w, int32_t in_elems, int32_t out_elems)
 {
-    const int32_t in_elems = model->input.h * model->input.w * model->input.c;
-    return 4 * SAMPLES * (size_t)(in_elems + 2 * out_elems + 2);
+    for (int32_t i = 0; i < w->samples * in_elems; i++) w->x[i] = operand(SEED_X, i);
+    for (int32_t i = 0; i < w->samples * out_elems; i++) w->values[i] = operand(SEED_VALUES, i);
+    for (int32_t i = 0; i < w->samples; i++) w->labels[i] = (i * 5 + 1) % out_elems;
+    for (int32_t i = 0; i < w->samples; i++) w->order[i] = (i * 7 + 2) % w->samples; /* a permutation: 7 does not divide */
 }
 
-static data new_data(const cge_model *model, int32_t out_elems)
-{
-    const int32_t in_elems = model->input.h * model->input.w * model->input.c;
-    data d = {check_operands(SAMPLES * in_elems, SEED_INPUT), check_operands(SAMPLES * out_elems, SEED_VALUES),
-              check_floats(SAMPLES * out_elems), check_ints(SAMPLES), check_ints(SAMPLES)};
-    for (int32_t i = 0; i < SAMPLES; i++) d.labels[i] = (3 * i + 1) % out_elems, d.order[i] = (5 * i + 2) % SAMPLES;
-    return d;
-}
-
-static int32_t outputs_of(const cge_model *model)
-{
-    cge_layer_info info;
-    if (!CHECK_OK(cge_model_layer_info(model, model->layer_count - 1, &info))) return 1;
-    return info.out.h * info.out.w * info.out.c;
-}
-
-/* 0 if there is no room. */
-static int new_network(const char *name, const cge_model *model, const cge_options *options, cge_network *net, data *d)
-{
-    const int32_t out_elems = outputs_of(model);
-    size_t bytes = 0;
-    if (!CHECK_OK(cge_network_arena_bytes(model, options, &bytes))) return 0;
-    if (!check_room(name, bytes + data_bytes(model, out_elems))) return 0;
-    *d = new_data(model, out_elems);
-    void *arena = check_bytes(bytes);
-    return CHECK_OK(cge_network_init(net, model, options, arena, bytes)) && CHECK_OK(cge_network_init_params(net, SEED));
-}
-
-/* Two epochs, the second in another order, in batches that the capacity need not divide; then predictions. */
-static int train(const test_model *m, int32_t capacity, const cge_executor *executor, outcome *o)
+/* One step by parts, an epoch in batches of 8, then inference with the weights outside. 0 if something was refused. */
+static int live(workplace *w, int32_t capacity, const cge_executor *executor, life *result)
 {
     const cge_options training = {1, capacity, NULL, executor};
+    cge_options inference = {0, capacity, NULL, executor};
+    const cge_targets targets = {w->labels, w->values};
+    cge_optimizer *o;
     cge_network net;
-    data d;
-    if (!new_network(m->name, &m->model, &training, &net, &d)) return 0;
-    const cge_targets targets = {d.labels, d.values};
-    CHECK_OK(cge_network_train_epoch(&net, d.x, &targets, NULL, SAMPLES, BATCH, &o->losses[0]));
-    CHECK_OK(cge_network_train_epoch(&net, d.x, &targets, d.order, SAMPLES, BATCH, &o->losses[1]));
-    CHECK_OK(cge_network_forward(&net, d.x, SAMPLES, d.y));
-    CHECK_OK(cge_network_params_hash(&net, &o->weights));
-    o->outputs = bits_hash(d.y, SAMPLES * net.out_elems);
-    return 1;
-}
-
-/* Predictions of an inference network, whose tensors lie over earlier ones. */
-static int predict(const test_model *m, int32_t capacity, const cge_executor *executor, uint64_t *outputs)
-{
-    const cge_options inference = {0, capacity, NULL, executor};
-    cge_network net;
-    data d;
-    if (!new_network(m->name, &m->model, &inference, &net, &d)) return 0;
-    CHECK_OK(cge_network_forward(&net, d.x, SAMPLES, d.y));
-    *outputs = bits_hash(d.y, SAMPLES * net.out_elems);
-    return 1;
-}
-
-static const int32_t capacities[] = {2, 3, 5, 8, SAMPLES};
-
-static void test_model_with(const test_model *m, const cge_executor *executor)
-{
-    outcome expected, got;
-    uint64_t expected_outputs = 0, outputs = 0;
-    check_case(m->name);
-    if (!train(m, 1, NULL, &expected) || !predict(m, 1, NULL, &expected_outputs)) return;
-    for (int32_t i = 0; i < COUNT_OF(capacities); i++) {
-        if (!train(m, capacities[i], executor, &got)) continue;
-        CHECK(got.weights == expected.weights);
-        CHECK(got.outputs == expected.outputs);
-        CHECK_SAME(expected.losses[0], got.losses[0], capacities[i]);
-        CHECK_SAME(expected.losses[1], got.losses[1], capacities[i]);
-        if (predict(m, capacities[i], executor, &outputs)) CHECK(outputs == expected_outputs);
+    int ok = 1;
+    memset(result, 0, sizeof *result);
+    ok &= cge_network_init(&net, w->model, &training, w->arena, w->arena_bytes) == CGE_OK;
+    if (!ok) return 0;
+    fill(w, net.in_elems, net.out_elems);
+    o = &net.optimizer;
+    ok &= cge_network_init_params(&net, SEED) == CGE_OK;
+    ok &= cge_network_accumulate(&net, w->x, &targets, w->samples, &result->losses[0]) == CGE_OK;
+    result->grads = hash_of(net.grads, net.grad_elems);
+    ok &= o->kind == NULL || cge_network_update(&net) == CGE_OK;
+    ok &= o->kind == NULL || cge_network_train_epoch(&net, w->x, &targets, w->order, w->samples, 8, &result->losses[1]) == CGE_OK;
+    ok &= cge_network_evaluate(&net, w->x, &targets, w->samples, &result->losses[2], &result->correct) == CGE_OK;
+    ok &= cge_network_forward(&net, w->x, w->samples, w->y) == CGE_OK;
+    result->outputs = hash_of(w->y, w->samples * net.out_elems);
+    result->params = hash_of(net.params, net.param_elems);
+    /* In the same arena, behind the parameters that it is given. */
+    inference.params = net.params;
+    if (net.param_elems > 0) {
+        const size_t kept = (size_t)((unsigned char *)(net.params + net.param_elems) - (unsigned char *)w->arena + 7) / 8 * 8;
+        ok &= cge_network_init(&net, w->model, &inference, (unsigned char *)w->arena + kept, w->arena_bytes - kept) == CGE_OK;
+        if (ok) ok &= cge_network_forward(&net, w->x, w->samples, w->y) == CGE_OK;
+        result->inference = hash_of(w->y, w->samples * net.out_elems);
     }
+    return ok;
 }
 
-static void test_models_with(const cge_executor *executor)
+static void check_life(const life *expected, const life *got)
 {
-    for (int32_t i = 0; i < test_model_count; i++) test_model_with(&test_models[i], executor);
+    CHECK(expected->grads == got->grads);
+    CHECK(expected->params == got->params);
+    CHECK(expected->outputs == got->outputs);
+    CHECK(expected->inference == got->inference);
+    CHECK(expected->correct == got->correct);
+    for (int32_t i = 0; i < 3; i++) CHECK_SAME(expected->losses[i], got->losses[i], i);
+}
+
+/* ---- an executor without threads -------------------------------------------------------------------------------------- */
+
+typedef struct backwards { /* what happens to be first may come last */
+    int32_t runs, tasks;
+} backwards;
+
+static void run_backwards(void *context, void (*task)(void *argument, int32_t index), void *argument, int32_t tasks)
+{
+    backwards *b = (backwards *)context;
+    b->runs++;
+    b->tasks += tasks;
+    while (tasks > 0) task(argument, --tasks);
+}
+
+/* ---- every target: the small models ------------------------------------------------------------------------------------ */
+
+/* Room for a training network of this capacity and, behind its parameters, one for inference. */
+static size_t arena_bytes(const cge_model *model, int32_t capacity)
+{
+    const cge_options training = {1, capacity, NULL, NULL}, inference = {0, capacity, NULL, NULL};
+    size_t bytes = 0, more = 0;
+    CHECK_OK(cge_network_arena_bytes(model, &training, &bytes));
+    CHECK_OK(cge_network_arena_bytes(model, &inference, &more));
+    return bytes + more + 8;
+}
+
+static void test_small(const test_model *m)
+{
+    enum { SMALL_SAMPLES = 3 };
+    backwards b = {0, 0};
+    const cge_executor executor = {run_backwards, &b, 4};
+    life expected, got;
+    workplace w;
+    cge_layer_info last;
+    CHECK_OK(cge_model_layer_info(&m->model, m->model.layer_count - 1, &last));
+    int32_t in_elems = m->model.input.h * m->model.input.w * m->model.input.c, out_elems = last.out.h * last.out.w * last.out.c;
+    w.model = &m->model;
+    w.samples = SMALL_SAMPLES;
+    w.arena_bytes = arena_bytes(&m->model, SMALL_SAMPLES);
+    if (!check_room(m->name, w.arena_bytes + 4 * SMALL_SAMPLES * (size_t)(in_elems + 2 * out_elems + 2))) return;
+    w.x = check_floats(SMALL_SAMPLES * in_elems);
+    w.values = check_floats(SMALL_SAMPLES * out_elems);
+    w.y = check_floats(SMALL_SAMPLES * out_elems);
+    w.labels = check_ints(SMALL_SAMPLES);
+    w.order = check_ints(SMALL_SAMPLES);
+    w.arena = check_bytes(w.arena_bytes);
+    CHECK(live(&w, 1, NULL, &expected));
+    for (int32_t capacity = 1; capacity <= SMALL_SAMPLES; capacity++) {
+        CHECK(live(&w, capacity, NULL, &got));
+        check_life(&expected, &got);
+        CHECK(live(&w, capacity, &executor, &got));
+        check_life(&expected, &got);
+    }
 }
 
 static void test_refused_executors(void)
 {
-    static const cge_executor no_function = {NULL, NULL, 1}, no_thread = {run_backwards, &sections, 0};
-    cge_options options = {1, 2, NULL, &no_function};
-    cge_network net;
+    const cge_executor no_function = {NULL, NULL, 2}, no_thread = {run_backwards, NULL, 0}, negative = {run_backwards, NULL, -1};
+    const cge_executor *const refused[] = {&no_function, &no_thread, &negative};
     size_t bytes = 0;
-    if (!check_room("refused executors", 8)) return;
-    void *arena = check_bytes(8);
-    CHECK_REFUSED(CGE_ERR_ARGUMENT, cge_network_arena_bytes(&convnet, &options, &bytes));
-    CHECK_REFUSED(CGE_ERR_ARGUMENT, cge_network_init(&net, &convnet, &options, arena, 8));
-    options.executor = &no_thread;
-    CHECK_REFUSED(CGE_ERR_ARGUMENT, cge_network_arena_bytes(&convnet, &options, &bytes));
-    CHECK_REFUSED(CGE_ERR_ARGUMENT, cge_network_init(&net, &convnet, &options, arena, 8));
+    check_case("refused executors");
+    for (int32_t i = 0; i < COUNT_OF(refused); i++) {
+        const cge_options options = {1, 1, NULL, refused[i]};
+        CHECK_STATUS(CGE_ERR_ARGUMENT, cge_network_arena_bytes(&convnet, &options, &bytes));
+    }
     CHECK(bytes == 0);
 }
 
-/* ---- the pool of threads ---------------------------------------------------------------------------------------------- */
+/* ---- hosts: networks that are worth more than one task, and pools of threads --------------------------------------------- */
 
 #ifndef CGE_BARE_METAL
 
-#include <pthread.h>
-#include <time.h>
-
 #include "cge_host.h"
 
-static void sleep_us(long microseconds)
+#include <pthread.h>
+#include <sys/types.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { SAMPLES = 33, MEMORY_BYTES = 3 << 20, WORKPLACES = 3 };
+
+static const cge_layer pictures[] = {
+    CONV(8, 3, 3, 1, 1, 1, 1, 1, 1, 1, 0), /* 8x8x4 -> 8x8x8 */
+    PLAIN(relu),
+    POOL(maxpool2d, 2, 2, 0, 0, 0, 0, 0, 0), /* 4x4x8 */
+    CONV(12, 3, 2, 1, 1, 1, 1, 1, 0, 2, 0),  /* two groups */
+    PLAIN(tanh),
+    POOL(avgpool2d, 2, 2, 1, 1, 0, 0, 0, 0),
+    PLAIN(flatten),
+    DENSE(40, 0, 0),
+    LEAKY(0.1f),
+    DENSE(10, 0, 0),
+};
+static const cge_layer vectors[] = {DENSE(200, 0, CGE_INIT_GLOROT_UNIFORM), PLAIN(tanh), DENSE(190, 0, CGE_INIT_GLOROT_UNIFORM), PLAIN(relu), DENSE(17, CGE_NO_BIAS, 0), PLAIN(sigmoid)};
+/* Activations of frozen layers alternate in memory, and these grow: what a layer writes reaches over what the one before
+ * the last wrote for other samples. */
+static const cge_layer growing[] = {
+    CONV(4, 3, 3, 1, 1, 1, 1, 1, 1, 1, CGE_FROZEN), PLAIN(relu), CONV(6, 3, 3, 1, 1, 1, 1, 1, 1, 1, CGE_FROZEN), CONV(9, 3, 3, 1, 1, 1, 1, 1, 1, 1, CGE_FROZEN),
+    PLAIN(relu), CONV(12, 1, 1, 1, 1, 0, 0, 0, 0, 1, CGE_FROZEN), PLAIN(sigmoid), CONV(8, 3, 3, 2, 2, 1, 1, 1, 1, 1, 0), PLAIN(relu), DENSE(12, CGE_FROZEN, 0), PLAIN(tanh), DENSE(5, 0, 0),
+};
+static const cge_layer separable[] = {
+    CONV(6, 3, 3, 1, 1, 1, 1, 1, 1, 3, 0), CONV(16, 1, 1, 1, 1, 0, 0, 0, 0, 1, 0), PLAIN(relu), CONV(16, 5, 5, 1, 1, 2, 2, 2, 2, 16, 0), CONV(24, 1, 1, 1, 1, 0, 0, 0, 0, 1, CGE_NO_BIAS), PLAIN(relu), PLAIN(global_avgpool2d),
+};
+static const cge_layer all_frozen[] = {CONV(16, 3, 3, 1, 1, 1, 1, 1, 1, 1, CGE_FROZEN), PLAIN(sigmoid), DENSE(7, CGE_FROZEN, 0)};
+
+#define CROSS_ENTROPY &cge_softmax_cross_entropy
+#define SQUARED_ERROR &cge_mean_squared_error
+
+static const test_model large_models[] = {
+    {"pictures", {{8, 8, 4}, TABLE(pictures), CROSS_ENTROPY, {&cge_sgd, 0.05f, 0.9f, 1e-3f, 1}}},
+    {"vectors", {{1, 1, 64}, TABLE(vectors), SQUARED_ERROR, {&cge_sgd, 0.1f, 0.5f, 0, 0}}},
+    {"growing", {{9, 7, 2}, TABLE(growing), CROSS_ENTROPY, {&cge_sgd, 0.05f, 0, 0, 0}}},
+    {"separable", {{8, 9, 3}, TABLE(separable), CROSS_ENTROPY, {&cge_sgd, 0.05f, 0.9f, 0, 0}}},
+    {"all frozen", {{8, 8, 3}, TABLE(all_frozen), CROSS_ENTROPY, {&cge_sgd, 0.05f, 0.9f, 0, 0}}},
+};
+
+/* Not from the pool of check.h, which is as large as a board's. */
+static uint64_t memory[WORKPLACES][MEMORY_BYTES / 8];
+
+static void take(unsigned char **from, size_t bytes, void *pointer)
 {
-    const struct timespec t = {0, 1000 * microseconds};
+    memcpy(pointer, from, sizeof *from);
+    *from += (bytes + 15) / 16 * 16;
+}
+
+static workplace large_workplace(const cge_model *model, uint64_t *place)
+{
+    enum { MAX_IN = 512, MAX_OUT = 32 };
+    unsigned char *free_bytes = (unsigned char *)place;
+    workplace w;
+    w.model = model;
+    w.samples = SAMPLES;
+    take(&free_bytes, sizeof(float) * SAMPLES * MAX_IN, &w.x);
+    take(&free_bytes, sizeof(float) * SAMPLES * MAX_OUT, &w.values);
+    take(&free_bytes, sizeof(float) * SAMPLES * MAX_OUT, &w.y);
+    take(&free_bytes, sizeof(int32_t) * SAMPLES, &w.labels);
+    take(&free_bytes, sizeof(int32_t) * SAMPLES, &w.order);
+    w.arena = free_bytes;
+    w.arena_bytes = arena_bytes(model, SAMPLES);
+    CHECK(free_bytes + w.arena_bytes <= (unsigned char *)place + MEMORY_BYTES);
+    return w;
+}
+
+typedef struct pool_memory {
+    union {
+        uint64_t align;
+        unsigned char bytes[4096];
+    } memory;
+    cge_thread_pool *pool;
+} pool_memory;
+
+static int start(pool_memory *p, int32_t threads)
+{
+    return CHECK(cge_thread_pool_bytes() <= sizeof p->memory) &&
+           CHECK_OK(cge_thread_pool_start(&p->memory, cge_thread_pool_bytes(), threads, &p->pool));
+}
+
+static void test_large(const test_model *m)
+{
+    static const int32_t capacities[] = {1, 2, 3, 8, SAMPLES}, threads[] = {1, 2, 3, 5};
+    workplace w = large_workplace(&m->model, memory[0]);
+    backwards b = {0, 0};
+    const cge_executor executor = {run_backwards, &b, 4};
+    life expected, got;
+    check_case(m->name);
+    CHECK(live(&w, 1, NULL, &expected));
+    for (int32_t c = 0; c < COUNT_OF(capacities); c++) {
+        CHECK(live(&w, capacities[c], NULL, &got));
+        check_life(&expected, &got);
+        b.runs = b.tasks = 0;
+        CHECK(live(&w, capacities[c], &executor, &got));
+        check_life(&expected, &got);
+        CHECK(capacities[c] < 8 || (b.runs > 0 && b.tasks >= 2 * b.runs)); /* else this proves nothing */
+    }
+    for (int32_t t = 0; t < COUNT_OF(threads); t++) {
+        pool_memory p;
+        if (!start(&p, threads[t])) return;
+        for (int32_t c = 0; c < COUNT_OF(capacities); c++) {
+            CHECK(live(&w, capacities[c], cge_thread_pool_executor(p.pool), &got));
+            check_life(&expected, &got);
+        }
+        cge_thread_pool_stop(p.pool);
+    }
+}
+
+/* A NaN in any slice of the gradients stops the update. */
+static void test_not_finite_slices(void)
+{
+    workplace w = large_workplace(&large_models[1].model, memory[0]);
+    cge_network net;
+    pool_memory p;
+    uint64_t before, after;
+    const cge_targets targets = {NULL, w.values};
+    float loss = 0;
+    check_case("gradients that are not finite");
+    if (!start(&p, 2)) return;
+    const cge_options options = {1, 8, NULL, cge_thread_pool_executor(p.pool)};
+    if (!CHECK_OK(cge_network_init(&net, w.model, &options, w.arena, w.arena_bytes))) return;
+    fill(&w, net.in_elems, net.out_elems);
+    CHECK_OK(cge_network_init_params(&net, SEED));
+    CHECK_OK(cge_network_params_hash(&net, &before));
+    for (int32_t i = 0; i < 8; i++) {
+        CHECK_OK(cge_network_accumulate(&net, w.x, &targets, 8, &loss));
+        net.grads[(net.grad_elems - 1) / 7 * i] = float_from_bits(0x7fc00000u);
+        CHECK_STATUS(CGE_ERR_NOT_FINITE, cge_network_update(&net));
+        CHECK(net.pending == 0 && net.step_count == 0);
+        for (int32_t j = 0; j < net.grad_elems; j++)
+            if (float_bits(net.grads[j]) != 0) CHECK(0);
+    }
+    CHECK_OK(cge_network_params_hash(&net, &after));
+    CHECK(before == after);
+    cge_thread_pool_stop(p.pool);
+}
+
+/* ---- pools ---------------------------------------------------------------------------------------------------------------- */
+
+static void sleep_ms(long ms)
+{
+    const struct timespec t = {0, ms * 1000000};
     nanosleep(&t, NULL);
 }
 
-enum { POOLS = 2, POOL_WORDS = 256 };
-
-static uint64_t memory[POOLS][POOL_WORDS];
-
-static cge_thread_pool *start(int32_t index, int32_t threads)
+static void count_task(void *argument, int32_t index)
 {
-    cge_thread_pool *pool = NULL;
-    CHECK_OK(cge_thread_pool_start(memory[index], sizeof memory[index], threads, &pool));
-    return pool;
+    ((unsigned char *)argument)[index]++;
 }
 
-static void test_refused_pools(void)
+static void slow_task(void *argument, int32_t index)
 {
-    cge_thread_pool *pool = NULL;
-    const size_t bytes = cge_thread_pool_bytes();
-    CHECK(bytes > 0 && bytes <= sizeof memory[0]);
-    CHECK_STATUS(CGE_ERR_NULL, cge_thread_pool_start(NULL, bytes, 2, &pool));
-    CHECK_STATUS(CGE_ERR_NULL, cge_thread_pool_start(memory[0], bytes, 2, NULL));
-    CHECK_STATUS(CGE_ERR_ARGUMENT, cge_thread_pool_start(memory[0], bytes, 0, &pool));
-    CHECK_STATUS(CGE_ERR_ARGUMENT, cge_thread_pool_start(memory[0], bytes, CGE_MAX_THREADS + 1, &pool));
-    CHECK_STATUS(CGE_ERR_ALIGN, cge_thread_pool_start((char *)memory[0] + 2, bytes, 2, &pool));
-    CHECK_STATUS(CGE_ERR_ARENA, cge_thread_pool_start(memory[0], bytes - 1, 2, &pool));
-    CHECK(pool == NULL);
-    CHECK_OK(cge_thread_pool_start(memory[0], bytes, 2, &pool));
-    CHECK(cge_thread_pool_executor(pool)->threads == 2);
-    cge_thread_pool_stop(pool);
-    cge_thread_pool_stop(NULL);
+    sleep_ms(2);
+    count_task(argument, index);
 }
 
-#define LOAD(x) __atomic_load_n(&(x), __ATOMIC_ACQUIRE)
-#define ADD(x) ((void)__atomic_fetch_add(&(x), 1, __ATOMIC_ACQ_REL))
+/* Each task runs once, and all are done when run returns. */
+static void check_section(const cge_executor *e, void (*task)(void *, int32_t), int32_t tasks)
+{
+    static unsigned char counts[1000];
+    int32_t once = 0;
+    memset(counts, 0, sizeof counts);
+    e->run(e->context, task, counts, tasks);
+    for (int32_t i = 0; i < COUNT_OF(counts); i++) once += counts[i] == (i < tasks);
+    CHECK(once == COUNT_OF(counts));
+}
 
-static int32_t runs[40];
+static void test_sections(void)
+{
+    static const int32_t tasks[] = {0, 1, 2, 3, 7, 64, 1000};
+    for (int32_t threads = 1; threads <= CGE_MAX_THREADS; threads = threads * 3 + 1) {
+        pool_memory p;
+        if (!start(&p, threads)) return;
+        const cge_executor *e = cge_thread_pool_executor(p.pool);
+        CHECK(e->threads == threads);
+        check_case("sections one after the other");
+        for (int32_t i = 0; i < 50; i++)
+            for (int32_t j = 0; j < COUNT_OF(tasks); j++) check_section(e, count_task, tasks[j]);
+        check_case("threads that fell asleep");
+        for (int32_t i = 0; i < 3; i++) {
+            sleep_ms(3);
+            check_section(e, count_task, 64);
+        }
+        check_case("a caller that falls asleep");
+        check_section(e, slow_task, 5);
+        cge_thread_pool_stop(p.pool);
+    }
+}
 
-static void count_run(void *argument, int32_t index)
+/* Of T threads that are all at work, thread t runs the tasks t, t + T, ... */
+enum { OWNERS = 3, ROUNDS = 4 };
+static pthread_t runner[OWNERS * ROUNDS];
+static int32_t arrived;
+
+static void wait_for_all(void *argument, int32_t index)
 {
     (void)argument;
-    ADD(runs[index]);
+    runner[index] = pthread_self();
+    __atomic_fetch_add(&arrived, 1, __ATOMIC_SEQ_CST);
+    while (__atomic_load_n(&arrived, __ATOMIC_SEQ_CST) / OWNERS <= index / OWNERS) sleep_ms(1); /* each has one */
 }
 
-static void test_each_task_runs_once(void)
+static void test_own_tasks_first(void)
 {
-    static const int32_t counts[] = {1, 2, 3, 16, CGE_MAX_THREADS};
-    for (int32_t i = 0; i < COUNT_OF(counts); i++) {
-        cge_thread_pool *pool = start(0, counts[i]);
-        const cge_executor *e = cge_thread_pool_executor(pool);
-        memset(runs, 0, sizeof runs);
-        for (int32_t section = 1; section <= 50; section++) {
-            if (section == 25) sleep_us(20000); /* the threads have gone to sleep */
-            e->run(e->context, count_run, NULL, COUNT_OF(runs));
-            for (int32_t j = 0; j < COUNT_OF(runs); j++) CHECK(runs[j] == section);
-        }
-        cge_thread_pool_stop(pool);
+    pool_memory p;
+    check_case("own tasks first");
+    if (!start(&p, OWNERS)) return;
+    const cge_executor *e = cge_thread_pool_executor(p.pool);
+    for (int32_t section = 0; section < 5; section++) {
+        arrived = 0;
+        e->run(e->context, wait_for_all, NULL, OWNERS * ROUNDS);
+        for (int32_t i = OWNERS; i < OWNERS * ROUNDS; i++) CHECK(pthread_equal(runner[i], runner[i % OWNERS]));
+        CHECK(pthread_equal(runner[0], pthread_self()));
+    }
+    cge_thread_pool_stop(p.pool);
+}
+
+static void test_starts_and_stops(void)
+{
+    check_case("many starts and stops");
+    for (int32_t i = 0; i < 200; i++) {
+        pool_memory p;
+        if (!start(&p, 1 + i % 4)) return;
+        if (i % 3 != 0) check_section(cge_thread_pool_executor(p.pool), count_task, i % 8);
+        cge_thread_pool_stop(p.pool);
+    }
+    cge_thread_pool_stop(NULL);
+    for (int32_t i = 0; i < 3; i++) { /* as many as there may be */
+        pool_memory p;
+        if (!start(&p, CGE_MAX_THREADS)) return;
+        if (i > 0) check_section(cge_thread_pool_executor(p.pool), count_task, 1000);
+        cge_thread_pool_stop(p.pool);
     }
 }
 
-/* A task that ends last on a thread of the pool: the caller must wait for it. */
-static int32_t arrived, slow_done;
-static pthread_t caller;
-
-static void meet(void *argument, int32_t index)
+static void test_refused_starts(void)
 {
-    (void)argument, (void)index;
-    ADD(arrived);
-    while (LOAD(arrived) < 2) sleep_us(100);
-    if (pthread_equal(pthread_self(), caller)) return;
-    sleep_us(30000);
-    ADD(slow_done);
+    static const int32_t wrong[] = {0, -1, CGE_MAX_THREADS + 1, INT32_MAX, INT32_MIN};
+    if (!check_room("refused starts", 4096)) return;
+    unsigned char *bytes = check_bytes(4096);
+    cge_thread_pool *pool = NULL;
+    const size_t needed = cge_thread_pool_bytes();
+    CHECK(needed > 0 && needed <= 4000);
+    CHECK_REFUSED(CGE_ERR_NULL, cge_thread_pool_start(NULL, needed, 2, &pool));
+    CHECK_REFUSED(CGE_ERR_NULL, cge_thread_pool_start(bytes, needed, 2, NULL));
+    for (int32_t i = 0; i < COUNT_OF(wrong); i++) CHECK_REFUSED(CGE_ERR_ARGUMENT, cge_thread_pool_start(bytes, needed, wrong[i], &pool));
+    CHECK_REFUSED(CGE_ERR_ALIGN, cge_thread_pool_start(bytes + 1, needed, 2, &pool));
+    CHECK_REFUSED(CGE_ERR_ARENA, cge_thread_pool_start(bytes, needed - 1, 2, &pool));
+    CHECK_REFUSED(CGE_ERR_ARENA, cge_thread_pool_start(bytes, 0, 2, &pool));
+    CHECK(pool == NULL);
 }
 
-static void test_run_waits_for_all(void)
+/* ---- several networks at once ------------------------------------------------------------------------------------------------ */
+
+typedef struct trainer {
+    workplace w;
+    life result;
+    pool_memory p;
+    int ok;
+} trainer;
+
+static void *train(void *argument)
 {
-    cge_thread_pool *pool = start(0, 2);
-    const cge_executor *e = cge_thread_pool_executor(pool);
-    caller = pthread_self();
-    arrived = slow_done = 0;
-    e->run(e->context, meet, NULL, 2);
-    CHECK(LOAD(slow_done) == 1);
-    cge_thread_pool_stop(pool);
-}
-
-static void test_models_with_threads(void)
-{
-    for (int32_t threads = 1; threads <= 4; threads++) {
-        cge_thread_pool *pool = start(0, threads);
-        test_models_with(cge_thread_pool_executor(pool));
-        cge_thread_pool_stop(pool);
-    }
-}
-
-/* Two networks that train at the same time, each with its pool. The harness's memory is not for several threads. */
-enum { ARENA_WORDS = 4096, SIDE_SAMPLES = 8, SIDE_EPOCHS = 20 };
-
-typedef struct side {
-    uint64_t arena[ARENA_WORDS], hash;
-    float x[SIDE_SAMPLES * 6 * 5 * 2];
-    const cge_executor *executor;
-    cge_status status;
-} side;
-
-static void *train_side(void *argument)
-{
-    side *s = argument;
-    static const int32_t labels[SIDE_SAMPLES] = {0, 1, 2, 0, 1, 2, 0, 1};
-    const cge_targets targets = {labels, NULL};
-    const cge_options options = {1, SIDE_SAMPLES, NULL, s->executor};
-    cge_network net;
-    float loss;
-    for (int32_t i = 0; i < COUNT_OF(s->x); i++) s->x[i] = operand(SEED_INPUT, i);
-    s->status = cge_network_init(&net, &convnet, &options, s->arena, sizeof s->arena);
-    if (s->status == CGE_OK) s->status = cge_network_init_params(&net, SEED);
-    for (int32_t i = 0; i < SIDE_EPOCHS && s->status == CGE_OK; i++)
-        s->status = cge_network_train_batch(&net, s->x, &targets, SIDE_SAMPLES, &loss);
-    if (s->status == CGE_OK) s->status = cge_network_params_hash(&net, &s->hash);
+    trainer *t = (trainer *)argument;
+    t->ok = live(&t->w, 8, cge_thread_pool_executor(t->p.pool), &t->result);
     return NULL;
 }
 
-static void test_networks_side_by_side(void)
+static void test_networks_at_once(void)
 {
-    static side sides[POOLS];
-    static side alone;
-    pthread_t threads[POOLS];
-    cge_thread_pool *pools[POOLS];
-    train_side(&alone);
-    CHECK_OK(alone.status);
-    for (int32_t i = 0; i < POOLS; i++) {
-        pools[i] = start(i, 3);
-        sides[i].executor = cge_thread_pool_executor(pools[i]);
-        CHECK(pthread_create(&threads[i], NULL, train_side, &sides[i]) == 0);
+    static trainer trainers[WORKPLACES];
+    life expected[WORKPLACES];
+    pthread_t threads[WORKPLACES];
+    for (int32_t i = 0; i < WORKPLACES; i++) {
+        trainers[i].w = large_workplace(&large_models[i].model, memory[i]);
+        check_case("several networks at once");
+        CHECK(live(&trainers[i].w, 1, NULL, &expected[i]));
+        if (!start(&trainers[i].p, 2 + i)) return;
     }
-    for (int32_t i = 0; i < POOLS; i++) {
-        CHECK(pthread_join(threads[i], NULL) == 0);
-        cge_thread_pool_stop(pools[i]);
-        CHECK_OK(sides[i].status);
-        CHECK(sides[i].hash == alone.hash);
+    for (int32_t round = 0; round < 3; round++) {
+        for (int32_t i = 0; i < WORKPLACES; i++)
+            if (!CHECK(pthread_create(&threads[i], NULL, train, &trainers[i]) == 0)) return;
+        for (int32_t i = 0; i < WORKPLACES; i++) pthread_join(threads[i], NULL);
+        for (int32_t i = 0; i < WORKPLACES; i++) {
+            CHECK(trainers[i].ok);
+            check_life(&expected[i], &trainers[i].result);
+        }
+    }
+    for (int32_t i = 0; i < WORKPLACES; i++) cge_thread_pool_stop(trainers[i].p.pool);
+}
+
+/* ---- fork ---------------------------------------------------------------------------------------------------------------------- */
+
+/* The child has a copy of the pool and none of its threads: it works alone, and stopping the copy returns. */
+static void test_fork(void)
+{
+    static unsigned char counts[64];
+    pool_memory p;
+    int status = -1;
+    check_case("fork");
+    for (int32_t i = 0; i < 4; i++) {
+        if (!start(&p, 3)) return;
+        const cge_executor *e = cge_thread_pool_executor(p.pool);
+        check_section(e, count_task, 64);
+        if (i % 2 != 0) sleep_ms(3); /* the threads have fallen asleep */
+        pid_t child = fork();
+        if (child == 0) {
+            int wrong = 0;
+            memset(counts, 0, sizeof counts);
+            e->run(e->context, count_task, counts, 64);
+            for (int32_t j = 0; j < 64; j++) wrong += counts[j] != 1;
+            cge_thread_pool_stop(p.pool);
+            _exit(wrong);
+        }
+        CHECK(child > 0 && waitpid(child, &status, 0) == child && status == 0);
+        check_section(e, count_task, 64);
+        cge_thread_pool_stop(p.pool);
     }
 }
 
@@ -302,29 +496,30 @@ static void test_kernel_set_name(void)
     CHECK(known == 1);
 }
 
-static void test_pools(void)
+static void test_host(void)
 {
     test_kernel_set_name();
-    test_refused_pools();
-    test_each_task_runs_once();
-    test_run_waits_for_all();
-    test_models_with_threads();
-    test_networks_side_by_side();
-    CHECK(sections > 0); /* hosts do ask the executor */
+    for (int32_t i = 0; i < COUNT_OF(large_models); i++) test_large(&large_models[i]);
+    test_not_finite_slices();
+    test_sections();
+    test_own_tasks_first();
+    test_starts_and_stops();
+    test_refused_starts();
+    test_networks_at_once();
+    test_fork();
 }
 
 #else
 
-static void test_pools(void)
+static void test_host(void)
 {
-    CHECK(sections == 0); /* boards have no code for it */
 }
 
 #endif
 
 void suite_threads(void)
 {
+    for (int32_t i = 0; i < test_model_count; i++) test_small(&test_models[i]);
     test_refused_executors();
-    test_models_with(&backwards);
-    test_pools();
+    test_host();
 }

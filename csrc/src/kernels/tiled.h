@@ -15,10 +15,8 @@
 #endif
 
 #if defined(__GNUC__)
-#define CGE_NOINLINE static __attribute__((noinline)) /* an inner loop that needs the registers for itself */
 #define CGE_UNROLL _Pragma("GCC unroll 8") /* before a loop of at most 8 turns */
 #else
-#define CGE_NOINLINE static
 #define CGE_UNROLL
 #endif
 
