@@ -1,8 +1,8 @@
 """Code size and worst-case stack of the library, from what compiler and linker write down.
 
-    python3 benchmarks/size.py measure BUILD CSV      # from a build directory, see `make size`
+    python3 benchmarks/size.py measure BUILD OBJECTS CSV   # from a build directory, see `make size`
     python3 benchmarks/size.py print CSV
-    python3 benchmarks/size.py compare CSV BASELINE   # what differs between two such files
+    python3 benchmarks/size.py compare CSV BASELINE        # what differs between two such files
 
 One row per symbol: its bytes of code and of read-only data, its own stack frame, the deepest stack of a call of it,
 and whether a program that trains the demo's network links it. Two rows of totals. Standard library only.
@@ -59,14 +59,13 @@ SECTION = r"(text|rodata|data\.rel\.ro(?:\.local)?|data|bss)\b"  # what a progra
 class Library:
     """What the object files of a build say: sections, call graph, functions whose address is taken."""
 
-    def __init__(self, build):
+    def __init__(self, objects):
         self.sections = []  # (object, section name, bytes)
         self.frames = {}  # function -> bytes; a function is a name, or "source:name" if static
         self.objects = {}  # function -> object
         self.calls = defaultdict(set)
         self.member_calls = defaultdict(set)  # function -> members of tables through which it calls
         self.address_taken = set()
-        objects = sorted(Path(build, "lib").glob("*.o"))
         for path in objects:
             self._read_call_graph(path)
         for path in objects:
@@ -131,18 +130,19 @@ def members_called(source, line):
     return members
 
 
-def linked_sections(map_file):
-    """{(object, section)} that the linker took from libcge.a."""
+def linked_sections(map_file, members):
+    """{(object, section)} that the linker took from the library."""
     text = Path(map_file).read_text()
     text = text[text.index("Linker script and memory map") :]
-    found = re.findall(r"^ \.(\S+)\s+0x\w+\s+0x(\w+) \S*libcge\.a\((\S+)\.o\)$", text, re.MULTILINE)
-    return {(member, section) for section, size, member in found if int(size, 16) > 0}
+    found = re.findall(r"^ \.(\S+)\s+0x\w+\s+0x(\w+) \S*[/(]([\w.]+)\.o\)?$", text, re.MULTILINE)
+    return {(member, section) for section, size, member in found if int(size, 16) > 0 and member in members}
 
 
-def measure(build):
-    """Rows of the CSV file."""
-    library = Library(build)
-    in_net = linked_sections(Path(build, "size.map"))
+def measure(build, pattern):
+    """Rows of the CSV file; the pattern says which objects of the build are the library."""
+    objects = sorted(Path(build).glob(pattern))
+    library = Library(objects)
+    in_net = linked_sections(Path(build, "size.map"), {path.stem for path in objects})
     functions = {(library.objects[name], name.split(":")[-1]): name for name in library.frames}
     rows = [symbol_row(library, functions, in_net, *section) for section in library.sections]
     net_functions = {name for (member, short), name in functions.items() if (member, f"text.{short}") in in_net}
@@ -217,8 +217,8 @@ def changes(old, new):
 def main(arguments):
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `make size | head` is no error
     command, files = arguments[:1], arguments[1:]
-    if command == ["measure"] and len(files) == 2:
-        write(files[1], FIELDS, measure(files[0]))
+    if command == ["measure"] and len(files) == 3:
+        write(files[2], FIELDS, measure(*files[:2]))
     elif command == ["print"] and len(files) == 1:
         print_table(read(files[0]))
     elif command == ["compare"] and len(files) == 2:

@@ -40,7 +40,7 @@ LOSSES = ("softmax_cross_entropy", "mean_squared_error")
 
 
 def kernel_set() -> str:
-    """The C kernels at work: "ref", "tiled", "lanes", "lanes_avx2" or "lanes_avx512".
+    """The C kernels at work: "ref", "small", "tiled", "lanes", "lanes_avx2" or "lanes_avx512".
 
     The best that this CPU runs, or what the environment variable CGE_KERNELS named when the first of them ran. All give
     the same bits.

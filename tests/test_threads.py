@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from nets import SPECS
 
-KERNEL_SETS = ["ref", "tiled", "lanes", "lanes_avx2", "lanes_avx512"]
+KERNEL_SETS = ["ref", "small", "tiled", "lanes", "lanes_avx2", "lanes_avx512"]
 
 
 def small_network(**options):

@@ -18,8 +18,8 @@ NAMED_BOARDS = """crazyflie21 pixhawk4 pixhawk6x matekh743 stm32f4disco blackpil
 BARE_METAL_EMULATED = ["netduinoplus2", "mps2_an385", "mps2_an386", "mps2_an500", "mps2_an505", "mps3_an547", "microbit"]
 
 # Code and constants that training the demo's network links on a Cortex-M4F at -O2: with the fast kernels, and with
-# SMALL=1, the reference alone; and the stack of a training step.
-NET_LIMIT_BYTES, SMALL_NET_LIMIT_BYTES = 16 * 1024, 12 * 1024
+# SMALL=1; and the stack of a training step.
+NET_LIMIT_BYTES, SMALL_NET_LIMIT_BYTES = 16 * 1024, 8 * 1024
 STACK_LIMIT_BYTES = 1024
 
 
@@ -121,18 +121,19 @@ def test_library_has_no_writable_static_data(m4f):
     assert sizes and all(int(bytes_, 16) == 0 for _, bytes_ in sizes), sizes
 
 
-def test_training_of_the_demos_net_fits_its_limits_on_cortex_m4f(m4f_size):
-    total = next(row for row in size.read(m4f_size / "size.csv") if row["symbol"] == size.TOTAL_NET)
-    assert 4096 < int(total["code_bytes"]) + int(total["rodata_bytes"]) <= NET_LIMIT_BYTES
-    assert 256 < int(total["stack_bytes"]) <= STACK_LIMIT_BYTES
+def net_bytes(build):
+    """What training the demo's net takes: code and constants, stack."""
+    total = next(row for row in size.read(build / "size.csv") if row["symbol"] == size.TOTAL_NET)
+    return int(total["code_bytes"]) + int(total["rodata_bytes"]), int(total["stack_bytes"])
 
 
-def test_the_small_build_fits_its_limits_on_cortex_m4f(tmp_path):
+def test_training_of_the_demos_net_fits_its_limits_on_cortex_m4f(m4f_size, tmp_path, root):
     need("arm-none-eabi-gcc")
     make(tmp_path / "size.csv", "-j2", BOARD="crazyflie21", BUILD=tmp_path, SMALL=1)
-    total = next(row for row in size.read(tmp_path / "size.csv") if row["symbol"] == size.TOTAL_NET)
-    assert 4096 < int(total["code_bytes"]) + int(total["rodata_bytes"]) <= SMALL_NET_LIMIT_BYTES
-    assert 256 < int(total["stack_bytes"]) <= STACK_LIMIT_BYTES
+    (fast, fast_stack), (small, small_stack) = net_bytes(m4f_size), net_bytes(tmp_path)
+    assert 4096 < fast <= NET_LIMIT_BYTES and 256 < fast_stack <= STACK_LIMIT_BYTES
+    assert 4096 < small <= SMALL_NET_LIMIT_BYTES and 256 < small_stack <= STACK_LIMIT_BYTES
+    assert f"`SMALL=1` takes {small:,} bytes in place of {fast:,}" in (root / "README.md").read_text()
 
 
 def test_hosts_kernels_keep_to_the_stack_that_the_header_names(tmp_path):
@@ -182,7 +183,7 @@ def test_size_refuses_what_it_cannot_measure(source, complaint, tmp_path):
     subprocess.run(["arm-none-eabi-gcc", "-O1", "-ffunction-sections", "-fdata-sections", "-fcallgraph-info=su", "-c",
                     tmp_path / "x.c", "-o", tmp_path / "lib" / "x.o"], check=True)
     with pytest.raises(SystemExit, match=complaint):
-        size.measure(tmp_path)
+        size.measure(tmp_path, "lib/*.o")
 
 
 def test_size_compare_names_what_changed(m4f_size, tmp_path):

@@ -11,7 +11,7 @@
 extern "C" {
 #endif
 
-/* The kernels of this process: "ref", "tiled", "lanes", "lanes_avx2" or "lanes_avx512". At the first call of the library
+/* The kernels of this process: "ref", "small", "tiled", "lanes", "lanes_avx2" or "lanes_avx512". At the first call of the library
  * the best that the CPU runs is chosen, or what the environment variable CGE_KERNELS names, if it can run. All give the
  * same bits. */
 const char *cge_kernel_set_name(void);

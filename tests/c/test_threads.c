@@ -490,7 +490,7 @@ static void test_fork(void)
 
 static void test_kernel_set_name(void)
 {
-    static const char *const names[] = {"ref", "tiled", "lanes", "lanes_avx2", "lanes_avx512"};
+    static const char *const names[] = {"ref", "small", "tiled", "lanes", "lanes_avx2", "lanes_avx512"};
     int known = 0;
     for (int32_t i = 0; i < COUNT_OF(names); i++) known += strcmp(names[i], cge_kernel_set_name()) == 0;
     CHECK(known == 1);

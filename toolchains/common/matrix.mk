@@ -3,7 +3,7 @@
 
 SANITIZE = -g -fsanitize=address,undefined -fno-sanitize-recover=all
 
-KERNEL_SETS = ref tiled lanes lanes_avx2 lanes_avx512 # a CPU that lacks one takes its best
+KERNEL_SETS = ref small tiled lanes lanes_avx2 lanes_avx512 # a CPU that lacks one takes its best
 
 variant_gcc-O0          = CC=gcc OPT=-O0
 variant_gcc-O2          = CC=gcc OPT=-O2 KERNELS='$(KERNEL_SETS)'
@@ -16,7 +16,7 @@ variant_clang-O3-native = CC=clang OPT='-O3 -march=native'
 variant_clang-sanitize  = CC=clang OPT='-O1 $(SANITIZE)'
 $(foreach board,$(EMULATED_BOARDS),$(eval variant_$(board) = BOARD=$(board)))
 variant_netduinoplus2-softfp = BOARD=netduinoplus2 ABI=softfp
-variant_netduinoplus2-small  = BOARD=netduinoplus2 SMALL=1 OPT=-Os
+variant_netduinoplus2-small  = BOARD=netduinoplus2 SMALL=1
 
 # Fused multiply-adds are another arithmetic: a constant of its own, equal among these.
 variant_gcc-fused           = CC=gcc FUSED=1

@@ -69,10 +69,7 @@ CGE_INTERNAL void cge_conv2d_weight_grad_f32_ref(const cge_conv2d_plan *p, const
 CGE_INTERNAL void cge_conv2d_bias_grad_f32_ref(const cge_conv2d_plan *p, const cge_real *dy, cge_real *db, cge_range rows)
 {
     const int32_t out_c = p->g.out_c;
-    const cge_real *CGE_RESTRICT dyp = dy + at(rows.begin, 0, p->out_w, out_c);
-    int32_t pixel, k, pixels = (rows.end - rows.begin) * p->out_w;
-    for (pixel = 0; pixel < pixels; pixel++, dyp += out_c)
-        for (k = 0; k < out_c; k++) db[k] += dyp[k];
+    cge_dense_bias_grad_f32_ref(out_c, (rows.end - rows.begin) * p->out_w, dy + at(rows.begin, 0, p->out_w, out_c), db); /* pixel by pixel */
 }
 
 /* The output row (column) whose tap `kernel_index` reads input `i`, or -1: the inverse of ih = oh*stride - pad + kh*dilation. */

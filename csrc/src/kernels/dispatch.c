@@ -1,29 +1,36 @@
 /* The one place that picks a kernel variant: by a table on hosts, by name on boards (so that only one is linked). */
 #include "kernels.h"
 
-#if CGE_F64 || CGE_SMALL
+#if CGE_F64
 #define VARIANT(operator_) cge_##operator_##_f32_ref
-#define ELEMENTWISE VARIANT
 #elif CGE_HOST
 #include "host.h"
 #define VARIANT(operator_) cge_host_kernels()->operator_
 #define ELEMENTWISE VARIANT
+#elif CGE_SMALL
+#define CONV2D(operator_) cge_##operator_##_f32_small
+#define VARIANT(operator_) cge_##operator_##_f32_ref
 #elif defined(__ARM_FP) && (__ARM_FP & 4)
 #define VARIANT(operator_) cge_##operator_##_f32_tiled
-#define ELEMENTWISE(operator_) cge_##operator_##_f32_ref
 #else /* software floating point: calls dominate, blocking gains nothing */
 #define VARIANT(operator_) cge_##operator_##_f32_ref
-#define ELEMENTWISE VARIANT
+#endif
+
+#ifndef CONV2D
+#define CONV2D VARIANT
+#endif
+#ifndef ELEMENTWISE
+#define ELEMENTWISE(operator_) cge_##operator_##_f32_ref
 #endif
 
 CGE_INTERNAL void cge_run_conv2d_forward(const cge_conv2d_plan *p, const cge_real *x, const cge_real *w, const cge_real *b, cge_real *y, cge_range rows)
 {
-    VARIANT(conv2d_forward)(p, x, w, b, y, rows);
+    CONV2D(conv2d_forward)(p, x, w, b, y, rows);
 }
 
 CGE_INTERNAL void cge_run_conv2d_weight_grad(const cge_conv2d_plan *p, const cge_real *x, const cge_real *dy, cge_real *dw, cge_range rows, cge_range kernel_rows)
 {
-    VARIANT(conv2d_weight_grad)(p, x, dy, dw, rows, kernel_rows);
+    CONV2D(conv2d_weight_grad)(p, x, dy, dw, rows, kernel_rows);
 }
 
 CGE_INTERNAL void cge_run_conv2d_bias_grad(const cge_conv2d_plan *p, const cge_real *dy, cge_real *db, cge_range rows)
@@ -33,7 +40,7 @@ CGE_INTERNAL void cge_run_conv2d_bias_grad(const cge_conv2d_plan *p, const cge_r
 
 CGE_INTERNAL void cge_run_conv2d_input_grad(const cge_conv2d_plan *p, const cge_real *w, const cge_real *dy, cge_real *dx, cge_range rows)
 {
-    VARIANT(conv2d_input_grad)(p, w, dy, dx, rows);
+    CONV2D(conv2d_input_grad)(p, w, dy, dx, rows);
 }
 
 CGE_INTERNAL void cge_run_dense_forward(int32_t in, int32_t out, int32_t count, const cge_real *x, const cge_real *w, const cge_real *b, cge_real *y)

@@ -6,6 +6,7 @@
  * cge_run_<op>              what layers and public operators call; dispatch.c picks the variant
  * cge_<op>_f32_<variant>    one variant; every variant takes every geometry and equals _ref bit for bit:
  *   ref    the readable reference
+ *   small  the reference with one nest of loops for all passes of a convolution, for SMALL=1
  *   tiled  register blocks of scalars, for cores with 32 FPU registers and no float SIMD (Cortex-M4F, M7, M33)
  *   lanes  loops of fixed length that a compiler turns into SIMD; on x86-64 compiled once more for AVX2 and AVX-512
  */
@@ -37,11 +38,12 @@ typedef void cge_avgpool2d_input_grad_fn(const cge_pool2d_plan *p, const cge_rea
 
 /* The one list of operators with variants: X(function type, operator). Kernel sets, dispatch, tests and benchmarks
  * expand it. */
-#define CGE_OPERATORS(X)                                          \
+#define CGE_CONV2D_PASSES(X)                                      \
     X(cge_conv2d_forward_fn, conv2d_forward)                      \
     X(cge_conv2d_weight_grad_fn, conv2d_weight_grad)              \
+    X(cge_conv2d_input_grad_fn, conv2d_input_grad)
+#define CGE_OTHER_OPERATORS(X)                                    \
     X(cge_conv2d_bias_grad_fn, conv2d_bias_grad)                  \
-    X(cge_conv2d_input_grad_fn, conv2d_input_grad)                \
     X(cge_dense_forward_fn, dense_forward)                        \
     X(cge_dense_weight_grad_fn, dense_weight_grad)                \
     X(cge_dense_bias_grad_fn, dense_bias_grad)                    \
@@ -50,6 +52,7 @@ typedef void cge_avgpool2d_input_grad_fn(const cge_pool2d_plan *p, const cge_rea
     X(cge_maxpool2d_input_grad_fn, maxpool2d_input_grad)          \
     X(cge_pool2d_forward_fn, avgpool2d_forward)                   \
     X(cge_avgpool2d_input_grad_fn, avgpool2d_input_grad)
+#define CGE_OPERATORS(X) CGE_CONV2D_PASSES(X) CGE_OTHER_OPERATORS(X)
 
 /* Elementwise: y may be x, dx may be dy. */
 typedef void cge_relu_fn(int32_t n, const cge_real *x, cge_real *y);
@@ -74,6 +77,8 @@ CGE_ELEMENTWISE(CGE_DECLARE_REF)
 #if !CGE_F64
 #define CGE_DECLARE_TILED(type, operator_) type cge_##operator_##_f32_tiled;
 CGE_OPERATORS(CGE_DECLARE_TILED)
+#define CGE_DECLARE_SMALL(type, operator_) type cge_##operator_##_f32_small;
+CGE_CONV2D_PASSES(CGE_DECLARE_SMALL)
 
 /* One variant of every operator, for what chooses at run time: hosts, tests, benchmarks. On boards nothing refers to
  * a set, so the linker drops them. */

@@ -49,27 +49,35 @@ static size_t argmax_of(const cge_pool2d *g, const cge_real *x, pool_window v, i
     return best;
 }
 
-CGE_INTERNAL void cge_maxpool2d_forward_f32_ref(const cge_pool2d_plan *p, const cge_real *x, cge_real *y, cge_range rows)
+/* Both passes look for the same maxima: dx NULL: y = x there; else dx there += y, which is dy. */
+static void visit_maxima(const cge_pool2d_plan *p, const cge_real *x, cge_real *y, cge_real *dx, cge_range rows)
 {
     int32_t oh, ow, c;
+    y += pool_at(rows.begin, 0, p->out_w, p->g.in_c);
     for (oh = rows.begin; oh < rows.end; oh++)
         for (ow = 0; ow < p->out_w; ow++) {
             pool_window v = window_at(p, oh, ow);
-            cge_real *yp = y + pool_at(oh, ow, p->out_w, p->g.in_c);
-            for (c = 0; c < p->g.in_c; c++) yp[c] = x[argmax_of(&p->g, x, v, c)];
+            for (c = 0; c < p->g.in_c; c++, y++) {
+                size_t i = argmax_of(&p->g, x, v, c);
+                if (dx == NULL)
+                    *y = x[i];
+                else
+                    dx[i] += *y;
+            }
         }
+}
+
+CGE_INTERNAL void cge_maxpool2d_forward_f32_ref(const cge_pool2d_plan *p, const cge_real *x, cge_real *y, cge_range rows)
+{
+    visit_maxima(p, x, y, NULL, rows);
 }
 
 CGE_INTERNAL void cge_maxpool2d_input_grad_f32_ref(const cge_pool2d_plan *p, const cge_real *x, const cge_real *dy, cge_real *dx)
 {
-    int32_t oh, ow, c;
+    cge_range rows = {0, 0};
+    rows.end = p->out_h;
     set_zero(&p->g, dx);
-    for (oh = 0; oh < p->out_h; oh++)
-        for (ow = 0; ow < p->out_w; ow++) {
-            pool_window v = window_at(p, oh, ow);
-            const cge_real *dyp = dy + pool_at(oh, ow, p->out_w, p->g.in_c);
-            for (c = 0; c < p->g.in_c; c++) dx[argmax_of(&p->g, x, v, c)] += dyp[c];
-        }
+    visit_maxima(p, x, (cge_real *)(uintptr_t)dy, dx, rows);
 }
 
 static cge_real taps_of(pool_window v)

@@ -8,12 +8,15 @@
 const cge_kernel_set cge_kernels_ref = {"ref", CGE_OPERATORS(MEMBER) CGE_ELEMENTWISE(MEMBER)};
 #undef MEMBER
 
-#if !CGE_SMALL
 #define REF_MEMBER(type, operator_) cge_##operator_##_f32_ref,
+#define MEMBER(type, operator_) cge_##operator_##_f32_small,
+static const cge_kernel_set small = {"small", CGE_CONV2D_PASSES(MEMBER) CGE_OTHER_OPERATORS(REF_MEMBER) CGE_ELEMENTWISE(REF_MEMBER)};
+#undef MEMBER
+
+#if !CGE_SMALL
 #define MEMBER(type, operator_) cge_##operator_##_f32_tiled,
 const cge_kernel_set cge_kernels_tiled = {"tiled", CGE_OPERATORS(MEMBER) CGE_ELEMENTWISE(REF_MEMBER)};
 #undef MEMBER
-#undef REF_MEMBER
 #endif
 
 #if CGE_HAS_LANES_BASELINE
@@ -34,9 +37,10 @@ static const cge_kernel_set lanes_avx512 = {"lanes_avx512", CGE_OPERATORS(MEMBER
 
 const cge_kernel_set *cge_kernel_set_at(int32_t index)
 {
-    const cge_kernel_set *sets[5];
+    const cge_kernel_set *sets[6];
     int32_t count = 0;
     sets[count++] = &cge_kernels_ref;
+    sets[count++] = &small;
 #if !CGE_SMALL
     sets[count++] = &cge_kernels_tiled;
 #endif
