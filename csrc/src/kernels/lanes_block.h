@@ -8,7 +8,7 @@
  *     v  ...              ...                     ...              for P + F loads
  *
  * `second` is WIDTH, or less where k is no multiple of WIDTH: the vectors then overlap, and what both compute is
- * computed and stored twice, with the same bits.
+ * computed and stored twice, with the same bits. Or it leads to the next q.
  */
 #define VEC CGE_LANES_JOIN(vec, WIDTH)
 #define BLOCK CGE_LANES_JOIN(block, WIDTH)
@@ -37,17 +37,17 @@ CGE_INLINE void TERM(const int P, const int F, const int wide, VEC acc[BLOCK_ROW
 }
 
 CGE_INLINE void BLOCK(const int P, const int F, const int wide, const block_sum *t, const float *x, const float *w,
-                                                        const float *start, float *y, ptrdiff_t second)
+                                                        const float *start, float *y)
 {
     VEC acc[BLOCK_ROWS][2];
-    const ptrdiff_t x_p = t->x_p, x_d = t->x_d, w_d = t->w_d;
+    const ptrdiff_t x_p = t->x_p, x_d = t->x_d, w_d = t->w_d, second = t->second_w;
     const segment *piece, *end = t->pieces + t->count;
     int p;
     CGE_LANES_UNROLL for (p = 0; p < P; p++) {
         acc[p][0] = acc[p][F - 1] = (VEC){0};
         if (start != NULL) {
             acc[p][0] = LOAD(start + p * t->start_p);
-            if (F == 2) acc[p][1] = LOAD(start + p * t->start_p + second);
+            if (F == 2) acc[p][1] = LOAD(start + p * t->start_p + t->second_start);
         }
     }
     for (piece = t->pieces; piece < end; piece++) {
@@ -57,16 +57,16 @@ CGE_INLINE void BLOCK(const int P, const int F, const int wide, const block_sum 
     }
     CGE_LANES_UNROLL for (p = 0; p < P; p++) {
         STORE(y + p * t->y_p, acc[p][0]);
-        if (F == 2) STORE(y + p * t->y_p + second, acc[p][1]);
+        if (F == 2) STORE(y + p * t->y_p + t->second_y, acc[p][1]);
     }
 }
 
 #define NAME_(width, p, f, wide) block##width##_##p##_##f##_##wide
 #define NAME(width, p, f, wide) NAME_(width, p, f, wide)
-#define INSTANCE(p, f, wide)                                                                                                                \
-    static void NAME(WIDTH, p, f, wide)(const block_sum *t, const float *x, const float *w, const float *start, float *y, ptrdiff_t second) \
-    {                                                                                                                                       \
-        BLOCK(p, f, wide, t, x, w, start, y, second);                                                                                       \
+#define INSTANCE(p, f, wide)                                                                                              \
+    static void NAME(WIDTH, p, f, wide)(const block_sum *t, const float *x, const float *w, const float *start, float *y) \
+    {                                                                                                                     \
+        BLOCK(p, f, wide, t, x, w, start, y);                                                                             \
     }
 #define INSTANCES(f, wide)                                                                      \
     INSTANCE(1, f, wide) INSTANCE(2, f, wide) INSTANCE(3, f, wide) INSTANCE(4, f, wide)         \

@@ -40,26 +40,25 @@ CGE_INLINE void FN(max_window)(const int32_t rows, const int32_t columns, const 
     STORE(y + from, best);
 }
 
-/* The tap of the first largest value gets dy. */
+/* The tap of the first largest value gets dy: the last one that is better than all before it. */
 CGE_INLINE void FN(max_window_taps)(const int apart, const int32_t rows, const int32_t columns, const pool_steps *s, const float *x, const float *dy, float *dx, int32_t from, int32_t first)
 {
-    const MASK gradient = apart ? (MASK)LOAD(dy + from) : (MASK)LOAD(dy + from) & FN(fresh)(from, first);
     const VEC zero = {0};
+    MASK gradient = apart ? (MASK)LOAD(dy + from) : (MASK)LOAD(dy + from) & FN(fresh)(from, first), better[MOST_TAPS];
     VEC best = LOAD(x + from);
-    MASK tap = {0}, where = tap;
-    int32_t i, j;
-    for (i = 0; i < rows; i++)
-        for (j = 0; j < columns; j++, tap += 1) {
+    int32_t i, j, tap = 0;
+    CGE_LANES_UNROLL for (i = 0; i < rows; i++)
+        CGE_LANES_UNROLL for (j = 0; j < columns; j++, tap++) {
             const VEC value = LOAD(x + from + i * s->row + j * s->column);
-            const MASK better = FN(better)(value, best);
-            best = SELECT(better, value, best);
-            where = (tap & better) | (where & ~better);
+            better[tap] = FN(better)(value, best);
+            best = SELECT(better[tap], value, best);
         }
-    tap = (MASK){0};
-    for (i = 0; i < rows; i++)
-        for (j = 0; j < columns; j++, tap += 1) {
+    CGE_LANES_UNROLL for (i = rows - 1; i >= 0; i--)
+        CGE_LANES_UNROLL for (j = columns - 1; j >= 0; j--) {
             float *to = dx + from + i * s->row + j * s->column;
-            STORE(to, (apart ? zero : LOAD(to)) + (VEC)(gradient & (where == tap)));
+            const MASK here = --tap > 0 ? gradient & better[tap] : gradient;
+            STORE(to, (apart ? zero : LOAD(to)) + (VEC)here);
+            if (tap > 0) gradient &= ~better[tap];
         }
 }
 
@@ -100,18 +99,19 @@ CGE_INLINE void FN(avg_window_grad)(const int32_t rows, const int32_t columns, c
 #define ROW(name, moves_with_window)                                                                                                        \
     static void FN(name##_row)(const cge_pool2d_plan *p, const pool_steps *s, int32_t rows, const float *x, const float *dy, float *result) \
     {                                                                                                                                       \
-        const int32_t channels = p->g.in_c;                                                                                                 \
-        int32_t ow, c;                                                                                                                      \
-        for (ow = 0; ow < p->out_w; ow++) {                                                                                                 \
-            const cge_range iw = window_range(ow, p->g.stride_w, p->g.pad_left, p->g.kernel_w, p->g.in_w);                                  \
-            const float *xw = x + iw.begin * s->column, *dyw = dy + ow * s->column;                                                         \
-            float *to = result + ((moves_with_window) ? iw.begin : ow) * s->column;                                                         \
+        const int32_t channels = p->g.in_c, in_w = p->g.in_w, kernel_w = p->g.kernel_w, columns = p->out_w, stride = p->g.stride_w;         \
+        const ptrdiff_t column = s->column;                                                                                                 \
+        int32_t ow, c, left = -p->g.pad_left;                                                                                               \
+        for (ow = 0; ow < columns; ow++, left += stride) {                                                                                  \
+            const int32_t begin = left < 0 ? 0 : left, end = in_w - left < kernel_w ? in_w : left + kernel_w;                               \
+            const float *xw = x + begin * column, *dyw = dy + ow * column;                                                                  \
+            float *to = result + ((moves_with_window) ? begin : ow) * column;                                                               \
             for (c = 0; c < channels; c += WIDTH) {                                                                                         \
                 const int32_t from = c + WIDTH > channels ? channels - WIDTH : c;                                                           \
-                if (rows == 2 && iw.end - iw.begin == 2)                                                                                    \
+                if (rows == 2 && end - begin == 2)                                                                                          \
                     FN(name)(2, 2, s, xw, dyw, to, from, c);                                                                                \
                 else                                                                                                                        \
-                    FN(name)(rows, iw.end - iw.begin, s, xw, dyw, to, from, c);                                                             \
+                    FN(name)(rows, end - begin, s, xw, dyw, to, from, c);                                                                   \
             }                                                                                                                               \
         }                                                                                                                                   \
     }

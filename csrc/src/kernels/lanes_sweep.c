@@ -14,12 +14,13 @@ typedef struct segment { /* where it begins in x and in w */
 
 typedef struct block_sum {
     ptrdiff_t x_p, start_p, y_p, x_d, w_d;
+    ptrdiff_t second_w, second_start, second_y; /* from a block's first vector to its second one; x has second_w, if wide */
     int32_t d; /* terms in each segment */
     int32_t count;
     segment pieces[SEGMENTS];
 } block_sum;
 
-typedef void block_fn(const block_sum *t, const float *x, const float *w, const float *start, float *y, ptrdiff_t second);
+typedef void block_fn(const block_sum *t, const float *x, const float *w, const float *start, float *y);
 
 #define WIDTH 4
 #include "lanes_block.h"
@@ -69,29 +70,36 @@ static int32_t part_of_rows(int32_t rows, int32_t most)
     return (rows + parts - 1) / parts;
 }
 
-/* All rows of one block of k. */
-static void run_rows(const cge_sweep *s, const block_sum *t, const float *start, block_fn *const *blocks, int32_t most, ptrdiff_t k, ptrdiff_t second)
+/* All rows of q .. end - 1 for one block of k, with vectors of `width`. `two`: a second one, where t says. */
+static void run_rows(const cge_sweep *s, const block_sum *t, const float *start, int32_t q, int32_t end, int32_t step, int32_t k, int32_t width, int two)
 {
-    const int32_t part = part_of_rows(s->p, most);
-    int32_t q, p, n;
-    for (q = 0; q < s->q; q++)
+    const int32_t part = part_of_rows(s->p, two ? rows_of_two : BLOCK_ROWS);
+    block_fn *const *blocks = blocks_of(width, s->wide, two);
+    int32_t p, n;
+    for (; q < end; q += step)
         for (p = 0; p < s->p; p += n) {
             n = s->p - p < part ? s->p - p : part;
             blocks[n - 1](t, s->x + q * s->x_q + p * s->x_p + (s->wide ? k : 0), s->w + q * s->w_q + k,
-                          start != NULL ? start + q * s->start_q + p * t->start_p + k : NULL, s->y + q * s->y_q + p * s->y_p + k, second);
+                          start != NULL ? start + q * s->start_q + p * t->start_p + k : NULL, s->y + q * s->y_q + p * s->y_p + k);
         }
 }
 
-static void run_blocks(const cge_sweep *s, const block_sum *t, const float *start)
+/* Where all q have the same x, a block that needs one vector takes that of the next q too: each x that is read serves
+ * both. The input gradient of 8 channels, 14x14, from 16: 3.8 us instead of 4.3. */
+static void run_blocks(const cge_sweep *s, block_sum *t, const float *start)
 {
     int32_t k, n;
     for (k = 0; k < s->k; k += n) {
-        int32_t width;
-        int two;
+        int32_t width, paired = 0;
         n = CGE_LANES(cge_sweep_block)(s->k - k);
         width = width_for(n);
-        two = n > width;
-        run_rows(s, t, start, blocks_of(width, s->wide, two), two ? rows_of_two : BLOCK_ROWS, k, n - width);
+        if (n == width && s->x_q == 0) {
+            paired = s->q - s->q % 2;
+            t->second_w = s->w_q, t->second_start = s->start_q, t->second_y = s->y_q;
+            run_rows(s, t, start, 0, paired, 2, k, width, 1);
+        }
+        t->second_w = t->second_start = t->second_y = n - width;
+        run_rows(s, t, start, paired, s->q, 1, k, width, n > width);
     }
 }
 

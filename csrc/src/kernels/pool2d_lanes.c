@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+enum { MOST_TAPS = 64 }; /* of a window whose maximum gets a gradient; larger ones are left to the reference */
+
 typedef struct pool_steps { /* between the taps of a window */
     ptrdiff_t row, column;
 } pool_steps;
@@ -94,7 +96,7 @@ void CGE_LANES(cge_maxpool2d_forward_f32)(const cge_pool2d_plan *p, const float 
 
 void CGE_LANES(cge_maxpool2d_input_grad_f32)(const cge_pool2d_plan *p, const float *x, const float *dy, float *dx)
 {
-    if (p->g.in_c < CGE_LANES_NARROWEST)
+    if (p->g.in_c < CGE_LANES_NARROWEST || (int64_t)p->g.kernel_h * p->g.kernel_w > MOST_TAPS)
         cge_maxpool2d_input_grad_f32_ref(p, x, dy, dx);
     else
         input_grad(p, is_apart(&p->g) ? rows_for(p->g.in_c)->max_grad_apart : rows_for(p->g.in_c)->max_grad, x, dy, dx, is_complete(p));
