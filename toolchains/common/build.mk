@@ -29,15 +29,16 @@ $(2): $(1) $(BUILD)/flags
 endef
 
 # On a microcontroller -O2 is for the loops in C. All else is compiled for size: conv2d_tiled.c, whose loops are assembly,
-# and the dense kernels, which get smaller and no slower, too.
+# and the dense kernels, which get smaller and no slower, too. What is switched off here keeps more variables alive in
+# loops than 13 registers hold.
 LOOPS = $(patsubst %,csrc/src/kernels/%.c,activations conv2d_ref pool2d_ref pool2d_tiled sgd)
-SIZE_FLAGS := $(if $(BARE_METAL),$(if $(filter -O2,$(OPT)),-Os))
+TIGHT_FLAGS = -fno-ivopts -fno-tree-loop-im -fno-move-loop-invariants -fno-gcse -fno-tree-scev-cprop -fno-tree-dominator-opts
+SIZE_FLAGS := $(if $(BARE_METAL),$(if $(filter -O2,$(OPT)),-Os $(TIGHT_FLAGS)))
 
-# SMALL=1 on a microcontroller: linking optimises the library as a whole, 1.2 KB less. What else is switched off keeps more
-# variables alive in loops than 13 registers hold: 0.4 KB less. The objects also have code for programs linked without it.
+# SMALL=1 on a microcontroller: linking optimises the library as a whole, 1.2 KB less. The objects also have code for
+# programs that are linked without it.
 WHOLE := $(if $(SMALL),$(BARE_METAL))
-WHOLE_FLAGS := $(if $(WHOLE),-flto -ffat-lto-objects -fno-ivopts -fno-tree-loop-im -fno-move-loop-invariants -fno-gcse \
-    -fno-tree-scev-cprop -fno-tree-dominator-opts)
+WHOLE_FLAGS := $(if $(WHOLE),-flto -ffat-lto-objects $(TIGHT_FLAGS))
 
 library_flags = $(CALL_GRAPH) $(WHOLE_FLAGS) $(if $(filter $(LOOPS),$(1)),,$(SIZE_FLAGS))
 $(foreach source,$(LIBRARY_SOURCES),$(eval $(call compile,$(source),$(call library_object,$(source)),$(call library_flags,$(source)))))
@@ -47,7 +48,7 @@ $(LIBRARY): $(foreach source,$(LIBRARY_SOURCES),$(call library_object,$(source))
 	$(call run,AR,$@) $(ARCHIVER) rcs $@ $^
 
 # The command line as a file that changes only when the line does: all objects depend on it.
-FLAGS_LINE = $(COMPILER) $(FLAGS) $(WHOLE_FLAGS) $(LINK_FLAGS) $(LIBRARY_SOURCES)
+FLAGS_LINE = $(COMPILER) $(FLAGS) $(SIZE_FLAGS) $(WHOLE_FLAGS) $(LINK_FLAGS) $(LIBRARY_SOURCES)
 $(BUILD)/flags: FORCE
 	@mkdir -p $(@D); echo '$(FLAGS_LINE)' | cmp -s - $@ || echo '$(FLAGS_LINE)' > $@
 FORCE:

@@ -2,7 +2,7 @@
  * The tiles of conv2d_tile.h for 32-bit ARM with VFP, in assembly. GCC 12 spills sums although there are registers for
  * all (it delays the sums of one step into the next), and never emits VLDM, which loads 2 to 8 floats in one
  * instruction. Instructions per multiply-add, 3x3 8->16 14x14 on a Cortex-M4F, forward / weight / input gradient:
- * 2.19 / 2.15 / 2.20 here (-O2 and -Os), 2.69 / 2.77 / 2.69 compiled at -O2; depthwise 3x3 48 16x16 3.2 / 3.2 / 3.2.
+ * 2.18 / 2.15 / 2.19 here (-O2 and -Os), 2.69 / 2.77 / 2.69 compiled at -O2; depthwise 3x3 48 16x16 3.2 / 3.2 / 3.2.
  *
  *   s0 .. s15   sums, t[i][j] in s(4 i + j)
  *   s16 .. s23  u: two n of four rows, or one row        row and dots: v
@@ -41,23 +41,31 @@
 #define FIELD(register_, field) LINE("ldr %[" #register_ "], [%[t], %[o_" #field "]]")
 #define ADD(register_, elements) LINE("add %[" #register_ "], %[" #register_ "], %[" #elements "], lsl #2")
 #define ADD_FIELD(register_, field) FIELD(n, field) ADD(register_, n)
+#define ADD_FIELD_TO_ROWS(p, field) FIELD(n, field) ADD(p, n) ADD(p##1, n) ADD(p##2, n) ADD(p##3, n)
 
-/* n over one run, by fours, then two (which enter the loop in its middle), then one. */
+/* Code that is seldom needed, behind the function's end: what is usual falls through. */
+#define ASIDE(text) LINE(".subsection 1") text LINE(".subsection 0")
+
+/* n over one run of one or more, by fours; before them one, and two (which enter the loop in its middle). */
 #define RUN(two, one)                                                                                \
     FIELD(n, run)                                                                                    \
-    LINE("subs %[n], %[n], #4")                                                                      \
-    LINE("blt 5f")                                                                                   \
+    LINE("tst %[n], #3")                                                                             \
+    LINE("bne 5f")                                                                                   \
     LINE("3:") two                                                                                   \
     LINE("4:") two                                                                                   \
     LINE("subs %[n], %[n], #4")                                                                      \
-    LINE("bge 3b")                                                                                   \
-    LINE("5:")                                                                                       \
-    LINE("adds %[n], %[n], #4")                                                                      \
-    LINE("beq 6f")                                                                                   \
-    LINE("subs %[n], %[n], #2")                                                                      \
-    LINE("bge 4b")                                                                                   \
-    one                                                                                              \
-    LINE("6:")
+    LINE("bgt 3b")                                                                                   \
+    LINE("6:")                                                                                       \
+    ASIDE(LINE("5:")                                                                                 \
+          LINE("tst %[n], #1")                                                                       \
+          LINE("beq 7f") one                                                                         \
+          LINE("subs %[n], %[n], #1")                                                                \
+          LINE("beq 6b")                                                                             \
+          LINE("7:")                                                                                 \
+          LINE("tst %[n], #2")                                                                       \
+          LINE("beq 3b")                                                                             \
+          LINE("adds %[n], %[n], #2")                                                                \
+          LINE("b 4b"))
 
 /* n over one run, for products that take one n at a time: an odd run enters the loop in its middle. */
 #define RUN_ONE(one)                                                                                 \
@@ -102,23 +110,28 @@
     one                                                                                              \
     LINE("5:")
 
+/* To the next column, the next row: u and v, or, where a product has pointers to their rows, these. */
+#define NEXT_U_V(step) ADD_FIELD(u, u_##step) ADD_FIELD(v, v_##step)
+#define NEXT_ROWS_OF_U(step) ADD_FIELD_TO_ROWS(u, u_##step) ADD_FIELD(v, v_##step)
+#define NEXT_ROWS_OF_U_V(step) ADD_FIELD_TO_ROWS(u, u_##step) ADD_FIELD_TO_ROWS(v, v_##step)
+
 /* for column */
-#define COLUMNS(run)                                                                                 \
+#define COLUMNS(run, next)                                                                           \
     FIELD(columns, columns)                                                                          \
     LINE("2:") run                                                                                   \
     LINE("subs %[columns], %[columns], #1")                                                          \
     LINE("beq 8f")                                                                                   \
-    ADD_FIELD(u, u_column) ADD_FIELD(v, v_column)                                                    \
+    next(column)                                                                                     \
     LINE("b 2b")                                                                                     \
     LINE("8:")
 
 /* for row */
-#define PRODUCT(load, pitches, columns, store)                                                       \
-    load FIELD(u, u) FIELD(v, v) FIELD(rows, rows) pitches                                           \
+#define PRODUCT(load, pointers, columns, next, store)                                                \
+    load FIELD(u, u) FIELD(v, v) FIELD(rows, rows) pointers                                          \
     LINE("cmp %[rows], #0")                                                                          \
     LINE("ble 9f")                                                                                   \
     LINE("1:") columns                                                                               \
-    ADD_FIELD(u, u_row) ADD_FIELD(v, v_row)                                                          \
+    next(row)                                                                                        \
     LINE("subs %[rows], %[rows], #1")                                                                \
     LINE("bne 1b")                                                                                   \
     LINE("9:") store
@@ -155,7 +168,7 @@
 #define LOAD_U_TWO                                                                                   \
     LINE("vldmia %[u]!, {s16,s17}") LINE("vldmia %[u1]!, {s18,s19}") LINE("vldmia %[u2]!, {s20,s21}") LINE("vldmia %[u3]!, {s22,s23}")
 #define LOAD_U_ONE                                                                                   \
-    LINE("vldmia %[u]!, {s16}") LINE("vldr s18, [%[u1]]") LINE("vldr s20, [%[u2]]") LINE("vldr s22, [%[u3]]")
+    LINE("vldmia %[u]!, {s16}") LINE("vldmia %[u1]!, {s18}") LINE("vldmia %[u2]!, {s20}") LINE("vldmia %[u3]!, {s22}")
 
 /* ---- products ---------------------------------------------------------------------------------------------------- */
 
@@ -166,7 +179,7 @@ static inline void cge_tile_ab(const cge_tile *t)
 {
     const float *u, *u1, *u2, *u3, *v;
     int32_t v_pitch, rows, columns, n;
-    __asm__ volatile(PRODUCT(LOAD_ALIKE, FIELD(v_pitch, v_pitch), COLUMNS(ROWS_OF(u) RUN(AB_TWO, AB_ONE)), STORE_TILE)
+    __asm__ volatile(PRODUCT(LOAD_ALIKE, FIELD(v_pitch, v_pitch) ROWS_OF(u), COLUMNS(RUN(AB_TWO, AB_ONE), NEXT_ROWS_OF_U), NEXT_ROWS_OF_U, STORE_TILE)
                      : OUTPUTS, [columns] "=&l"(columns), [u1] "=&r"(u1), [u2] "=&r"(u2), [u3] "=&r"(u3), [v_pitch] "=&r"(v_pitch)
                      : INPUTS
                      : CLOBBERS);
@@ -183,7 +196,7 @@ static inline void cge_tile_ab3(const cge_tile *t)
 {
     const float *u, *v;
     int32_t v_pitch, rows, n;
-    __asm__ volatile(PRODUCT(LOAD_ALIKE, FIELD(v_pitch, v_pitch), AB3, STORE_TILE)
+    __asm__ volatile(PRODUCT(LOAD_ALIKE, FIELD(v_pitch, v_pitch), AB3, NEXT_U_V, STORE_TILE)
                      : OUTPUTS, [v_pitch] "=&r"(v_pitch)
                      : INPUTS
                      : CLOBBERS);
@@ -195,7 +208,7 @@ static inline void cge_tile_atb(const cge_tile *t)
 {
     const float *u, *v;
     int32_t u_pitch, v_pitch, rows, n;
-    __asm__ volatile(PRODUCT(LOAD_TILE, FIELD(u_pitch, u_pitch) FIELD(v_pitch, v_pitch), RUN_ONE_BY_FOUR(ATB_ONE), STORE_TILE)
+    __asm__ volatile(PRODUCT(LOAD_TILE, FIELD(u_pitch, u_pitch) FIELD(v_pitch, v_pitch), RUN_ONE_BY_FOUR(ATB_ONE), NEXT_U_V, STORE_TILE)
                      : OUTPUTS, [u_pitch] "=&r"(u_pitch), [v_pitch] "=&r"(v_pitch)
                      : INPUTS
                      : CLOBBERS);
@@ -211,7 +224,8 @@ static inline void cge_tile_abt(const cge_tile *t)
 {
     const float *u, *u1, *u2, *u3, *v, *v1, *v2, *v3;
     int32_t rows, columns, n;
-    __asm__ volatile(PRODUCT(LOAD_ALIKE, "", COLUMNS(ROWS_OF(u) ROWS_OF(v) RUN(LOAD_U_TWO ABT(ABT_TWO), LOAD_U_ONE ABT(ABT_ONE))), STORE_TILE)
+    __asm__ volatile(PRODUCT(LOAD_ALIKE, ROWS_OF(u) ROWS_OF(v), COLUMNS(RUN(LOAD_U_TWO ABT(ABT_TWO), LOAD_U_ONE ABT(ABT_ONE)), NEXT_ROWS_OF_U_V),
+                             NEXT_ROWS_OF_U_V, STORE_TILE)
                      : OUTPUTS, [columns] "=&l"(columns), [u1] "=&r"(u1), [u2] "=&r"(u2), [u3] "=&r"(u3), [v1] "=&r"(v1), [v2] "=&r"(v2), [v3] "=&r"(v3)
                      : INPUTS
                      : CLOBBERS);
@@ -226,7 +240,7 @@ static inline void cge_tile_row_inline(const cge_tile *t)
     const float *u, *v;
     int32_t u_pitch, v_pitch, rows, columns, n;
     __asm__ volatile(PRODUCT(FIELD(u, init) LINE("vldmia %[u], {s0-s7}"), FIELD(u_pitch, u_pitch) FIELD(v_pitch, v_pitch),
-                             COLUMNS(RUN_ONE(ROW_ONE)), FIELD(u, out) LINE("vstmia %[u], {s0-s7}"))
+                             COLUMNS(RUN_ONE(ROW_ONE), NEXT_U_V), NEXT_U_V, FIELD(u, out) LINE("vstmia %[u], {s0-s7}"))
                      : OUTPUTS, [columns] "=&l"(columns), [u_pitch] "=&r"(u_pitch), [v_pitch] "=&r"(v_pitch)
                      : INPUTS
                      : CLOBBERS);
@@ -245,7 +259,7 @@ static inline void cge_tile_dots(const cge_tile *t)
 {
     const float *u, *v, *v1, *v2, *v3;
     int32_t rows, columns, n;
-    __asm__ volatile(PRODUCT(FIELD(u, init) LINE("vldmia %[u], {s0-s3}"), "", COLUMNS(ROWS_OF(v) RUN_BY_TWO(DOTS_TWO, DOTS_ONE)),
+    __asm__ volatile(PRODUCT(FIELD(u, init) LINE("vldmia %[u], {s0-s3}"), "", COLUMNS(ROWS_OF(v) RUN_BY_TWO(DOTS_TWO, DOTS_ONE), NEXT_U_V), NEXT_U_V,
                              FIELD(u, out) LINE("vstmia %[u], {s0-s3}"))
                      : OUTPUTS, [columns] "=&l"(columns), [v1] "=&r"(v1), [v2] "=&r"(v2), [v3] "=&r"(v3)
                      : INPUTS
@@ -265,7 +279,7 @@ static inline void cge_tile_own(const cge_tile *t)
     const float *u, *v, *at;
     int32_t u_pitch, u_column, v_pitch, rows, n;
     __asm__ volatile(PRODUCT(LOAD_ALIKE, FIELD(u_pitch, u_pitch) FIELD(u_column, u_column) FIELD(v_pitch, v_pitch),
-                             FIELD(n, run) LINE("2:") OWN_ALL LINE("subs %[n], %[n], #1") LINE("bne 2b"), STORE_TILE)
+                             FIELD(n, run) LINE("2:") OWN_ALL LINE("subs %[n], %[n], #1") LINE("bne 2b"), NEXT_U_V, STORE_TILE)
                      : OUTPUTS, [at] "=&r"(at), [u_pitch] "=&r"(u_pitch), [u_column] "=&r"(u_column), [v_pitch] "=&r"(v_pitch)
                      : INPUTS
                      : CLOBBERS);
@@ -278,7 +292,7 @@ static inline void cge_tile_own1(const cge_tile *t)
     const float *u, *v;
     int32_t u_pitch, v_pitch, rows, n;
     __asm__ volatile(PRODUCT(FIELD(u, init) LINE("vldmia %[u], {s0-s3}"), FIELD(u_pitch, u_pitch) FIELD(v_pitch, v_pitch),
-                             RUN_ONE(OWN_ONE), FIELD(u, out) LINE("vstmia %[u], {s0-s3}"))
+                             RUN_ONE(OWN_ONE), NEXT_U_V, FIELD(u, out) LINE("vstmia %[u], {s0-s3}"))
                      : OUTPUTS, [u_pitch] "=&r"(u_pitch), [v_pitch] "=&r"(v_pitch)
                      : INPUTS
                      : CLOBBERS);
