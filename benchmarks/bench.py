@@ -81,15 +81,15 @@ def of_peers(peers: list[Any], make: Callable[[Any, str], Callable[[], Any]]) ->
     return {(peer.name, setting): contestant(peer, setting) for peer in peers for setting in peer.settings}
 
 
-def row_of(best: Times, macs: int | None = None, peak: float | None = None, **fields: Any) -> dict[str, Any]:
+def row_of(best: Times, macs: int | None = None, **fields: Any) -> dict[str, Any]:
     ours = best["ours"]
     row = dict(fields, ours_us=microseconds(ours))
     if "reference" in best:
         row["reference_us"] = microseconds(best["reference"])
     if macs is not None:
         row["gflops"] = f"{2e-9 * macs / ours:.1f}"
-    if macs is not None and peak is not None:
-        row["peak_share"] = f"{macs / ours / peak:.3f}"
+    if macs is not None and "peak" in best:
+        row["peak_share"] = f"{macs * best['peak'] / ours:.3f}"
     for name, column in PEER_COLUMNS.items():
         times = {key[1]: seconds for key, seconds in best.items() if key[0] == name}
         if times:
@@ -129,6 +129,7 @@ def kernel(library: Library, peers: list[Any], shape: Shape, pass_name: str, bat
     contestants = {
         "ours": lambda budget: library.convolve(p, library.best, budget),
         "reference": lambda budget: library.convolve(p, "ref", budget / 4),
+        "peak": lambda budget: 1 / library.peak(library.best),  # the processor's clock is not always the same
         **of_peers(peers, lambda peer, setting: peer.convolution(p, setting)),
     }
     return take_turns(contestants, rounds, budget)
@@ -237,7 +238,7 @@ def measure(quick: bool) -> Iterator[dict[str, Any]]:
             times = list(map(merged, times, in_child(case, ["PyTorch"], **TUNED_ALLOCATOR)))
         macs = case.batch * case.what.macs if case.kind == "kernel" else None
         for pass_name, best in zip(case.passes, times):
-            yield row_of(best, macs, peak, kind=case.kind, case=case.what.name, **{"pass": pass_name, "batch": case.batch})
+            yield row_of(best, macs, kind=case.kind, case=case.what.name, **{"pass": pass_name, "batch": case.batch})
 
 
 # ---- tables ----------------------------------------------------------------------------------------------------------

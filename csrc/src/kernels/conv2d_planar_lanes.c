@@ -71,31 +71,18 @@ static cge_range clipped(cge_range r, int32_t end)
     return r;
 }
 
-/* Zeros left and right of the columns `inside` in each line of one patch row, and perhaps in some of these. */
-static void clear_margins(const planar *m, const patch *t, cge_range inside, float *to)
-{
-    const int32_t width = t->columns.end - t->columns.begin, left = inside.begin - t->columns.begin;
-    int32_t d;
-    for (d = 0; d < m->depth; d++, to += width) {
-        if (left > 0) cge_clear(0, left < 4 ? 4 : left, to);
-        cge_clear(inside.end - t->columns.begin, width, to);
-    }
-}
-
+/* With zeros in the columns that lie outside. */
 static void fill_patch(const planar *m, patch *t)
 {
-    const int32_t width = t->columns.end - t->columns.begin;
-    cge_range inside = clipped(t->columns, m->columns.sources);
+    const int32_t width = t->columns.end - t->columns.begin, rows = t->rows.end - t->rows.begin;
+    const cge_range inside = clipped(t->columns, m->columns.sources);
+    const int32_t columns = inside.end - inside.begin;
     int32_t row;
-    if (inside.end < inside.begin) inside.end = inside.begin = t->columns.begin;
     t->row = (ptrdiff_t)m->depth * width;
-    for (row = t->rows.begin; row < t->rows.end; row++) {
-        float *to = t->values + (row - t->rows.begin) * t->row;
-        clear_margins(m, t, inside, to);
-        if (inside.begin < inside.end)
-            cge_transpose(inside.end - inside.begin, m->depth, m->source + row * m->source_row + inside.begin * m->source_pixel, m->source_pixel,
-                          to + (inside.begin - t->columns.begin), width);
-    }
+    if (rows > 0 && columns < width) memset(t->values, 0, (size_t)(rows * t->row) * sizeof *t->values);
+    for (row = 0; row < rows && columns > 0; row++)
+        cge_transpose(columns, m->depth, m->source + (t->rows.begin + row) * m->source_row + inside.begin * m->source_pixel, m->source_pixel,
+                      t->values + row * t->row + (inside.begin - t->columns.begin), width);
 }
 
 /* A row of the tile before the first term: [k][lanes] */

@@ -69,11 +69,11 @@ CGE_ELEMENTWISE(CGE_DECLARE_LANES)
 #endif
 #endif
 
-/* Before a loop of at most 8 turns over vectors that are to stay in registers. */
+/* Before a loop of at most 16 turns over vectors that are to stay in registers. */
 #if defined(__clang__) /* unrolls by itself; told to, it does so too late to keep them there */
 #define CGE_LANES_UNROLL
 #else
-#define CGE_LANES_UNROLL _Pragma("GCC unroll 8")
+#define CGE_LANES_UNROLL _Pragma("GCC unroll 16")
 #endif
 
 /* Keeps a vector in a register here: GCC 12 would read one that three multiplications use three times from memory. */

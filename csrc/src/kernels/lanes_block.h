@@ -77,10 +77,22 @@ INSTANCES(1, 1)
 INSTANCES(2, 1)
 
 #define ROW(f, wide)                                                                                            \
-    {NAME(WIDTH, 1, f, wide), NAME(WIDTH, 2, f, wide), NAME(WIDTH, 3, f, wide), NAME(WIDTH, 4, f, wide),        \
-     NAME(WIDTH, 5, f, wide), NAME(WIDTH, 6, f, wide), NAME(WIDTH, 7, f, wide), NAME(WIDTH, 8, f, wide)}
+    NAME(WIDTH, 1, f, wide), NAME(WIDTH, 2, f, wide), NAME(WIDTH, 3, f, wide), NAME(WIDTH, 4, f, wide),         \
+    NAME(WIDTH, 5, f, wide), NAME(WIDTH, 6, f, wide), NAME(WIDTH, 7, f, wide), NAME(WIDTH, 8, f, wide)
+#if CGE_LANES_REGISTERS >= 32
+INSTANCE(9, 1, 0)
+INSTANCE(10, 1, 0)
+INSTANCE(11, 1, 0)
+INSTANCE(12, 1, 0)
+INSTANCE(13, 1, 0)
+INSTANCE(14, 1, 0)
+#define MORE_ROWS                                                                                               \
+    , NAME(WIDTH, 9, 1, 0), NAME(WIDTH, 10, 1, 0), NAME(WIDTH, 11, 1, 0), NAME(WIDTH, 12, 1, 0), NAME(WIDTH, 13, 1, 0), NAME(WIDTH, 14, 1, 0)
+#else
+#define MORE_ROWS
+#endif
 /* [wide][F - 1][P - 1] */
-static block_fn *const CGE_LANES_JOIN(blocks, WIDTH)[2][2][BLOCK_ROWS] = {{ROW(1, 0), ROW(2, 0)}, {ROW(1, 1), ROW(2, 1)}};
+static block_fn *const CGE_LANES_JOIN(blocks, WIDTH)[2][2][BLOCK_ROWS] = {{{ROW(1, 0) MORE_ROWS}, {ROW(2, 0)}}, {{ROW(1, 1)}, {ROW(2, 1)}}};
 
 #undef VEC
 #undef BLOCK
@@ -92,4 +104,5 @@ static block_fn *const CGE_LANES_JOIN(blocks, WIDTH)[2][2][BLOCK_ROWS] = {{ROW(1
 #undef INSTANCE
 #undef INSTANCES
 #undef ROW
+#undef MORE_ROWS
 #undef WIDTH

@@ -38,14 +38,6 @@ static inline void cge_copy(int32_t n, const float *from, float *to)
         }
 }
 
-/* to[begin .. end - 1] = 0, and perhaps some before; end >= 4 */
-static inline void cge_clear(int32_t begin, int32_t end, float *to)
-{
-    const cge_quad zero = {0, 0, 0, 0};
-    int32_t i;
-    for (i = begin; i < end; i += 4) CGE_SET_QUAD(to + (i + 4 > end ? end - 4 : i), zero);
-}
-
 /* to[j][i] = from[i][j], 4 x 4: pairs, then pairs of pairs */
 static inline void cge_transpose4(const float *from, ptrdiff_t from_row, float *to, ptrdiff_t to_row)
 {
