@@ -113,6 +113,17 @@ def test_the_readme_shows_the_committed_sizes_of_all_boards():
     assert seen == set(measured) - emulated_only
 
 
+def test_what_the_readme_says_of_speed_is_in_the_committed_figures():
+    with open(ROOT / "benchmarks" / "baselines" / "bench_host.csv", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    text = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    threads = next(row for row in rows if row["kind"] == "threads")
+    ratio = float(threads["reference_us"]) / float(threads["ours_us"])
+    assert f"shares batches between cores: {ratio:.2f} times as fast" in text
+    least = min(float(row["torch_best_ratio"]) for row in rows if row["kind"] == "kernel" and row["batch"] == "32")
+    assert 0.9 <= least < 1 and "up to a tenth faster on single shapes" in text
+
+
 def anchors(page):
     """GitHub's names of a page's headings."""
     headings = re.findall(
