@@ -8,7 +8,6 @@ aligned, of the precision's dtype.
 from __future__ import annotations
 
 import math
-import os
 import threading
 import weakref
 from collections.abc import Mapping, Sequence
