@@ -38,8 +38,10 @@ static int32_t at_most(int32_t value, int32_t limit)
 #define MAX_SLICES 64 /* of an update */
 
 /* Tasks per thread. Two, so that a thread that was interrupted is caught up with; a weight gradient has one, since its
- * parts repeat what all of them need, and few kernel rows at a time fill no registers. */
-enum { PER_THREAD = 2, WEIGHT_GRADS_PER_THREAD = 1 };
+ * parts repeat what all of them need, and few kernel rows at a time fill no registers. Beside it four input gradients,
+ * so that both threads end at about the same time: a step of net N takes 345 us instead of 357. But a layer without
+ * pixels prepares its weights once for all samples of a task. */
+enum { PER_THREAD = 2, WEIGHT_GRADS_PER_THREAD = 1, INPUT_GRADS_PER_THREAD = 4 };
 
 /* How many tasks to cut `items` into. */
 static int32_t tasks_for(const cge_network *net, int32_t per_thread, int32_t items, int64_t work)
@@ -88,7 +90,7 @@ static int32_t section_end(const cge_network *net, int32_t begin)
 #else /* boards have one core for this: no code for more */
 
 #define MAX_SLICES 1
-enum { PER_THREAD, WEIGHT_GRADS_PER_THREAD };
+enum { PER_THREAD, WEIGHT_GRADS_PER_THREAD, INPUT_GRADS_PER_THREAD };
 
 static int32_t tasks_for(const cge_network *net, int32_t per_thread, int32_t items, int64_t work)
 {
@@ -127,6 +129,11 @@ typedef struct pass {
     int32_t dy;         /* backward: where the gradient of the section's output lies */
     int32_t weight_tasks, sample_tasks;
 } pass;
+
+static int has_pixels(cge_shape s)
+{
+    return s.h * s.w > 1;
+}
 
 static cge_real *activation(const cge_network *net, int32_t offset, cge_shape shape, int32_t sample)
 {
@@ -224,7 +231,7 @@ CGE_NOINLINE void pass_backward(const cge_network *net, const cge_real *x, int32
         const int64_t work = layers_work(net, p.layer, p.layer + 1) * count;
         for (p.end = p.layer - 1; p.end > net->first_trainable && plans[p.end].dx == plan->dx;) p.end--;
         p.weight_tasks = plan->grads >= 0 ? tasks_for(net, WEIGHT_GRADS_PER_THREAD, plan->weights, work) : 0;
-        p.sample_tasks = plan->dx >= 0 ? tasks_for(net, PER_THREAD, count, work) : 0;
+        p.sample_tasks = plan->dx >= 0 ? tasks_for(net, has_pixels(plan->out) ? INPUT_GRADS_PER_THREAD : PER_THREAD, count, work) : 0;
         run_tasks(net, backward_task, &p, p.weight_tasks + p.sample_tasks);
         p.dy = plan->dx;
     }
