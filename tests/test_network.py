@@ -203,7 +203,7 @@ def test_splitting_a_batch_does_not_change_a_bit(spec, rng):
                 begin += size
             assert split.c.pending == 12 and same_bits(split.numbers("grads"), gradients)
             assert split.update() == "CGE_OK" and split.state() == whole.state()
-            assert split.c.pending == 0 and not split.numbers("grads").any()
+            assert split.c.pending == 0
 
 
 @each_spec

@@ -312,8 +312,8 @@ typedef struct cge_network { /* plain data; read the members marked "public", le
                                 between steps, e.g. by a schedule */
     uint64_t step_count;     /* public: updates so far */
     cge_real *params;        /* public: [param_elems], layer by layer, weight then bias */
-    cge_real *grads;         /* public: [grad_elems], the layers that are not frozen, in the same order; zero while
-                                `pending` is 0: a step relies on it */
+    cge_real *grads;         /* public: [grad_elems], the layers that are not frozen, in the same order: sums
+                                over the pending samples; while `pending` is 0 they mean nothing */
     cge_real *velocity;      /* public: [grad_elems] or NULL if momentum is 0 */
     int32_t param_elems, grad_elems;  /* public */
     int32_t in_elems, out_elems;      /* public: of one sample */
@@ -359,7 +359,7 @@ CGE_MUST_USE cge_status cge_network_evaluate(cge_network *net, const cge_real *x
 CGE_MUST_USE cge_status cge_network_accumulate(cge_network *net, const cge_real *x, const cge_targets *targets, int32_t count, cge_real *mean_loss);
 CGE_MUST_USE cge_status cge_network_zero_grads(cge_network *net);
 
-/* One optimiser step with the mean gradient (scale 1 / pending), then zero_grads. CGE_ERR_NOT_FINITE if a gradient is
+/* One optimiser step with the mean gradient (scale 1 / pending), then pending is 0. CGE_ERR_NOT_FINITE if a gradient is
  * not finite: weights, velocity and step_count stay, the gradients are zeroed. pending 0: CGE_ERR_MODE. */
 CGE_MUST_USE cge_status cge_network_update(cge_network *net);
 

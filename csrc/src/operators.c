@@ -89,7 +89,7 @@ cge_status cge_dense_weight_grad_f32(int32_t in, int32_t out, const cge_real *x,
 {
     CGE_TRY(check_dense(in, out));
     CHECK3(x, dy, dw);
-    cge_run_dense_weight_grad(in, out, 1, x, dy, dw, full(in));
+    cge_run_dense_weight_grad(in, out, 1, x, dy, dw, full(in), 1);
     return CGE_OK;
 }
 

@@ -192,6 +192,7 @@ static void weight_grad_task(const pass *p, int32_t index)
     if (c.b != NULL) c.db = c.dw + (c.b - c.w);
     c.part = index;
     c.parts = p->weight_tasks;
+    c.add = net->pending != 0;
     c.layer->kind->weight_grad(&c);
 }
 
@@ -218,7 +219,7 @@ static void backward_task(void *argument, int32_t index)
         input_grad_task(p, index - p->weight_tasks);
 }
 
-/* Adds the parameters' gradients, given the gradient of the last output at net->loss_grad. Stops at the first
+/* The parameters' gradients, added to what is pending, given the gradient of the last output at net->loss_grad. Stops at the first
  * trainable layer: what lies before it needs no gradient. A section is one layer, with those before it that work in
  * place. */
 CGE_NOINLINE void pass_backward(const cge_network *net, const cge_real *x, int32_t count)
@@ -412,16 +413,6 @@ static int all_slices_finite(update_slices *u)
     return 1;
 }
 
-/* Parameters first .. first + n - 1 among those that have gradients, `params` the first of them. Zeroes their gradients
- * while they are in the cache. */
-static void update_some(cge_network *net, cge_real scale, int32_t first, int32_t n, cge_real *params)
-{
-    net->optimizer.kind->update(n, &net->optimizer, scale, net->grads + first, params, net->velocity != NULL ? net->velocity + first : NULL);
-    memset(net->grads + first, 0, (size_t)n * sizeof *net->grads);
-}
-
-enum { UPDATE_ELEMS = 2048 }; /* with weights and velocity 24 KB: most of a first-level cache */
-
 /* Each layer as far as it lies in the slice. Gradients of layers are adjacent; their parameters are not, if some are
  * frozen. */
 static void update_slice(void *argument, int32_t index)
@@ -431,13 +422,13 @@ static void update_slice(void *argument, int32_t index)
     const cge_layer_plan *plans = cge_layer_plans(net);
     const cge_real scale = CGE_REAL(1) / CGE_REAL(net->pending);
     const cge_range slice = cge_part_of(net->grad_elems, u->count, index);
-    int32_t l, i;
+    int32_t l;
     for (l = net->first_trainable; l < net->model->layer_count; l++) {
         const int32_t begin = plans[l].grads > slice.begin ? plans[l].grads : slice.begin;
         const int32_t end = at_most(plans[l].grads + plans[l].weights + plans[l].biases, slice.end);
         if (plans[l].grads < 0 || begin >= end) continue;
-        for (i = begin; i < end; i += UPDATE_ELEMS)
-            update_some(net, scale, i, at_most(UPDATE_ELEMS, end - i), net->params + plans[l].params + (i - plans[l].grads));
+        net->optimizer.kind->update(end - begin, &net->optimizer, scale, net->grads + begin, net->params + plans[l].params + (begin - plans[l].grads),
+                                    net->velocity != NULL ? net->velocity + begin : NULL);
     }
 }
 
@@ -513,7 +504,7 @@ cge_status cge_network_train_epoch(cge_network *net, const cge_real *x, const cg
     s.x = x;
     s.targets = targets;
     s.order = order;
-    if (net->pending != 0) zero_grads(net); /* else they are zero */
+    net->pending = 0;
     for (begin = 0; begin < count; begin += n) {
         n = at_most(batch_size, count - begin);
         CGE_TRY(accumulate(net, &s, begin, n, &losses));

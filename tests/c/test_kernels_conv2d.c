@@ -141,12 +141,16 @@ static const int32_t channels[][3] = { /* in, out, groups */
     {6, 9, 1}, {7, 7, 1}, {8, 3, 1}, {8, 8, 1}, {12, 4, 1}, {17, 1, 1}, {4, 4, 2}, {8, 12, 2}, {6, 3, 3}, {3, 12, 3}, {10, 15, 5},
 };
 
-/* Larger than the buffers in which the lanes variants copy part of a map. */
+/* Larger than the buffers in which the lanes variants copy part of a map, or large enough for a way of their own. */
 static const cge_conv2d large[] = {
     {49, 9, 1, 15, 5, 5, 1, 1, 1, 1, 0, 0, 0, 0, 1},   /* bands of dy, by rows */
     {120, 2, 5, 16, 1, 8, 1, 8, 1, 1, 0, 7, 0, 7, 1},  /* padded rows of x; source of a planar input gradient, by rows */
     {1, 60, 3, 16, 9, 2, 1, 1, 1, 1, 4, 0, 4, 1, 1},   /* and by columns */
     {1, 60, 24, 3, 9, 2, 1, 1, 1, 1, 4, 0, 4, 1, 1},   /* source of a planar forward pass */
+    {7, 8, 6, 5, 5, 5, 1, 1, 1, 1, 0, 0, 0, 0, 1},     /* input gradient by windows, all inside */
+    {7, 6, 6, 5, 5, 5, 1, 1, 1, 1, 2, 2, 2, 2, 1},     /* some over the edges */
+    {9, 9, 7, 3, 9, 4, 2, 3, 2, 1, 6, 6, 5, 4, 1},     /* some outside; more kernel rows than a register block */
+    {6, 2, 5, 9, 4, 5, 1, 1, 1, 1, 1, 4, 0, 4, 1},     /* no window inside */
 };
 
 void suite_kernels_conv2d(void)

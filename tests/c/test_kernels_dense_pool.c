@@ -96,13 +96,15 @@ static void test_dense_grads(const cge_kernel_set *set, int32_t in, int32_t out,
 {
     const cge_range inputs = some_range(in, seed);
     float *expected, *got;
-    if (!check_room("dense", floats(count * in + 2 * in * out + count * out + 2 * out))) return;
+    if (!check_room("dense", floats(count * in + 4 * in * out + count * out + 2 * out))) return;
     const float *x = operands_like(seed % KINDS, count * in, SEED_X), *dy = operands_like(seed % KINDS, count * out, SEED_DY);
-    name_case(set, "dense_weight_grad");
-    twins(in * out, &expected, &got);
-    cge_kernels_ref.dense_weight_grad(in, out, count, x, dy, expected, inputs);
-    set->dense_weight_grad(in, out, count, x, dy, got, inputs);
-    check_twins(expected, got, in * out);
+    for (int add = 0; add < 2; add++) {
+        name_case(set, add ? "dense_weight_grad, added" : "dense_weight_grad, assigned");
+        twins(in * out, &expected, &got);
+        cge_kernels_ref.dense_weight_grad(in, out, count, x, dy, expected, inputs, add);
+        set->dense_weight_grad(in, out, count, x, dy, got, inputs, add);
+        check_twins(expected, got, in * out);
+    }
     name_case(set, "dense_bias_grad");
     twins(out, &expected, &got);
     cge_kernels_ref.dense_bias_grad(out, count, dy, expected);

@@ -87,7 +87,7 @@ static void test_dense(int32_t in, int32_t out, int32_t count, uint32_t seed)
         CHECK_OK(cge_dense_weight_grad_f32(in, out, x + s * in, dy + s * out, dw));
         CHECK_OK(cge_dense_bias_grad_f32(out, dy + s * out, db));
     }
-    for (int32_t i = inputs.parts - 1; i >= 0; i--) cge_run_dense_weight_grad(in, out, count, x, dy, dw_parts, part(&inputs, i));
+    for (int32_t i = inputs.parts - 1; i >= 0; i--) cge_run_dense_weight_grad(in, out, count, x, dy, dw_parts, part(&inputs, i), 1);
     check_all_same(dw, dw_parts, in * out);
     cge_run_dense_bias_grad(out, count, dy, db_parts);
     check_all_same(db, db_parts, out);

@@ -2,7 +2,7 @@
  * Convolution as sweeps (lanes.h) over boxes (lanes_axis.h). Forward and input gradient are one function: the input
  * gradient is a forward pass from dy to dx with the kernel transposed. Groups are worked on one after the other, a
  * depthwise layer as one group of wide sweeps; other groups with less than 4 lanes are left to the reference. Few
- * channels have ways of their own: conv2d_planar_lanes.c, conv2d_band_lanes.c.
+ * channels have ways of their own: conv2d_planar_lanes.c, conv2d_window_lanes.c, conv2d_band_lanes.c.
  */
 #include "lanes.h"
 
@@ -53,7 +53,7 @@ static void sweep_box(const images *m, const run *rows, const run *columns)
     s.start = m->start != NULL ? m->start + rows->first * m->start_row + columns->first * m->start_pixel : NULL;
     s.q = rows->count, s.x_q = rows->source_step * m->source_row, s.y_q = rows->step * m->result_row, s.start_q = rows->step * m->start_row;
     s.p = columns->count, s.x_p = columns->source_step * m->source_pixel, s.y_p = columns->step * m->result_pixel, s.start_p = columns->step * m->start_pixel;
-    s.k = m->k, s.w_q = 0;
+    s.k = m->k, s.w_q = s.w_p = 0;
     s.r = rows->taps, s.x_r = rows->source_tap * m->source_row, s.w_r = rows->tap_step * m->w_row;
     s.s = columns->taps, s.x_s = columns->source_tap * m->source_pixel, s.w_s = columns->tap_step * m->w_column;
     s.d = m->depth, s.x_d = 1, s.w_d = m->w_depth;
@@ -154,7 +154,7 @@ static void sweep_taps(const weight_grad *m, const run *rows, cge_range columns)
     s.start = s.y;
     s.q = rows->taps, s.x_q = rows->source_tap * m->row, s.y_q = s.start_q = g->kernel_w * dw_column;
     s.p = (columns.end - columns.begin) * p->group_in, s.x_p = 1, s.y_p = s.start_p = g->out_c;
-    s.k = is_depthwise(p) ? g->out_c : p->group_out, s.w_q = 0;
+    s.k = is_depthwise(p) ? g->out_c : p->group_out, s.w_q = s.w_p = 0;
     s.r = 1, s.x_r = s.w_r = 0;
     s.s = rows->count, s.x_s = rows->source_step * m->row, s.w_s = (ptrdiff_t)p->out_w * g->out_c;
     s.d = ows.end - ows.begin, s.x_d = (ptrdiff_t)g->stride_w * g->in_c, s.w_d = g->out_c;
@@ -374,6 +374,7 @@ void CGE_LANES(cge_conv2d_input_grad_f32)(const cge_conv2d_plan *p, const float 
 {
     const cge_conv2d *g = &p->g;
     int32_t group, c, channels;
+    if (!is_depthwise(p) && CGE_LANES(cge_conv2d_window_input_grad)(p, w, dy, dx, rows)) return;
     if (!is_depthwise(p) && CGE_LANES(cge_conv2d_planar_input_grad)(p, w, dy, dx, rows)) return;
     if ((is_depthwise(p) ? g->in_c : p->group_in) < CGE_LANES_NARROWEST) {
         cge_conv2d_input_grad_f32_ref(p, w, dy, dx, rows);

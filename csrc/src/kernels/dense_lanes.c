@@ -13,7 +13,7 @@ static cge_sweep dense_sweep(int32_t rows, int32_t k, int32_t terms)
 {
     cge_sweep s;
     s.start = NULL;
-    s.q = 1, s.x_q = s.y_q = s.start_q = s.w_q = 0;
+    s.q = 1, s.x_q = s.y_q = s.start_q = s.w_q = s.w_p = 0;
     s.p = rows, s.x_p = s.y_p = s.start_p = 0;
     s.k = k;
     s.r = s.s = 1, s.x_r = s.w_r = s.x_s = s.w_s = 0;
@@ -36,17 +36,17 @@ void CGE_LANES(cge_dense_forward_f32)(int32_t in, int32_t out, int32_t count, co
     CGE_LANES(cge_sweep_run)(&s);
 }
 
-void CGE_LANES(cge_dense_weight_grad_f32)(int32_t in, int32_t out, int32_t count, const float *x, const float *dy, float *dw, cge_range inputs)
+void CGE_LANES(cge_dense_weight_grad_f32)(int32_t in, int32_t out, int32_t count, const float *x, const float *dy, float *dw, cge_range inputs, int add)
 {
     cge_sweep s = dense_sweep(inputs.end - inputs.begin, out, count);
     if (out < CGE_LANES_NARROWEST) {
-        cge_dense_weight_grad_f32_ref(in, out, count, x, dy, dw, inputs);
+        cge_dense_weight_grad_f32_ref(in, out, count, x, dy, dw, inputs, add);
         return;
     }
     s.x = x + inputs.begin, s.x_p = 1, s.x_d = in;
     s.w = dy, s.w_d = out;
     s.y = dw + (ptrdiff_t)inputs.begin * out, s.y_p = out;
-    s.start = s.y, s.start_p = s.y_p;
+    if (add) s.start = s.y, s.start_p = s.y_p;
     CGE_LANES(cge_sweep_run)(&s);
 }
 

@@ -1,6 +1,8 @@
 /* Reference dense layer: y = b + x w, sample by sample; formulas and orders in cge.h. */
 #include "kernels.h"
 
+#include <string.h>
+
 CGE_INTERNAL void cge_dense_forward_f32_ref(int32_t in, int32_t out, int32_t count, const cge_real *x, const cge_real *w, const cge_real *b, cge_real *y)
 {
     int32_t n, i, o;
@@ -15,9 +17,10 @@ CGE_INTERNAL void cge_dense_forward_f32_ref(int32_t in, int32_t out, int32_t cou
     }
 }
 
-CGE_INTERNAL void cge_dense_weight_grad_f32_ref(int32_t in, int32_t out, int32_t count, const cge_real *x, const cge_real *dy, cge_real *dw, cge_range inputs)
+CGE_INTERNAL void cge_dense_weight_grad_f32_ref(int32_t in, int32_t out, int32_t count, const cge_real *x, const cge_real *dy, cge_real *dw, cge_range inputs, int add)
 {
     int32_t n, i, o;
+    if (!add) memset(dw + (size_t)inputs.begin * (size_t)out, 0, (size_t)(inputs.end - inputs.begin) * (size_t)out * sizeof *dw);
     for (n = 0; n < count; n++, x += in, dy += out) {
         cge_real *CGE_RESTRICT dwp = dw + (size_t)inputs.begin * (size_t)out;
         const cge_real *CGE_RESTRICT dyp = dy;

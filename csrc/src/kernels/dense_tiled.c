@@ -12,6 +12,8 @@
  */
 #include "conv2d_tile.h"
 
+#include <string.h>
+
 /* The 8 of input_grad are its contract; the others follow the tile. */
 enum { BLOCK = CGE_TILE_ROW };
 
@@ -56,12 +58,13 @@ CGE_INLINE void weight_grad_block(const int size, int32_t in, int32_t out, const
     }
 }
 
-void cge_dense_weight_grad_f32_tiled(int32_t in, int32_t out, int32_t count, const cge_real *x, const cge_real *dy, cge_real *dw, cge_range inputs)
+void cge_dense_weight_grad_f32_tiled(int32_t in, int32_t out, int32_t count, const cge_real *x, const cge_real *dy, cge_real *dw, cge_range inputs, int add)
 {
     const int32_t rows = inputs.end - inputs.begin;
     int32_t o;
     dw += (size_t)inputs.begin * (size_t)out;
     x += inputs.begin;
+    if (!add) memset(dw, 0, (size_t)rows * (size_t)out * sizeof *dw);
     for (; count > 0; count--, x += in, dy += out) {
         for (o = 0; out - o >= BLOCK; o += BLOCK) weight_grad_block(BLOCK, rows, out, x, dy + o, dw + o);
         for (; o < out; o++) weight_grad_block(1, rows, out, x, dy + o, dw + o);

@@ -48,9 +48,9 @@ CGE_INTERNAL void cge_run_dense_forward(int32_t in, int32_t out, int32_t count, 
     VARIANT(dense_forward)(in, out, count, x, w, b, y);
 }
 
-CGE_INTERNAL void cge_run_dense_weight_grad(int32_t in, int32_t out, int32_t count, const cge_real *x, const cge_real *dy, cge_real *dw, cge_range inputs)
+CGE_INTERNAL void cge_run_dense_weight_grad(int32_t in, int32_t out, int32_t count, const cge_real *x, const cge_real *dy, cge_real *dw, cge_range inputs, int add)
 {
-    VARIANT(dense_weight_grad)(in, out, count, x, dy, dw, inputs);
+    VARIANT(dense_weight_grad)(in, out, count, x, dy, dw, inputs, add);
 }
 
 CGE_INTERNAL void cge_run_dense_bias_grad(int32_t out, int32_t count, const cge_real *dy, cge_real *db)

@@ -26,8 +26,8 @@ typedef void cge_conv2d_bias_grad_fn(const cge_conv2d_plan *p, const cge_real *d
 
 /* Dense operators take `count` samples, x [count][in], dy [count][out]; gradients add in sample order. */
 typedef void cge_dense_forward_fn(int32_t in, int32_t out, int32_t count, const cge_real *x, const cge_real *w, const cge_real *b, cge_real *y);
-/* dw[i] for i in `inputs` */
-typedef void cge_dense_weight_grad_fn(int32_t in, int32_t out, int32_t count, const cge_real *x, const cge_real *dy, cge_real *dw, cge_range inputs);
+/* dw[i] for i in `inputs`; add: to what dw holds, else to zero */
+typedef void cge_dense_weight_grad_fn(int32_t in, int32_t out, int32_t count, const cge_real *x, const cge_real *dy, cge_real *dw, cge_range inputs, int add);
 typedef void cge_dense_bias_grad_fn(int32_t out, int32_t count, const cge_real *dy, cge_real *db);
 typedef void cge_dense_input_grad_fn(int32_t in, int32_t out, int32_t count, const cge_real *w, const cge_real *dy, cge_real *dx);
 

@@ -17,6 +17,7 @@
 #include "conv2d_lanes.c"
 #include "conv2d_planar_lanes.c"
 #include "conv2d_band_lanes.c"
+#include "conv2d_window_lanes.c"
 #include "dense_lanes.c"
 #include "elementwise_lanes.c"
 

@@ -7,6 +7,9 @@
  *     |  x[..][1]         acc[1][0]               acc[1][1]        P x F multiplications and additions
  *     v  ...              ...                     ...              for P + F loads
  *
+ * Depthwise (X_VECTORS), a row has vectors of x. Where rows share x and have vectors of w instead (W_VECTORS), a block
+ * takes one number of x and P x F vectors of w.
+ *
  * `second` is WIDTH, or less where k is no multiple of WIDTH: the vectors then overlap, and what both compute is
  * computed and stored twice, with the same bits. Or it leads to the next q.
  */
@@ -18,81 +21,94 @@
 
 typedef float VEC __attribute__((vector_size(4 * WIDTH), aligned(4), may_alias));
 
-/* One term of the sum for the whole block. P, F and wide are constants of each instance: the compiler unrolls over P. */
-CGE_INLINE void TERM(const int P, const int F, const int wide, VEC acc[BLOCK_ROWS][2], const float *x, ptrdiff_t x_p,
-                                                       const float *w, ptrdiff_t second)
+/* One term of the sum for the whole block. P, F and what are constants of each instance: the compiler unrolls over P. */
+CGE_INLINE void TERM(const int P, const int F, const int what, VEC acc[BLOCK_ROWS][2], const float *x, const float *w, ptrdiff_t step, ptrdiff_t second)
 {
     VEC w0 = LOAD(w), w1 = F == 2 ? LOAD(w + second) : w0;
     int p;
     CGE_LANES_IN_REGISTER(w0);
     if (F == 2) CGE_LANES_IN_REGISTER(w1);
     CGE_LANES_UNROLL for (p = 0; p < P; p++)
-        if (wide) {
-            acc[p][0] = CGE_LANES_MADD(acc[p][0], LOAD(x + p * x_p), w0);
-            if (F == 2) acc[p][1] = CGE_LANES_MADD(acc[p][1], LOAD(x + p * x_p + second), w1);
+        if (what == W_VECTORS) {
+            acc[p][0] = CGE_LANES_MADD(acc[p][0], *x, p == 0 ? w0 : LOAD(w + p * step));
+            if (F == 2) acc[p][1] = CGE_LANES_MADD(acc[p][1], *x, p == 0 ? w1 : LOAD(w + p * step + second));
+        } else if (what == X_VECTORS) {
+            acc[p][0] = CGE_LANES_MADD(acc[p][0], LOAD(x + p * step), w0);
+            if (F == 2) acc[p][1] = CGE_LANES_MADD(acc[p][1], LOAD(x + p * step + second), w1);
         } else {
-            acc[p][0] = CGE_LANES_MADD(acc[p][0], x[p * x_p], w0);
-            if (F == 2) acc[p][1] = CGE_LANES_MADD(acc[p][1], x[p * x_p], w1);
+            acc[p][0] = CGE_LANES_MADD(acc[p][0], x[p * step], w0);
+            if (F == 2) acc[p][1] = CGE_LANES_MADD(acc[p][1], x[p * step], w1);
         }
 }
 
-CGE_INLINE void BLOCK(const int P, const int F, const int wide, const block_sum *t, const float *x, const float *w,
-                                                        const float *start, float *y)
+/* The sum of one q. */
+CGE_INLINE void BLOCK(const int P, const int F, const int what, const cge_sweep *s, const block_sum *t, const float *x, const float *w, const float *start, float *y)
 {
     VEC acc[BLOCK_ROWS][2];
-    const ptrdiff_t x_p = t->x_p, x_d = t->x_d, w_d = t->w_d, second = t->second_w;
-    const segment *piece, *end = t->pieces + t->count;
+    const ptrdiff_t step = what == W_VECTORS ? s->w_p : s->x_p, x_d = s->x_d, w_d = s->w_d, second = t->second_w;
+    const segment *piece, *end = t->segments + t->count;
     int p;
     CGE_LANES_UNROLL for (p = 0; p < P; p++) {
         acc[p][0] = acc[p][F - 1] = (VEC){0};
         if (start != NULL) {
-            acc[p][0] = LOAD(start + p * t->start_p);
-            if (F == 2) acc[p][1] = LOAD(start + p * t->start_p + t->second_start);
+            acc[p][0] = LOAD(start + p * s->start_p);
+            if (F == 2) acc[p][1] = LOAD(start + p * s->start_p + t->second_start);
         }
     }
-    for (piece = t->pieces; piece < end; piece++) {
+    for (piece = t->segments; piece < end; piece++) {
         const float *xp = x + piece->x, *wp = w + piece->w;
         int32_t d;
-        for (d = t->d; d > 0; d--, xp += x_d, wp += w_d) TERM(P, F, wide, acc, xp, x_p, wp, second);
+        for (d = s->d; d > 0; d--, xp += x_d, wp += w_d) TERM(P, F, what, acc, xp, wp, step, second);
     }
     CGE_LANES_UNROLL for (p = 0; p < P; p++) {
-        STORE(y + p * t->y_p, acc[p][0]);
-        if (F == 2) STORE(y + p * t->y_p + t->second_y, acc[p][1]);
+        STORE(y + p * s->y_p, acc[p][0]);
+        if (F == 2) STORE(y + p * s->y_p + t->second_y, acc[p][1]);
     }
 }
 
-#define NAME_(width, p, f, wide) block##width##_##p##_##f##_##wide
-#define NAME(width, p, f, wide) NAME_(width, p, f, wide)
-#define INSTANCE(p, f, wide)                                                                                              \
-    static void NAME(WIDTH, p, f, wide)(const block_sum *t, const float *x, const float *w, const float *start, float *y) \
-    {                                                                                                                     \
-        BLOCK(p, f, wide, t, x, w, start, y);                                                                             \
+#define NAME_(width, p, f, what) block##width##_##p##_##f##_##what
+#define NAME(width, p, f, what) NAME_(width, p, f, what)
+#define INSTANCE(rows, f, what)                                                                                               \
+    static void NAME(WIDTH, rows, f, what)(const cge_sweep *s, const block_sum *t, const float *x, const float *w,            \
+                                           const float *start, float *y)                                                      \
+    {                                                                                                                         \
+        int32_t left = t->at_once;                                                                                            \
+        for (;;) {                                                                                                            \
+            BLOCK(rows, f, what, s, t, x, w, start, y);                                                                       \
+            if (--left == 0) return;                                                                                          \
+            x += t->step * s->x_q, w += t->step * s->w_q, y += t->step * s->y_q;                                              \
+            if (start != NULL) start += t->step * s->start_q;                                                                 \
+        }                                                                                                                     \
     }
-#define INSTANCES(f, wide)                                                                      \
-    INSTANCE(1, f, wide) INSTANCE(2, f, wide) INSTANCE(3, f, wide) INSTANCE(4, f, wide)         \
-    INSTANCE(5, f, wide) INSTANCE(6, f, wide) INSTANCE(7, f, wide) INSTANCE(8, f, wide)
-INSTANCES(1, 0)
-INSTANCES(2, 0)
-INSTANCES(1, 1)
-INSTANCES(2, 1)
+#define INSTANCES(f, what)                                                                      \
+    INSTANCE(1, f, what) INSTANCE(2, f, what) INSTANCE(3, f, what) INSTANCE(4, f, what)         \
+    INSTANCE(5, f, what) INSTANCE(6, f, what) INSTANCE(7, f, what) INSTANCE(8, f, what)
+INSTANCES(1, X_NUMBERS)
+INSTANCES(2, X_NUMBERS)
+INSTANCES(1, X_VECTORS)
+INSTANCES(2, X_VECTORS)
+INSTANCES(1, W_VECTORS)
+INSTANCES(2, W_VECTORS)
 
-#define ROW(f, wide)                                                                                            \
-    NAME(WIDTH, 1, f, wide), NAME(WIDTH, 2, f, wide), NAME(WIDTH, 3, f, wide), NAME(WIDTH, 4, f, wide),         \
-    NAME(WIDTH, 5, f, wide), NAME(WIDTH, 6, f, wide), NAME(WIDTH, 7, f, wide), NAME(WIDTH, 8, f, wide)
+#define ROW(f, what)                                                                                            \
+    NAME(WIDTH, 1, f, what), NAME(WIDTH, 2, f, what), NAME(WIDTH, 3, f, what), NAME(WIDTH, 4, f, what),         \
+    NAME(WIDTH, 5, f, what), NAME(WIDTH, 6, f, what), NAME(WIDTH, 7, f, what), NAME(WIDTH, 8, f, what)
 #if CGE_LANES_REGISTERS >= 32
-INSTANCE(9, 1, 0)
-INSTANCE(10, 1, 0)
-INSTANCE(11, 1, 0)
-INSTANCE(12, 1, 0)
-INSTANCE(13, 1, 0)
-INSTANCE(14, 1, 0)
+INSTANCE(9, 1, X_NUMBERS)
+INSTANCE(10, 1, X_NUMBERS)
+INSTANCE(11, 1, X_NUMBERS)
+INSTANCE(12, 1, X_NUMBERS)
+INSTANCE(13, 1, X_NUMBERS)
+INSTANCE(14, 1, X_NUMBERS)
 #define MORE_ROWS                                                                                               \
-    , NAME(WIDTH, 9, 1, 0), NAME(WIDTH, 10, 1, 0), NAME(WIDTH, 11, 1, 0), NAME(WIDTH, 12, 1, 0), NAME(WIDTH, 13, 1, 0), NAME(WIDTH, 14, 1, 0)
+    , NAME(WIDTH, 9, 1, X_NUMBERS), NAME(WIDTH, 10, 1, X_NUMBERS), NAME(WIDTH, 11, 1, X_NUMBERS),                                  \
+    NAME(WIDTH, 12, 1, X_NUMBERS), NAME(WIDTH, 13, 1, X_NUMBERS), NAME(WIDTH, 14, 1, X_NUMBERS)
 #else
 #define MORE_ROWS
 #endif
-/* [wide][F - 1][P - 1] */
-static block_fn *const CGE_LANES_JOIN(blocks, WIDTH)[2][2][BLOCK_ROWS] = {{{ROW(1, 0) MORE_ROWS}, {ROW(2, 0)}}, {{ROW(1, 1)}, {ROW(2, 1)}}};
+/* [what][F - 1][P - 1] */
+static block_fn *const CGE_LANES_JOIN(blocks, WIDTH)[3][2][BLOCK_ROWS] = {
+    {{ROW(1, X_NUMBERS) MORE_ROWS}, {ROW(2, X_NUMBERS)}}, {{ROW(1, X_VECTORS)}, {ROW(2, X_VECTORS)}}, {{ROW(1, W_VECTORS)}, {ROW(2, W_VECTORS)}}};
 
 #undef VEC
 #undef BLOCK

@@ -51,12 +51,18 @@ static void conv2d_forward(const cge_layer_call *c)
 static void conv2d_weight_grad(const cge_layer_call *c)
 {
     cge_conv2d_plan p = conv2d_plan(c);
-    cge_range rows = {0, p.out_h};
+    const cge_range rows = {0, p.out_h}, kernel_rows = cge_part_of(p.g.kernel_h, c->parts, c->part);
+    const cge_range weights = cge_elems_of_rows(kernel_rows, p.g.kernel_h, p.weight_elems);
+    const int bias = c->db != NULL && c->part == 0;
     int32_t i;
+    if (!c->add) {
+        memset(c->dw + weights.begin, 0, (size_t)(weights.end - weights.begin) * sizeof *c->dw);
+        if (bias) memset(c->db, 0, (size_t)c->out.c * sizeof *c->db);
+    }
     for (i = 0; i < c->count; i++) {
         const cge_real *dy = c->dy + cge_sample(c->out, i);
-        cge_run_conv2d_weight_grad(&p, c->x + cge_sample(c->in, i), dy, c->dw, rows, cge_part_of(p.g.kernel_h, c->parts, c->part));
-        if (c->db != NULL && c->part == 0) cge_run_conv2d_bias_grad(&p, dy, c->db, rows);
+        cge_run_conv2d_weight_grad(&p, c->x + cge_sample(c->in, i), dy, c->dw, rows, kernel_rows);
+        if (bias) cge_run_conv2d_bias_grad(&p, dy, c->db, rows);
     }
 }
 

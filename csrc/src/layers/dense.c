@@ -30,8 +30,10 @@ static void dense_forward(const cge_layer_call *c)
 
 static void dense_weight_grad(const cge_layer_call *c)
 {
-    cge_run_dense_weight_grad(dense_inputs(c->in), c->out.c, c->count, c->x, c->dy, c->dw, cge_part_of(dense_inputs(c->in), c->parts, c->part));
-    if (c->db != NULL && c->part == 0) cge_run_dense_bias_grad(c->out.c, c->count, c->dy, c->db);
+    cge_run_dense_weight_grad(dense_inputs(c->in), c->out.c, c->count, c->x, c->dy, c->dw, cge_part_of(dense_inputs(c->in), c->parts, c->part), c->add);
+    if (c->db == NULL || c->part != 0) return;
+    if (!c->add) memset(c->db, 0, (size_t)c->out.c * sizeof *c->db);
+    cge_run_dense_bias_grad(c->out.c, c->count, c->dy, c->db);
 }
 
 static void dense_input_grad(const cge_layer_call *c)

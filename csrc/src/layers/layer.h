@@ -7,6 +7,8 @@
 
 #include "../geometry.h"
 
+#include <string.h>
+
 /* One layer at work on `count` samples: activations [count][elements], all pointers checked. Fields that a pass does
  * not need are NULL. x may be y and dy may be dx where the kind says so. */
 typedef struct cge_layer_call {
@@ -19,6 +21,7 @@ typedef struct cge_layer_call {
     const cge_real *dy;
     cge_real *dx, *dw, *db; /* db NULL: no bias */
     int32_t part, parts;    /* weight_grad: which part of dw, its first axis cut into `parts`; db belongs to part 0 */
+    int32_t add;            /* weight_grad: to what dw and db hold, else to zero: they may hold anything */
 } cge_layer_call;
 
 /* What a kind's backward passes read, and where it may write. */
@@ -43,7 +46,7 @@ struct cge_layer_kind {
     uint8_t traits, fields;
     cge_status (*infer)(const cge_layer *layer, cge_shape in, cge_layer_info *info); /* info->in is set, the rest zero */
     void (*forward)(const cge_layer_call *c);
-    void (*weight_grad)(const cge_layer_call *c); /* adds into dw, db; NULL: no parameters */
+    void (*weight_grad)(const cge_layer_call *c); /* NULL: no parameters */
     void (*input_grad)(const cge_layer_call *c);  /* NULL with CGE_ALIAS */
 };
 
@@ -71,6 +74,19 @@ static inline cge_range cge_part_of(int32_t count, int32_t parts, int32_t part)
 #else /* boards have one core for this: no division */
     (void)part, (void)parts;
     r.end = count;
+#endif
+    return r;
+}
+
+/* Where `rows` lie in a tensor of `count` rows and `elems` elements. */
+static inline cge_range cge_elems_of_rows(cge_range rows, int32_t count, int32_t elems)
+{
+    cge_range r = {0, 0};
+#if CGE_HOST
+    r.begin = elems / count * rows.begin, r.end = elems / count * rows.end;
+#else /* all rows, as above */
+    (void)count, (void)rows;
+    r.end = elems;
 #endif
     return r;
 }

@@ -58,7 +58,7 @@ typedef struct operands {
     cge_conv2d_plan conv;
     cge_pool2d_plan pool;
     cge_optimizer sgd;
-    int32_t in, out, count;
+    int32_t in, out, count, add;
     cge_range rows, kernel_rows;
     const float *x, *w, *b, *dy;
     float *v; /* second output */
@@ -70,7 +70,7 @@ typedef struct operands {
     X(conv2d_bias_grad, (&o->conv, o->dy, y, o->rows))                                                              \
     X(conv2d_input_grad, (&o->conv, o->w, o->dy, y, o->rows))                                                       \
     X(dense_forward, (o->in, o->out, o->count, o->x, o->w, o->b, y))                                                \
-    X(dense_weight_grad, (o->in, o->out, o->count, o->x, o->dy, y, o->rows))                                        \
+    X(dense_weight_grad, (o->in, o->out, o->count, o->x, o->dy, y, o->rows, o->add))                                \
     X(dense_bias_grad, (o->out, o->count, o->dy, y))                                                                \
     X(dense_input_grad, (o->in, o->out, o->count, o->w, o->dy, y))                                                  \
     X(maxpool2d_forward, (&o->pool, o->x, y, o->rows))                                                              \
@@ -226,6 +226,7 @@ static void fuzz_dense(void)
     snprintf(name, sizeof name, "%d to %d, %d samples", (int)o.in, (int)o.out, (int)o.count);
     o.x = x, o.w = w, o.b = one_in(3) ? NULL : b, o.dy = dy;
     o.rows = part_of(o.in);
+    o.add = one_in(2);
     compare("dense_forward", name, call_dense_forward, &o, o.out * o.count, kind);
     compare("dense_weight_grad", name, call_dense_weight_grad, &o, o.in * o.out, kind);
     compare("dense_bias_grad", name, call_dense_bias_grad, &o, o.out, kind);
