@@ -68,17 +68,17 @@ CGE_INLINE void BLOCK(const int P, const int F, const int what, const cge_sweep 
 
 #define NAME_(width, p, f, what) block##width##_##p##_##f##_##what
 #define NAME(width, p, f, what) NAME_(width, p, f, what)
-#define INSTANCE(rows, f, what)                                                                                               \
-    static void NAME(WIDTH, rows, f, what)(const cge_sweep *s, const block_sum *t, const float *x, const float *w,            \
-                                           const float *start, float *y)                                                      \
-    {                                                                                                                         \
-        int32_t left = t->at_once;                                                                                            \
-        for (;;) {                                                                                                            \
-            BLOCK(rows, f, what, s, t, x, w, start, y);                                                                       \
-            if (--left == 0) return;                                                                                          \
-            x += t->step * s->x_q, w += t->step * s->w_q, y += t->step * s->y_q;                                              \
-            if (start != NULL) start += t->step * s->start_q;                                                                 \
-        }                                                                                                                     \
+#define INSTANCE(rows, f, what)                                                                                    \
+    static void NAME(WIDTH, rows, f, what)(const cge_sweep *s, const block_sum *t, const float *x, const float *w, \
+                                           const float *start, float *y)                                           \
+    {                                                                                                              \
+        int32_t left = t->blocks;                                                                                  \
+        for (;;) {                                                                                                 \
+            BLOCK(rows, f, what, s, t, x, w, start, y);                                                            \
+            if (--left == 0) return;                                                                               \
+            x += t->next_x, w += t->next_w, y += t->next_y;                                                        \
+            if (start != NULL) start += t->next_start;                                                             \
+        }                                                                                                          \
     }
 #define INSTANCES(f, what)                                                                      \
     INSTANCE(1, f, what) INSTANCE(2, f, what) INSTANCE(3, f, what) INSTANCE(4, f, what)         \

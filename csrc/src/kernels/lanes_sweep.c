@@ -15,7 +15,8 @@ typedef struct segment { /* s->d terms; where they begin in x and in w */
 
 typedef struct block_sum {
     int32_t count;                              /* of segments */
-    int32_t at_once, step;                      /* q that a call is for, >= 1; from one of them to the next */
+    int32_t blocks;                             /* that a call is for, >= 1; the next one lies so far: */
+    ptrdiff_t next_x, next_w, next_start, next_y;
     ptrdiff_t second_w, second_start, second_y; /* from a block's first vector to its second one; x has second_w, if wide */
     segment segments[SEGMENTS];
 } block_sum;
@@ -95,20 +96,33 @@ typedef struct block_lanes {
     int32_t k, w, width, two;
 } block_lanes;
 
-/* All rows of `count` q from `q` on for the lanes of one block. */
-static void run_rows(const cge_sweep *s, block_sum *t, const block_lanes *b, int32_t q, int32_t count)
+/* Rows p .. p + rows - 1 of q, and as many blocks after it as t says. */
+static void call(const cge_sweep *s, const block_sum *t, const block_lanes *b, block_fn *const *blocks, int32_t q, int32_t p, int32_t rows)
+{
+    blocks[rows - 1](s, t, s->x + q * s->x_q + p * s->x_p + (s->wide ? b->k : 0), s->w + q * s->w_q + p * s->w_p + b->w,
+                     s->start != NULL ? s->start + q * s->start_q + p * s->start_p + b->k : NULL, s->y + q * s->y_q + p * s->y_p + b->k);
+}
+
+/* All rows of `count` q from `q` on, each `step` after the other, for the lanes of one block. Blocks that follow each
+ * other, along q or along p, are one call. */
+static void run_rows(const cge_sweep *s, block_sum *t, const block_lanes *b, int32_t q, int32_t count, int32_t step)
 {
     const int what = rows_of(s);
-    const int32_t part = part_of_rows(s->p, most_rows(what, b->two));
+    const int32_t part = part_of_rows(s->p, most_rows(what, b->two)), parts = s->p / part;
     block_fn *const *blocks = blocks_of(b->width, what, b->two);
-    int32_t p, n;
-    t->at_once = part < s->p ? 1 : count;
-    for (; count > 0; count -= t->at_once, q += t->step)
-        for (p = 0; p < s->p; p += n) {
-            n = s->p - p < part ? s->p - p : part;
-            blocks[n - 1](s, t, s->x + q * s->x_q + p * s->x_p + (s->wide ? b->k : 0), s->w + q * s->w_q + p * s->w_p + b->w,
-                          s->start != NULL ? s->start + q * s->start_q + p * s->start_p + b->k : NULL, s->y + q * s->y_q + p * s->y_p + b->k);
-        }
+    if (part == s->p) {
+        t->next_x = step * s->x_q, t->next_w = step * s->w_q, t->next_start = step * s->start_q, t->next_y = step * s->y_q;
+        t->blocks = count;
+        if (count > 0) call(s, t, b, blocks, q, 0, part);
+        return;
+    }
+    t->next_x = part * s->x_p, t->next_w = part * s->w_p, t->next_start = part * s->start_p, t->next_y = part * s->y_p;
+    for (; count > 0; count--, q += step) {
+        t->blocks = parts;
+        call(s, t, b, blocks, q, 0, part);
+        t->blocks = 1;
+        if (parts * part < s->p) call(s, t, b, blocks, q, parts * part, s->p - parts * part);
+    }
 }
 
 /* Where all q have the same x, a block that needs one vector takes that of the next q too: each x that is read serves
@@ -124,13 +138,11 @@ static void run_blocks(const cge_sweep *s, block_sum *t)
         if (n == b.width && s->x_q == 0) {
             pairs = s->q / 2;
             t->second_w = s->w_q, t->second_start = s->start_q, t->second_y = s->y_q;
-            t->step = 2;
-            run_rows(s, t, &b, 0, pairs);
+            run_rows(s, t, &b, 0, pairs, 2);
         }
         b.two = n > b.width;
         t->second_w = t->second_start = t->second_y = n - b.width;
-        t->step = 1;
-        run_rows(s, t, &b, 2 * pairs, s->q - 2 * pairs);
+        run_rows(s, t, &b, 2 * pairs, s->q - 2 * pairs, 1);
     }
 }
 
@@ -140,12 +152,12 @@ static void run_vectors(const cge_sweep *s, block_sum *t)
     block_lanes b;
     int32_t i;
     b.width = CGE_LANES_WIDEST;
-    t->second_w = CGE_LANES_WIDEST, t->step = 1;
+    t->second_w = CGE_LANES_WIDEST;
     for (i = 0; i * CGE_LANES_WIDEST < s->k; i += 2) {
         b.k = CGE_LANES(cge_sweep_vector)(s->k, i), b.w = i * CGE_LANES_WIDEST;
         b.two = b.w + CGE_LANES_WIDEST < s->k;
         t->second_start = t->second_y = CGE_LANES(cge_sweep_vector)(s->k, i + 1) - b.k;
-        run_rows(s, t, &b, 0, s->q);
+        run_rows(s, t, &b, 0, s->q, 1);
     }
 }
 
