@@ -1,7 +1,8 @@
 /* Pooling with one vector width: included by pool2d_lanes.c with WIDTH defined. Channels are taken WIDTH at a time; the
  * last vector moves back to end with them, so some are computed twice. Where a result is added, those count once:
  * `fresh` masks them to +0, which changes no sum that began with +0. Windows that do not overlap have all that is added
- * to an element at once: there it is assigned, as 0 + dy, which is not dy if that is -0. */
+ * to an element at once: there it is assigned, as 0 + dy, which is not dy if that is -0.
+ * Where there are fewer channels than WIDTH, a vector hangs over into the next pixel, which is written to later. */
 #define VEC CGE_LANES_JOIN(pool_vec, WIDTH)
 #define MASK CGE_LANES_JOIN(pool_mask, WIDTH)
 #define FN(name) CGE_LANES_JOIN(name, WIDTH)
@@ -53,12 +54,16 @@ CGE_INLINE void FN(max_window_taps)(const int apart, const int32_t rows, const i
             better[tap] = FN(better)(value, best);
             best = SELECT(better[tap], value, best);
         }
-    CGE_LANES_UNROLL for (i = rows - 1; i >= 0; i--)
-        CGE_LANES_UNROLL for (j = columns - 1; j >= 0; j--) {
+    CGE_LANES_UNROLL for (tap = rows * columns - 1; tap > 0; tap--) {
+        const MASK here = better[tap];
+        better[tap] &= gradient;
+        gradient &= ~here;
+    }
+    better[0] = gradient;
+    CGE_LANES_UNROLL for (i = 0; i < rows; i++)
+        CGE_LANES_UNROLL for (j = 0; j < columns; j++, tap++) {
             float *to = dx + from + i * s->row + j * s->column;
-            const MASK here = --tap > 0 ? gradient & better[tap] : gradient;
-            STORE(to, (apart ? zero : LOAD(to)) + (VEC)here);
-            if (tap > 0) gradient &= ~better[tap];
+            STORE(to, (apart ? zero : LOAD(to)) + (VEC)better[tap]);
         }
 }
 
@@ -94,34 +99,33 @@ CGE_INLINE void FN(avg_window_grad)(const int32_t rows, const int32_t columns, c
         }
 }
 
-/* All windows of one output row. `in` and `out` are the result or the gradient: whichever the pass writes is `result`.
- * 2 x 2 windows, the usual ones, are unrolled. */
-#define ROW(name, moves_with_window)                                                                                                        \
-    static void FN(name##_row)(const cge_pool2d_plan *p, const pool_steps *s, int32_t rows, const float *x, const float *dy, float *result) \
-    {                                                                                                                                       \
-        const int32_t channels = p->g.in_c, in_w = p->g.in_w, kernel_w = p->g.kernel_w, columns = p->out_w, stride = p->g.stride_w;         \
-        const ptrdiff_t column = s->column;                                                                                                 \
-        int32_t ow, c, left = -p->g.pad_left;                                                                                               \
-        for (ow = 0; ow < columns; ow++, left += stride) {                                                                                  \
-            const int32_t begin = left < 0 ? 0 : left, end = in_w - left < kernel_w ? in_w : left + kernel_w;                               \
-            const float *xw = x + begin * column, *dyw = dy + ow * column;                                                                  \
-            float *to = result + ((moves_with_window) ? begin : ow) * column;                                                               \
-            for (c = 0; c < channels; c += WIDTH) {                                                                                         \
-                const int32_t from = c + WIDTH > channels ? channels - WIDTH : c;                                                           \
-                if (rows == 2 && end - begin == 2)                                                                                          \
-                    FN(name)(2, 2, s, xw, dyw, to, from, c);                                                                                \
-                else                                                                                                                        \
-                    FN(name)(rows, end - begin, s, xw, dyw, to, from, c);                                                                   \
-            }                                                                                                                               \
-        }                                                                                                                                   \
+/* Windows of one row, each with `rows` x `columns` taps. 2 x 2, the usual ones, are unrolled. */
+#define WINDOWS(name)                                                                                                                 \
+    CGE_INLINE void FN(name##s_of)(const int32_t rows, const int32_t columns, const pool_steps *s, int32_t count, const float *x,     \
+                                   const float *dy, float *result)                                                                    \
+    {                                                                                                                                 \
+        const int32_t channels = s->channels;                                                                                         \
+        int32_t c;                                                                                                                    \
+        for (; count > 0; count--, x += s->next_x, dy += s->next_dy, result += s->next_result)                                        \
+            for (c = 0; c < channels; c += WIDTH)                                                                                     \
+                FN(name)(rows, columns, s, x, dy, result, c > 0 && c + WIDTH > channels ? channels - WIDTH : c, c);                   \
+    }                                                                                                                                 \
+    static void FN(name##s)(int32_t rows, int32_t columns, const pool_steps *s, int32_t count, const float *x, const float *dy,       \
+                            float *result)                                                                                            \
+    {                                                                                                                                 \
+        const pool_steps steps = *s; /* in registers: the compiler cannot know that the result is not part of *s */                   \
+        if (rows == 2 && columns == 2)                                                                                                \
+            FN(name##s_of)(2, 2, &steps, count, x, dy, result);                                                                       \
+        else                                                                                                                          \
+            FN(name##s_of)(rows, columns, &steps, count, x, dy, result);                                                              \
     }
-ROW(max_window, 0)
-ROW(max_window_grad, 1)
-ROW(max_window_grad_apart, 1)
-ROW(avg_window, 0)
-ROW(avg_window_grad, 1)
+WINDOWS(max_window)
+WINDOWS(max_window_grad)
+WINDOWS(max_window_grad_apart)
+WINDOWS(avg_window)
+WINDOWS(avg_window_grad)
 
-static const pool_rows FN(pool_rows) = {FN(max_window_row), FN(avg_window_row), FN(max_window_grad_row), FN(max_window_grad_apart_row), FN(avg_window_grad_row)};
+static pool_fn *const FN(pool_passes)[POOL_PASSES] = {FN(max_windows), FN(avg_windows), FN(max_window_grads), FN(max_window_grad_aparts), FN(avg_window_grads)};
 
 #undef VEC
 #undef MASK
@@ -129,5 +133,5 @@ static const pool_rows FN(pool_rows) = {FN(max_window_row), FN(avg_window_row), 
 #undef LOAD
 #undef STORE
 #undef SELECT
-#undef ROW
+#undef WINDOWS
 #undef WIDTH
