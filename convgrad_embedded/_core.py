@@ -381,6 +381,15 @@ class Runtime:
     def train_batch(self, x: Real, targets: Targets) -> float:
         return self._mean_loss(self._train_batch, x, targets)
 
+    def train_labelled(self, x: Real, labels: Labels) -> float:
+        """train_batch with as little on the way as can be. ValueError also if an array is not contiguous."""
+        with self.lock:
+            self._targets.labels = ffi.from_buffer(_INT32_BUFFER, labels)
+            status = self._train_batch(self._net, ffi.from_buffer(self._kind.buffer_type, x), self._targets, len(x), self._loss)
+            loss: float = self._loss[0]
+        check(status, "training")
+        return loss
+
     def train_epoch(self, x: Real, targets: Targets, order: Labels | None, batch_size: int) -> float:
         c_order = _buffer(order, _INT32_BUFFER)
         with self.lock:

@@ -170,13 +170,13 @@ class Network:
         labels: Any = y
         if self._needs_no_check(images, labels):
             try:
-                return self._runtime.train_batch(images, Targets(labels, None))
+                return self._runtime.train_labelled(images, labels)
             except ValueError:
-                pass  # the core refused, so nothing happened; the checks below say why
+                pass  # not contiguous, or the core refused, so nothing happened; the checks below say why
         return self._runtime.train_batch(*self._data(x, y))
 
     def _needs_no_check(self, x: Any, y: Any) -> bool:
-        """Whether the arrays may go to the core as they are: checks take longer than a small network's step."""
+        """Whether the arrays may go to the core if they are contiguous: checks take longer than a small network's step."""
         return (
             self.loss == "softmax_cross_entropy"
             and type(x) is np.ndarray
@@ -185,8 +185,6 @@ class Network:
             and y.dtype is _INT32
             and x.shape[1:] == self.input_shape
             and y.shape == x.shape[:1] != (0,)
-            and x.flags.carray
-            and y.flags.carray
         )
 
     def _check_trainable(self) -> None:
