@@ -828,3 +828,19 @@ def test_learns_xor():
     net = cge.Network((2,), [cge.Dense(8), cge.Tanh(), cge.Dense(2)], "softmax_cross_entropy", cge.SGD(0.5, momentum=0.9))
     net.fit(x, y, epochs=300, batch_size=4, verbose=False)
     assert net.evaluate(x, y).accuracy == 1
+
+
+def test_a_batch_of_other_layout_teaches_the_same(rng):
+    spec = SPECS["digits"]
+    x, y = spec.data(6, rng)
+    misaligned = np.ndarray(x.shape, x.dtype, bytearray(x.nbytes + 1), 1)
+    misaligned[...] = x
+    frozen = x.copy()
+    frozen.flags.writeable = False
+    layouts = [(x.repeat(2, axis=0)[::2], y), (x, y.repeat(2)[::2]), (np.asfortranarray(x), y), (misaligned, y), (frozen, y)]
+    expected = spec.network()
+    loss = expected.train_on_batch(x, y)
+    for other_x, other_y in layouts:
+        net = spec.network()
+        assert net.train_on_batch(other_x, other_y) == loss
+        assert net.to_bytes() == expected.to_bytes()
