@@ -140,22 +140,20 @@ static cge_real *activation(const cge_network *net, int32_t offset, cge_shape sh
     return net->activations + offset + cge_sample(shape, sample);
 }
 
-static cge_layer_call layer_call(const pass *p, int32_t l, cge_range samples)
+static void set_call(cge_layer_call *c, const pass *p, int32_t l, cge_range samples)
 {
     const cge_network *net = p->net;
     const cge_layer_plan *plans = cge_layer_plans(net), *plan = &plans[l];
-    cge_layer_call c;
-    memset(&c, 0, sizeof c);
-    c.layer = &net->model->layers[l];
-    c.in = plan->in;
-    c.out = plan->out;
-    c.count = samples.end - samples.begin;
-    c.x = l == 0 || plans[l - 1].y < 0 ? p->x + cge_sample(c.in, samples.begin) : activation(net, plans[l - 1].y, c.in, samples.begin);
-    if (plan->y >= 0) c.y = activation(net, plan->y, c.out, samples.begin);
-    if (plan->weights == 0) return c;
-    c.w = net->params + plan->params;
-    if (plan->biases != 0) c.b = c.w + plan->weights;
-    return c;
+    memset(c, 0, sizeof *c);
+    c->layer = &net->model->layers[l];
+    c->in = plan->in;
+    c->out = plan->out;
+    c->count = samples.end - samples.begin;
+    c->x = l == 0 || plans[l - 1].y < 0 ? p->x + cge_sample(plan->in, samples.begin) : activation(net, plans[l - 1].y, plan->in, samples.begin);
+    if (plan->y >= 0) c->y = activation(net, plan->y, plan->out, samples.begin);
+    if (plan->weights == 0) return;
+    c->w = net->params + plan->params;
+    if (plan->biases != 0) c->b = c->w + plan->weights;
 }
 
 static void forward_task(void *argument, int32_t index)
@@ -165,7 +163,8 @@ static void forward_task(void *argument, int32_t index)
     int32_t l;
     for (l = p->layer; l < p->end; l++) {
         const cge_layer_kind *kind = p->net->model->layers[l].kind;
-        cge_layer_call c = layer_call(p, l, samples);
+        cge_layer_call c;
+        set_call(&c, p, l, samples);
         if (kind->forward != NULL) kind->forward(&c);
     }
 }
@@ -186,7 +185,8 @@ static const cge_real *pass_forward(const cge_network *net, const cge_real *x, i
 static void weight_grad_task(const pass *p, int32_t index)
 {
     const cge_network *net = p->net;
-    cge_layer_call c = layer_call(p, p->layer, cge_part_of(p->count, 1, 0));
+    cge_layer_call c;
+    set_call(&c, p, p->layer, cge_part_of(p->count, 1, 0));
     c.dy = net->activations + p->dy;
     c.dw = net->grads + cge_layer_plans(net)[p->layer].grads;
     if (c.b != NULL) c.db = c.dw + (c.b - c.w);
@@ -202,7 +202,8 @@ static void input_grad_task(const pass *p, int32_t index)
     const cge_range samples = cge_part_of(p->count, p->sample_tasks, index);
     int32_t l, dy = p->dy;
     for (l = p->layer; l > p->end; l--) {
-        cge_layer_call c = layer_call(p, l, samples);
+        cge_layer_call c;
+        set_call(&c, p, l, samples);
         c.dy = activation(net, dy, c.out, samples.begin);
         dy = cge_layer_plans(net)[l].dx;
         c.dx = activation(net, dy, c.in, samples.begin);

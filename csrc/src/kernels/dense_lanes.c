@@ -36,11 +36,30 @@ void CGE_LANES(cge_dense_forward_f32)(int32_t in, int32_t out, int32_t count, co
     CGE_LANES(cge_sweep_run)(&s);
 }
 
+typedef float dense_vec __attribute__((vector_size(4 * CGE_LANES_WIDEST), aligned(4), may_alias));
+
+/* dw of one sample, a matrix of products: as fast as it can be written. 256 to 120: 0.9 us instead of 1.4. */
+static void outer_product(int32_t out, const float *x, const float *dy, float *dw, cge_range inputs)
+{
+    int32_t i, o;
+    for (i = inputs.begin; i < inputs.end; i++) {
+        float *row = dw + i * (ptrdiff_t)out;
+        for (o = 0; o < out; o += CGE_LANES_WIDEST) {
+            const int32_t at = o + CGE_LANES_WIDEST > out ? out - CGE_LANES_WIDEST : o; /* the last vector overlaps */
+            *(dense_vec *)(row + at) = CGE_LANES_MADD((dense_vec){0}, x[i], *(const dense_vec *)(dy + at));
+        }
+    }
+}
+
 void CGE_LANES(cge_dense_weight_grad_f32)(int32_t in, int32_t out, int32_t count, const float *x, const float *dy, float *dw, cge_range inputs, int add)
 {
     cge_sweep s = dense_sweep(inputs.end - inputs.begin, out, count);
     if (out < CGE_LANES_NARROWEST) {
         cge_dense_weight_grad_f32_ref(in, out, count, x, dy, dw, inputs, add);
+        return;
+    }
+    if (count == 1 && !add && out >= CGE_LANES_WIDEST) {
+        outer_product(out, x, dy, dw, inputs);
         return;
     }
     s.x = x + inputs.begin, s.x_p = 1, s.x_d = in;
@@ -50,19 +69,68 @@ void CGE_LANES(cge_dense_weight_grad_f32)(int32_t in, int32_t out, int32_t count
     CGE_LANES(cge_sweep_run)(&s);
 }
 
-/* db += 1 * dy: the product is dy itself */
+/* ---- bias gradient ----
+ *
+ * db[o] += dy[n][o]: one chain of additions per output, waiting for itself. So it takes as few instructions as can be, to
+ * let others run beside it.
+ */
+
+/* sum + dy[0] + dy[step] + ... */
+#define ADD_UP(vec, sum, count, dy, step)                                                        \
+    do {                                                                                         \
+        int j_;                                                                                  \
+        for (; (count) >= 8; (count) -= 8, (dy) += 8 * (step))                                   \
+            CGE_LANES_UNROLL for (j_ = 0; j_ < 8; j_++) (sum) += *(const vec *)((dy) + j_ * (step)); \
+        for (; (count) > 0; (count)--, (dy) += (step)) (sum) += *(const vec *)(dy);                \
+    } while (0)
+
+/* All outputs in whole vectors, but for the last ones: they share a vector with the next sample's first, which is not
+ * stored. The last sample has no next. */
+#define BIAS_GRAD(WIDTH)                                                                              \
+    static void bias_grad_##WIDTH(int32_t out, int32_t count, const float *dy, float *db)             \
+    {                                                                                                 \
+        typedef float vec __attribute__((vector_size(4 * WIDTH), aligned(4), may_alias));             \
+        int32_t o;                                                                                    \
+        for (o = 0; o < out; o += WIDTH) {                                                            \
+            const int32_t lanes = out - o < WIDTH ? out - o : WIDTH;                                  \
+            const float *from = dy + o;                                                               \
+            int32_t left = lanes == WIDTH ? count : count - 1;                                        \
+            vec sum = {0}, last = sum;                                                                \
+            if (lanes == WIDTH) {                                                                     \
+                sum = *(const vec *)(db + o);                                                         \
+                ADD_UP(vec, sum, left, from, (ptrdiff_t)out);                                         \
+                *(vec *)(db + o) = sum;                                                               \
+            } else {                                                                                  \
+                cge_copy(lanes, db + o, (float *)&sum);                                               \
+                ADD_UP(vec, sum, left, from, (ptrdiff_t)out);                                         \
+                cge_copy(lanes, from, (float *)&last);                                                \
+                sum += last;                                                                          \
+                cge_copy(lanes, (const float *)&sum, db + o);                                         \
+            }                                                                                         \
+        }                                                                                             \
+    }
+BIAS_GRAD(4)
+#if CGE_LANES_WIDEST >= 8
+BIAS_GRAD(8)
+#endif
+#if CGE_LANES_WIDEST >= 16
+BIAS_GRAD(16)
+#endif
+
 void CGE_LANES(cge_dense_bias_grad_f32)(int32_t out, int32_t count, const float *dy, float *db)
 {
-    static const float one = 1.0f;
-    cge_sweep s = dense_sweep(1, out, count);
-    if (out < CGE_LANES_NARROWEST) {
+    if (out < CGE_LANES_NARROWEST || count < 1)
         cge_dense_bias_grad_f32_ref(out, count, dy, db);
-        return;
-    }
-    s.x = &one;
-    s.w = dy, s.w_d = out;
-    s.y = db, s.start = db;
-    CGE_LANES(cge_sweep_run)(&s);
+#if CGE_LANES_WIDEST >= 16
+    else if (out > 8)
+        bias_grad_16(out, count, dy, db);
+#endif
+#if CGE_LANES_WIDEST >= 8
+    else if (out > 4)
+        bias_grad_8(out, count, dy, db);
+#endif
+    else
+        bias_grad_4(out, count, dy, db);
 }
 
 void CGE_LANES(cge_conv2d_bias_grad_f32)(const cge_conv2d_plan *p, const float *dy, float *db, cge_range rows)
@@ -155,8 +223,6 @@ static void input_grad_by_sums(int32_t in, int32_t out, int32_t count, const flo
 
 enum { DENSE_PANEL_FLOATS = 9216 }; /* 36 KB of stack: 569 outputs with the widest vector */
 enum { FEW_SAMPLES = 3, FEW_OUTPUTS = 32 };
-
-typedef float dense_vec __attribute__((vector_size(4 * CGE_LANES_WIDEST), aligned(4), may_alias));
 
 static void input_grad_of_lanes(int32_t out, const float *panel, const float *dy, float *dx)
 {

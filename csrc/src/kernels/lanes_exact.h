@@ -26,11 +26,14 @@ static inline int cge_all_numbers(int32_t n, const float *x)
 
 static inline int cge_any_minus_zero(int32_t n, const float *x)
 {
-    static const float minus_zero = -0.0f;
-    int32_t i;
-    for (i = 0; i < n; i++)
-        if (memcmp(x + i, &minus_zero, sizeof *x) == 0) return 1;
-    return 0;
+    typedef int32_t bits __attribute__((vector_size(4 * CGE_LANES_WIDEST), aligned(4), may_alias));
+    typedef int32_t bits_of_one __attribute__((may_alias));
+    bits found = {0};
+    int32_t i, any = 0;
+    for (i = 0; i + CGE_LANES_WIDEST <= n; i += CGE_LANES_WIDEST) found |= *(const bits *)(x + i) == INT32_MIN;
+    for (; i < n; i++) any |= *(const bits_of_one *)(x + i) == INT32_MIN;
+    for (i = 0; i < CGE_LANES_WIDEST; i++) any |= found[i];
+    return any != 0;
 }
 
 /* In the kernel rows of dw that a call adds to; other rows may be another thread's. */
