@@ -183,8 +183,9 @@ class Network:
             and type(y) is np.ndarray
             and x.dtype is _FLOAT32
             and y.dtype is _INT32
-            and x.shape[1:] == self.input_shape
-            and y.shape == x.shape[:1] != (0,)
+            and x.shape == (y.size, *self.input_shape)
+            and y.ndim == 1
+            and y.size > 0
         )
 
     def _check_trainable(self) -> None:
