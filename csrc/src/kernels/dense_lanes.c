@@ -167,51 +167,59 @@ static void add_up(const eight *sum, float *dx)
     const float *s = (const float *)sum;
     float half[16];
     int32_t i;
-    for (i = 0; i < 4; i++) *(cge_quad *)(half + 4 * i) = *(const cge_quad *)(s + 8 * i) + *(const cge_quad *)(s + 8 * i + 4);
+    CGE_LANES_UNROLL for (i = 0; i < 4; i++) *(cge_quad *)(half + 4 * i) = *(const cge_quad *)(s + 8 * i) + *(const cge_quad *)(s + 8 * i + 4);
     cge_transpose4(half, 4, half, 4);
     *(cge_quad *)dx = (*(const cge_quad *)half + *(const cge_quad *)(half + 8)) + (*(const cge_quad *)(half + 4) + *(const cge_quad *)(half + 12));
 }
 
 enum { INPUTS = 8 };
 
-/* w begins with the block's first input; `beyond` inputs come after the block. */
-static void input_grad_of_some(int32_t out, int32_t beyond, const float *w, const float *dy, float *dx)
+/* w begins with the block's first input. `rest` of dy; `is_last`: no input comes after the block. */
+static void input_grad_of_some(int32_t out, int is_last, const float *w, const float *dy, const eight *rest, float *dx)
 {
     static const eight_mask lane = {0, 1, 2, 3, 4, 5, 6, 7};
-    eight sum[INPUTS], all[INPUTS], d, v;
-    eight_mask left;
+    const int32_t whole = out / 8 * 8;
+    eight sum[INPUTS], all[INPUTS], v;
     int32_t o, i;
     CGE_LANES_UNROLL for (i = 0; i < INPUTS; i++) sum[i] = (eight){0};
-    for (o = 0; o + 8 <= out; o += 8) {
-        d = EIGHT(dy + o);
+    for (o = 0; o < whole; o += 8) {
+        const eight d = EIGHT(dy + o);
         CGE_LANES_UNROLL for (i = 0; i < INPUTS; i++) sum[i] = CGE_LANES_MADD(sum[i], d, EIGHT(w + i * (ptrdiff_t)out + o));
     }
+    if (whole < out && out >= 8) /* all but the last input have eight more numbers behind them: faster than one by one */
+        CGE_LANES_UNROLL for (i = 0; i < INPUTS; i++) {
+            const float *from = w + i * (ptrdiff_t)out + whole;
+            if (i < INPUTS - 1 || !is_last)
+                v = (eight)((eight_mask)EIGHT(from) & (lane < out - whole));
+            else
+                rest_of(from, out - whole, &v);
+            sum[i] = CGE_LANES_MADD(sum[i], *rest, v);
+        }
+    else if (whole < out)
+        CGE_LANES_UNROLL for (i = 0; i < INPUTS; i++) {
+            rest_of(w + i * (ptrdiff_t)out, out, &v);
+            sum[i] = CGE_LANES_MADD(sum[i], *rest, v);
+        }
     CGE_LANES_UNROLL for (i = 0; i < INPUTS; i++) all[i] = sum[i];
-    left = lane < out - o;
-    rest_of(dy + o, out - o, &d);
-    for (i = 0; i < INPUTS && o < out; i++) {
-        const float *from = w + i * (ptrdiff_t)out + o;
-        if ((INPUTS - 1 - i + beyond) * (int64_t)out >= 8) /* the next inputs' weights can be read, faster than byte by byte */
-            v = (eight)((eight_mask)EIGHT(from) & left);
-        else
-            rest_of(from, out - o, &v);
-        all[i] = CGE_LANES_MADD(all[i], d, v);
-    }
-    for (i = 0; i < INPUTS; i += 4) add_up(all + i, dx + i);
+    add_up(all, dx);
+    add_up(all + 4, dx + 4);
 }
 
 static void input_grad_by_sums(int32_t in, int32_t out, int32_t count, const float *w, const float *dy, float *dx)
 {
+    eight rest;
     int32_t i, n;
     if (in < INPUTS) {
         cge_dense_input_grad_f32_ref(in, out, count, w, dy, dx);
         return;
     }
-    for (n = 0; n < count; n++, dy += out, dx += in)
+    for (n = 0; n < count; n++, dy += out, dx += in) {
+        rest_of(dy + out / 8 * 8, out % 8, &rest);
         for (i = 0; i < in; i += INPUTS) {
             const int32_t first = i + INPUTS > in ? in - INPUTS : i; /* the last block overlaps */
-            input_grad_of_some(out, in - INPUTS - first, w + (ptrdiff_t)first * out, dy, dx + first);
+            input_grad_of_some(out, first + INPUTS == in, w + (ptrdiff_t)first * out, dy, &rest, dx + first);
         }
+    }
 }
 #else
 /* GCC 12 keeps pairs of narrow vectors in memory: scalars are twice as fast. */

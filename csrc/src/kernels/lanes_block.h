@@ -15,6 +15,7 @@
  */
 #define VEC CGE_LANES_JOIN(vec, WIDTH)
 #define BLOCK CGE_LANES_JOIN(block, WIDTH)
+#define WBLOCK CGE_LANES_JOIN(wblock, WIDTH)
 #define TERM CGE_LANES_JOIN(term, WIDTH)
 #define LOAD(p) (*(const VEC *)(p))
 #define STORE(p, v) (*(VEC *)(p) = (v))
@@ -22,22 +23,19 @@
 typedef float VEC __attribute__((vector_size(4 * WIDTH), aligned(4), may_alias));
 
 /* One term of the sum for the whole block. P, F and what are constants of each instance: the compiler unrolls over P. */
-CGE_INLINE void TERM(const int P, const int F, const int what, VEC acc[BLOCK_ROWS][2], const float *x, const float *w, ptrdiff_t step, ptrdiff_t second)
+CGE_INLINE void TERM(const int P, const int F, const int what, VEC acc[BLOCK_ROWS][2], const float *x, const float *w, ptrdiff_t x_p, ptrdiff_t second)
 {
     VEC w0 = LOAD(w), w1 = F == 2 ? LOAD(w + second) : w0;
     int p;
     CGE_LANES_IN_REGISTER(w0);
     if (F == 2) CGE_LANES_IN_REGISTER(w1);
     CGE_LANES_UNROLL for (p = 0; p < P; p++)
-        if (what == W_VECTORS) {
-            acc[p][0] = CGE_LANES_MADD(acc[p][0], *x, p == 0 ? w0 : LOAD(w + p * step));
-            if (F == 2) acc[p][1] = CGE_LANES_MADD(acc[p][1], *x, p == 0 ? w1 : LOAD(w + p * step + second));
-        } else if (what == X_VECTORS) {
-            acc[p][0] = CGE_LANES_MADD(acc[p][0], LOAD(x + p * step), w0);
-            if (F == 2) acc[p][1] = CGE_LANES_MADD(acc[p][1], LOAD(x + p * step + second), w1);
+        if (what == X_VECTORS) {
+            acc[p][0] = CGE_LANES_MADD(acc[p][0], LOAD(x + p * x_p), w0);
+            if (F == 2) acc[p][1] = CGE_LANES_MADD(acc[p][1], LOAD(x + p * x_p + second), w1);
         } else {
-            acc[p][0] = CGE_LANES_MADD(acc[p][0], x[p * step], w0);
-            if (F == 2) acc[p][1] = CGE_LANES_MADD(acc[p][1], x[p * step], w1);
+            acc[p][0] = CGE_LANES_MADD(acc[p][0], x[p * x_p], w0);
+            if (F == 2) acc[p][1] = CGE_LANES_MADD(acc[p][1], x[p * x_p], w1);
         }
 }
 
@@ -45,7 +43,7 @@ CGE_INLINE void TERM(const int P, const int F, const int what, VEC acc[BLOCK_ROW
 CGE_INLINE void BLOCK(const int P, const int F, const int what, const cge_sweep *s, const block_sum *t, const float *x, const float *w, const float *start, float *y)
 {
     VEC acc[BLOCK_ROWS][2];
-    const ptrdiff_t step = what == W_VECTORS ? s->w_p : s->x_p, x_d = s->x_d, w_d = s->w_d, second = t->second_w;
+    const ptrdiff_t x_p = s->x_p, x_d = s->x_d, w_d = s->w_d, second = t->second_w;
     const segment *piece, *end = t->segments + t->count;
     int p;
     CGE_LANES_UNROLL for (p = 0; p < P; p++) {
@@ -58,11 +56,39 @@ CGE_INLINE void BLOCK(const int P, const int F, const int what, const cge_sweep 
     for (piece = t->segments; piece < end; piece++) {
         const float *xp = x + piece->x, *wp = w + piece->w;
         int32_t d;
-        for (d = s->d; d > 0; d--, xp += x_d, wp += w_d) TERM(P, F, what, acc, xp, wp, step, second);
+        for (d = s->d; d > 0; d--, xp += x_d, wp += w_d) TERM(P, F, what, acc, xp, wp, x_p, second);
     }
     CGE_LANES_UNROLL for (p = 0; p < P; p++) {
         STORE(y + p * s->y_p, acc[p][0]);
         if (F == 2) STORE(y + p * s->y_p + t->second_y, acc[p][1]);
+    }
+}
+
+/* Rows with vectors of w: one segment. All results of a call, since windows wait for each other. */
+CGE_INLINE void WBLOCK(const int P, const int F, const cge_sweep *s, const block_sum *t, const float *x, const float *w, const float *start, float *y)
+{
+    const ptrdiff_t x_d = s->x_d, w_d = s->w_d, w_p = s->w_p, start_p = s->start_p, y_p = s->y_p;
+    const ptrdiff_t second_w = t->second_w, second_start = t->second_start, second_y = t->second_y;
+    const ptrdiff_t next_x = t->next_x, next_w = t->next_w, next_start = t->next_start, next_y = t->next_y;
+    const int32_t terms = s->d;
+    int32_t left, d;
+    int p;
+    for (left = t->blocks; left > 0; left--, x += next_x, w += next_w, start += next_start, y += next_y) {
+        VEC acc[BLOCK_ROWS][2];
+        const float *xp = x, *wp = w;
+        CGE_LANES_UNROLL for (p = 0; p < P; p++) {
+            acc[p][0] = LOAD(start + p * start_p);
+            if (F == 2) acc[p][1] = LOAD(start + p * start_p + second_start);
+        }
+        for (d = terms; d > 0; d--, xp += x_d, wp += w_d)
+            CGE_LANES_UNROLL for (p = 0; p < P; p++) {
+                acc[p][0] = CGE_LANES_MADD(acc[p][0], *xp, LOAD(wp + p * w_p));
+                if (F == 2) acc[p][1] = CGE_LANES_MADD(acc[p][1], *xp, LOAD(wp + p * w_p + second_w));
+            }
+        CGE_LANES_UNROLL for (p = 0; p < P; p++) {
+            STORE(y + p * y_p, acc[p][0]);
+            if (F == 2) STORE(y + p * y_p + second_y, acc[p][1]);
+        }
     }
 }
 
@@ -87,9 +113,6 @@ INSTANCES(1, X_NUMBERS)
 INSTANCES(2, X_NUMBERS)
 INSTANCES(1, X_VECTORS)
 INSTANCES(2, X_VECTORS)
-INSTANCES(1, W_VECTORS)
-INSTANCES(2, W_VECTORS)
-
 #define ROW(f, what)                                                                                            \
     NAME(WIDTH, 1, f, what), NAME(WIDTH, 2, f, what), NAME(WIDTH, 3, f, what), NAME(WIDTH, 4, f, what),         \
     NAME(WIDTH, 5, f, what), NAME(WIDTH, 6, f, what), NAME(WIDTH, 7, f, what), NAME(WIDTH, 8, f, what)
@@ -106,12 +129,23 @@ INSTANCE(14, 1, X_NUMBERS)
 #else
 #define MORE_ROWS
 #endif
+#undef INSTANCE
+#define INSTANCE(rows, f, what)                                                                                    \
+    static void NAME(WIDTH, rows, f, what)(const cge_sweep *s, const block_sum *t, const float *x, const float *w, \
+                                           const float *start, float *y)                                           \
+    {                                                                                                              \
+        WBLOCK(rows, f, s, t, x, w, start, y);                                                                     \
+    }
+INSTANCES(1, W_VECTORS)
+INSTANCES(2, W_VECTORS)
+
 /* [what][F - 1][P - 1] */
 static block_fn *const CGE_LANES_JOIN(blocks, WIDTH)[3][2][BLOCK_ROWS] = {
     {{ROW(1, X_NUMBERS) MORE_ROWS}, {ROW(2, X_NUMBERS)}}, {{ROW(1, X_VECTORS)}, {ROW(2, X_VECTORS)}}, {{ROW(1, W_VECTORS)}, {ROW(2, W_VECTORS)}}};
 
 #undef VEC
 #undef BLOCK
+#undef WBLOCK
 #undef TERM
 #undef LOAD
 #undef STORE
