@@ -37,18 +37,35 @@ void CGE_LANES(cge_dense_forward_f32)(int32_t in, int32_t out, int32_t count, co
 }
 
 typedef float dense_vec __attribute__((vector_size(4 * CGE_LANES_WIDEST), aligned(4), may_alias));
+typedef int32_t dense_mask __attribute__((vector_size(4 * CGE_LANES_WIDEST)));
 
-/* dw of one sample, a matrix of products: as fast as it can be written. 256 to 120: 0.9 us instead of 1.4. */
+/* dw of one sample, a matrix of products: as fast as it can be written. So vectors follow each other without regard to
+ * rows, from one cache line to the next; one that reaches into the next row has products of both. 256 to 120: 0.9 us,
+ * 1.1 with the last vector of each row moved back into it, 1.6 as a sweep. */
+enum { MOST_PRODUCTS = 1024 }; /* of a row: 4 KB of stack */
+
 static void outer_product(int32_t out, const float *x, const float *dy, float *dw, cge_range inputs)
 {
-    int32_t i, o;
+    float padded[MOST_PRODUCTS + 2 * CGE_LANES_WIDEST], *d = padded + CGE_LANES_WIDEST;
+    dense_mask lane;
+    int32_t i, o = 0;
+    for (i = 0; i < CGE_LANES_WIDEST; i++) lane[i] = i;
+    *(dense_vec *)padded = *(dense_vec *)(d + out) = (dense_vec){0};
+    cge_copy(out, dy, d);
+    dw += inputs.begin * (ptrdiff_t)out;
     for (i = inputs.begin; i < inputs.end; i++) {
-        float *row = dw + i * (ptrdiff_t)out;
-        for (o = 0; o < out; o += CGE_LANES_WIDEST) {
-            const int32_t at = o + CGE_LANES_WIDEST > out ? out - CGE_LANES_WIDEST : o; /* the last vector overlaps */
-            *(dense_vec *)(row + at) = CGE_LANES_MADD((dense_vec){0}, x[i], *(const dense_vec *)(dy + at));
+        for (; out - o >= CGE_LANES_WIDEST; o += CGE_LANES_WIDEST, dw += CGE_LANES_WIDEST)
+            *(dense_vec *)dw = CGE_LANES_MADD((dense_vec){0}, x[i], *(const dense_vec *)(d + o));
+        if (i + 1 == inputs.end) break;
+        if (o < out) {
+            const dense_mask here = lane < out - o;
+            const dense_vec this_row = x[i] * *(const dense_vec *)(d + o), next_row = x[i + 1] * *(const dense_vec *)(d + o - out);
+            *(dense_vec *)dw = (dense_vec){0} + (dense_vec)(((dense_mask)this_row & here) | ((dense_mask)next_row & ~here));
+            o += CGE_LANES_WIDEST, dw += CGE_LANES_WIDEST;
         }
+        o -= out;
     }
+    for (; o < out; o++) *dw++ = CGE_LANES_MADD(0.0f, x[i], d[o]);
 }
 
 void CGE_LANES(cge_dense_weight_grad_f32)(int32_t in, int32_t out, int32_t count, const float *x, const float *dy, float *dw, cge_range inputs, int add)
@@ -58,7 +75,7 @@ void CGE_LANES(cge_dense_weight_grad_f32)(int32_t in, int32_t out, int32_t count
         cge_dense_weight_grad_f32_ref(in, out, count, x, dy, dw, inputs, add);
         return;
     }
-    if (count == 1 && !add && out >= CGE_LANES_WIDEST) {
+    if (count == 1 && !add && out >= CGE_LANES_WIDEST && out <= MOST_PRODUCTS) {
         outer_product(out, x, dy, dw, inputs);
         return;
     }
