@@ -33,8 +33,8 @@ CGE_INLINE void FN(max_window)(const int32_t rows, const int32_t columns, const 
     VEC best = LOAD(x + from);
     int32_t i, j;
     (void)dy, (void)first;
-    for (i = 0; i < rows; i++)
-        for (j = 0; j < columns; j++) {
+    CGE_LANES_UNROLL for (i = 0; i < rows; i++)
+        CGE_LANES_UNROLL for (j = i == 0; j < columns; j++) {
             const VEC value = LOAD(x + from + i * s->row + j * s->column);
             best = SELECT(FN(better)(value, best), value, best);
         }
@@ -47,9 +47,9 @@ CGE_INLINE void FN(max_window_taps)(const int apart, const int32_t rows, const i
     const VEC zero = {0};
     MASK gradient = apart ? (MASK)LOAD(dy + from) : (MASK)LOAD(dy + from) & FN(fresh)(from, first), better[MOST_TAPS];
     VEC best = LOAD(x + from);
-    int32_t i, j, tap = 0;
+    int32_t i, j, tap = 1;
     CGE_LANES_UNROLL for (i = 0; i < rows; i++)
-        CGE_LANES_UNROLL for (j = 0; j < columns; j++, tap++) {
+        CGE_LANES_UNROLL for (j = i == 0; j < columns; j++, tap++) {
             const VEC value = LOAD(x + from + i * s->row + j * s->column);
             better[tap] = FN(better)(value, best);
             best = SELECT(better[tap], value, best);
