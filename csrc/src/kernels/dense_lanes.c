@@ -75,6 +75,7 @@ void CGE_LANES(cge_dense_weight_grad_f32)(int32_t in, int32_t out, int32_t count
         cge_dense_weight_grad_f32_ref(in, out, count, x, dy, dw, inputs, add);
         return;
     }
+    if (inputs.begin >= inputs.end) return;
     if (count == 1 && !add && out >= CGE_LANES_WIDEST && out <= MOST_PRODUCTS) {
         outer_product(out, x, dy, dw, inputs);
         return;
