@@ -86,7 +86,7 @@ static void sweep_bands(const band *b, const run *rows, int32_t first)
     s.start = s.y;
     s.q = channels, s.x_q = 1, s.y_q = s.start_q = b->lanes;
     s.p = rows->taps, s.x_p = rows->source_tap * x_row, s.y_p = s.start_p = tile_row;
-    s.k = b->lanes, s.w_q = s.w_p = 0;
+    s.k = b->lanes, s.w_q = 0;
     s.r = 1, s.x_r = s.w_r = 0;
     s.s = rows->count, s.x_s = rows->source_step * x_row, s.w_s = panel_row;
     s.d = u.end - u.begin, s.x_d = g->in_c, s.w_d = filters;

@@ -53,7 +53,7 @@ static void sweep_box(const images *m, const run *rows, const run *columns)
     s.start = m->start != NULL ? m->start + rows->first * m->start_row + columns->first * m->start_pixel : NULL;
     s.q = rows->count, s.x_q = rows->source_step * m->source_row, s.y_q = rows->step * m->result_row, s.start_q = rows->step * m->start_row;
     s.p = columns->count, s.x_p = columns->source_step * m->source_pixel, s.y_p = columns->step * m->result_pixel, s.start_p = columns->step * m->start_pixel;
-    s.k = m->k, s.w_q = s.w_p = 0;
+    s.k = m->k, s.w_q = 0;
     s.r = rows->taps, s.x_r = rows->source_tap * m->source_row, s.w_r = rows->tap_step * m->w_row;
     s.s = columns->taps, s.x_s = columns->source_tap * m->source_pixel, s.w_s = columns->tap_step * m->w_column;
     s.d = m->depth, s.x_d = 1, s.w_d = m->w_depth;
@@ -154,7 +154,7 @@ static void sweep_taps(const weight_grad *m, const run *rows, cge_range columns)
     s.start = s.y;
     s.q = rows->taps, s.x_q = rows->source_tap * m->row, s.y_q = s.start_q = g->kernel_w * dw_column;
     s.p = (columns.end - columns.begin) * p->group_in, s.x_p = 1, s.y_p = s.start_p = g->out_c;
-    s.k = is_depthwise(p) ? g->out_c : p->group_out, s.w_q = s.w_p = 0;
+    s.k = is_depthwise(p) ? g->out_c : p->group_out, s.w_q = 0;
     s.r = 1, s.x_r = s.w_r = 0;
     s.s = rows->count, s.x_s = rows->source_step * m->row, s.w_s = (ptrdiff_t)p->out_w * g->out_c;
     s.d = ows.end - ows.begin, s.x_d = (ptrdiff_t)g->stride_w * g->in_c, s.w_d = g->out_c;

@@ -122,7 +122,7 @@ static void planar_box(const planar *m, const patch *t, const run *rows, const c
     s.x = m->w + rows->tap * m->w_row + columns->tap * m->w_column;
     s.w = t->values + (rows->source - t->rows.begin) * t->row + (columns->source - t->columns.begin);
     s.y = tile, s.start = m->b != NULL ? start : NULL;
-    s.q = rows->count, s.x_q = 0, s.y_q = m->k * lanes, s.start_q = 0, s.w_q = rows->source_step * t->row, s.w_p = 0;
+    s.q = rows->count, s.x_q = 0, s.y_q = m->k * lanes, s.start_q = 0, s.w_q = rows->source_step * t->row;
     s.p = m->k, s.x_p = m->w_k, s.y_p = s.start_p = lanes;
     s.k = lanes;
     s.r = rows->taps, s.x_r = rows->tap_step * m->w_row, s.w_r = rows->source_tap * t->row;

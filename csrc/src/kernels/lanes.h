@@ -15,8 +15,7 @@
  *   dense            samples          outputs    -           -               input
  *   dense, dw        inputs           outputs    -           -               sample
  *
- * Depthwise layers have one channel per filter: there x is read as a vector along k too ("wide"). Or p share x and have w
- * of their own (conv2d_window_lanes.c).
+ * Depthwise layers have one channel per filter: there x is read as a vector along k too ("wide").
  *
  * SIMD lanes and registers run over k and p, so nothing is ever reassociated: each element is its own chain of one
  * multiplication and one addition per term. The same source is compiled for several vector widths (lanes_avx2.c).
@@ -107,7 +106,7 @@ typedef struct cge_sweep {
     float *y;
     int32_t q, p, k, r, s, d;   /* counts; r, s, d may be 0 */
     ptrdiff_t x_q, x_p, x_r, x_s, x_d;
-    ptrdiff_t w_q, w_p, w_r, w_s, w_d; /* w_p: not 0 if rows share x and have w of their own */
+    ptrdiff_t w_q, w_r, w_s, w_d;
     ptrdiff_t start_q, start_p, y_q, y_p;
     int32_t wide; /* x too is a vector along k */
 } cge_sweep;
@@ -117,11 +116,6 @@ void CGE_LANES(cge_sweep_run)(cge_sweep *s);
 
 /* How many of k outputs the next register block takes; k and what is left are 0 or >= CGE_LANES_NARROWEST. */
 int32_t CGE_LANES(cge_sweep_block)(int32_t k);
-
-/* If w_p is not 0, w[..] is not [k] but [i][CGE_LANES_WIDEST], whole vectors that a panel may keep aligned; here begins
- * vector i in k. The last one may repeat lanes of the one before, but only within a block: two vectors must divide k, or
- * leave at least one. */
-int32_t CGE_LANES(cge_sweep_vector)(int32_t k, int32_t i);
 
 /* Convolution to few channels (conv2d_planar_lanes.c). 0: not done, another way must be taken. */
 int CGE_LANES(cge_conv2d_planar_forward)(const cge_conv2d_plan *p, const float *x, const float *w, const float *b, float *y, cge_range rows);

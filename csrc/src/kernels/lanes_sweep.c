@@ -21,9 +21,6 @@ typedef struct block_sum {
     segment segments[SEGMENTS];
 } block_sum;
 
-/* What each row of a block has of its own. */
-enum { X_NUMBERS, X_VECTORS, W_VECTORS };
-
 typedef void block_fn(const cge_sweep *s, const block_sum *t, const float *x, const float *w, const float *start, float *y);
 
 #define WIDTH 4
@@ -39,10 +36,10 @@ typedef void block_fn(const cge_sweep *s, const block_sum *t, const float *x, co
 
 /* Rows of a block: F * rows accumulators, F of w, 1 of x and 1 product must fit the registers. With 14 rows of one vector
  * 16 to 16 channels of 16x16 take 5.8 us instead of 6.3 with 8; two vectors gain nothing from more than 8. */
-static int32_t most_rows(int what, int two)
+static int32_t most_rows(int wide, int two)
 {
     if (CGE_LANES_REGISTERS < 32) return two ? 6 : 8;
-    return what != X_NUMBERS || two ? 8 : BLOCK_ROWS;
+    return wide || two ? 8 : BLOCK_ROWS;
 }
 
 int32_t CGE_LANES(cge_sweep_block)(int32_t k)
@@ -50,12 +47,6 @@ int32_t CGE_LANES(cge_sweep_block)(int32_t k)
     const int32_t most = 2 * CGE_LANES_WIDEST;
     if (k <= most) return k;
     return k - most < CGE_LANES_NARROWEST ? k / 2 : most;
-}
-
-int32_t CGE_LANES(cge_sweep_vector)(int32_t k, int32_t i)
-{
-    const int32_t begin = i * CGE_LANES_WIDEST;
-    return begin + CGE_LANES_WIDEST > k ? k - CGE_LANES_WIDEST : begin;
 }
 
 /* Widest vector that fits into k. */
@@ -66,22 +57,16 @@ static int32_t width_for(int32_t k)
     return width;
 }
 
-static block_fn *const *blocks_of(int32_t width, int what, int two)
+static block_fn *const *blocks_of(int32_t width, int wide, int two)
 {
 #if CGE_LANES_WIDEST >= 16
-    if (width == 16) return blocks_16[what][two];
+    if (width == 16) return blocks_16[wide][two];
 #endif
 #if CGE_LANES_WIDEST >= 8
-    if (width == 8) return blocks_8[what][two];
+    if (width == 8) return blocks_8[wide][two];
 #endif
     (void)width;
-    return blocks_4[what][two];
-}
-
-static int rows_of(const cge_sweep *s)
-{
-    if (s->w_p != 0) return W_VECTORS;
-    return s->wide ? X_VECTORS : X_NUMBERS;
+    return blocks_4[wide][two];
 }
 
 /* `rows` cut into parts of at most `most`, about equal: seven and seven are faster than eight and six. */
@@ -91,15 +76,15 @@ static int32_t part_of_rows(int32_t rows, int32_t most)
     return rows <= most ? rows : (rows + parts - 1) / parts;
 }
 
-/* The lanes of a block: where they begin in k and in a row of w. `two`: there is a second vector, where block_sum says. */
+/* The lanes of a block, from k on. `two`: there is a second vector, where block_sum says. */
 typedef struct block_lanes {
-    int32_t k, w, width, two;
+    int32_t k, width, two;
 } block_lanes;
 
 /* Rows p .. p + rows - 1 of q, and as many blocks after it as t says. */
 static void call(const cge_sweep *s, const block_sum *t, const block_lanes *b, block_fn *const *blocks, int32_t q, int32_t p, int32_t rows)
 {
-    blocks[rows - 1](s, t, s->x + q * s->x_q + p * s->x_p + (s->wide ? b->k : 0), s->w + q * s->w_q + p * s->w_p + b->w,
+    blocks[rows - 1](s, t, s->x + q * s->x_q + p * s->x_p + (s->wide ? b->k : 0), s->w + q * s->w_q + b->k,
                      s->start != NULL ? s->start + q * s->start_q + p * s->start_p + b->k : NULL, s->y + q * s->y_q + p * s->y_p + b->k);
 }
 
@@ -107,16 +92,15 @@ static void call(const cge_sweep *s, const block_sum *t, const block_lanes *b, b
  * other, along q or along p, are one call. */
 static void run_rows(const cge_sweep *s, block_sum *t, const block_lanes *b, int32_t q, int32_t count, int32_t step)
 {
-    const int what = rows_of(s);
-    const int32_t part = part_of_rows(s->p, most_rows(what, b->two)), parts = s->p / part;
-    block_fn *const *blocks = blocks_of(b->width, what, b->two);
+    const int32_t part = part_of_rows(s->p, most_rows(s->wide, b->two)), parts = s->p / part;
+    block_fn *const *blocks = blocks_of(b->width, s->wide, b->two);
     if (part == s->p) {
         t->next_x = step * s->x_q, t->next_w = step * s->w_q, t->next_start = step * s->start_q, t->next_y = step * s->y_q;
         t->blocks = count;
         if (count > 0) call(s, t, b, blocks, q, 0, part);
         return;
     }
-    t->next_x = part * s->x_p, t->next_w = part * s->w_p, t->next_start = part * s->start_p, t->next_y = part * s->y_p;
+    t->next_x = part * s->x_p, t->next_w = 0, t->next_start = part * s->start_p, t->next_y = part * s->y_p;
     for (; count > 0; count--, q += step) {
         t->blocks = parts;
         call(s, t, b, blocks, q, 0, part);
@@ -134,7 +118,7 @@ static void run_blocks(const cge_sweep *s, block_sum *t)
         block_lanes b;
         int32_t pairs = 0;
         n = CGE_LANES(cge_sweep_block)(s->k - k);
-        b.k = b.w = k, b.width = width_for(n), b.two = 1;
+        b.k = k, b.width = width_for(n), b.two = 1;
         if (n == b.width && s->x_q == 0) {
             pairs = s->q / 2;
             t->second_w = s->w_q, t->second_start = s->start_q, t->second_y = s->y_q;
@@ -146,37 +130,14 @@ static void run_blocks(const cge_sweep *s, block_sum *t)
     }
 }
 
-/* Where rows have w of their own. */
-static void run_vectors(const cge_sweep *s, block_sum *t)
-{
-    block_lanes b;
-    int32_t i;
-    b.width = CGE_LANES_WIDEST;
-    t->second_w = CGE_LANES_WIDEST;
-    for (i = 0; i * CGE_LANES_WIDEST < s->k; i += 2) {
-        b.k = CGE_LANES(cge_sweep_vector)(s->k, i), b.w = i * CGE_LANES_WIDEST;
-        b.two = b.w + CGE_LANES_WIDEST < s->k;
-        t->second_start = t->second_y = CGE_LANES(cge_sweep_vector)(s->k, i + 1) - b.k;
-        run_rows(s, t, &b, 0, s->q, 1);
-    }
-}
-
 /* Loops whose steps continue each other are one loop, and the innermost loops are those that have terms to go through. */
 static void merge_loops(cge_sweep *s)
 {
-    if (s->w_q == 0 && s->w_p == 0 && s->x_q == s->p * s->x_p && s->y_q == s->p * s->y_p && s->start_q == s->p * s->start_p) s->p *= s->q, s->q = 1;
+    if (s->w_q == 0 && s->x_q == s->p * s->x_p && s->y_q == s->p * s->y_p && s->start_q == s->p * s->start_p) s->p *= s->q, s->q = 1;
     if (s->d == 1) s->d = s->s, s->x_d = s->x_s, s->w_d = s->w_s, s->s = 1;
     if (s->s == 1) s->s = s->r, s->x_s = s->x_r, s->w_s = s->w_r, s->r = 1;
     if (s->x_r == s->s * s->x_s && s->w_r == s->s * s->w_s) s->s *= s->r, s->r = 1;
     if (s->x_s == s->d * s->x_d && s->w_s == s->d * s->w_d) s->d *= s->s, s->s = 1;
-}
-
-static void run_segments(const cge_sweep *s, block_sum *t)
-{
-    if (s->w_p != 0)
-        run_vectors(s, t);
-    else
-        run_blocks(s, t);
 }
 
 void CGE_LANES(cge_sweep_run)(cge_sweep *s)
@@ -189,7 +150,7 @@ void CGE_LANES(cge_sweep_run)(cge_sweep *s)
     for (i = 0; i < s->r; i++)
         for (j = 0; j < s->s; j++) {
             if (t.count == SEGMENTS) {
-                run_segments(s, &t);
+                run_blocks(s, &t);
                 s->start = s->y, s->start_q = s->y_q, s->start_p = s->y_p; /* the rest is added to y */
                 t.count = 0;
             }
@@ -197,7 +158,7 @@ void CGE_LANES(cge_sweep_run)(cge_sweep *s)
             t.segments[t.count].w = (int32_t)(i * s->w_r + j * s->w_s);
             t.count++;
         }
-    run_segments(s, &t);
+    run_blocks(s, &t);
 }
 
 #endif
