@@ -151,6 +151,8 @@ static const cge_conv2d large[] = {
     {7, 6, 6, 5, 5, 5, 1, 1, 1, 1, 2, 2, 2, 2, 1},     /* some over the edges */
     {9, 9, 7, 3, 9, 4, 2, 3, 2, 1, 6, 6, 5, 4, 1},     /* some outside; more kernel rows than a register block */
     {6, 2, 5, 9, 4, 5, 1, 1, 1, 1, 1, 4, 0, 4, 1},     /* no window inside */
+    {9, 8, 6, 4, 7, 5, 1, 1, 1, 1, 0, 0, 0, 0, 1},     /* a register block of kernel rows and one more */
+    {10, 6, 4, 5, 8, 4, 1, 1, 1, 1, 0, 0, 0, 0, 1},    /* one vector of 16 lanes */
 };
 
 void suite_kernels_conv2d(void)

@@ -118,6 +118,8 @@ void suite_kernels_dense(void)
     const cge_kernel_set *set;
     uint32_t seed = 0;
     for (int32_t s = 0; (set = cge_kernel_set_at(s)) != NULL; s++)
+        for (int32_t repeat = 0; repeat < KINDS; repeat++) test_dense_grads(set, 2, 1030, 1, seed++); /* more outputs than a buffer holds */
+    for (int32_t s = 0; (set = cge_kernel_set_at(s)) != NULL; s++)
         for (int32_t i = 0; i < COUNT_OF(ins); i++)
             for (int32_t o = 0; o < COUNT_OF(outs); o++)
                 for (int32_t n = 0; n < COUNT_OF(counts); n++, seed++) {

@@ -53,7 +53,7 @@ static void outer_product(int32_t out, const float *x, const float *dy, float *d
     *(dense_vec *)padded = *(dense_vec *)(d + out) = (dense_vec){0};
     cge_copy(out, dy, d);
     dw += inputs.begin * (ptrdiff_t)out;
-    for (i = inputs.begin; i < inputs.end; i++) {
+    for (i = inputs.begin;; i++) {
         for (; out - o >= CGE_LANES_WIDEST; o += CGE_LANES_WIDEST, dw += CGE_LANES_WIDEST)
             *(dense_vec *)dw = CGE_LANES_MADD((dense_vec){0}, x[i], *(const dense_vec *)(d + o));
         if (i + 1 == inputs.end) break;

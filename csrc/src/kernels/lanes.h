@@ -104,7 +104,7 @@ enum { CGE_LANES_NARROWEST = 4 }; /* fewer outputs than this along k: the refere
 typedef struct cge_sweep {
     const float *x, *w, *start; /* start NULL: zeros; else [q][p][k] like y, with steps of its own */
     float *y;
-    int32_t q, p, k, r, s, d;   /* counts; r, s, d may be 0 */
+    int32_t q, p, k, r, s, d;   /* counts; q, r, s, d may be 0 */
     ptrdiff_t x_q, x_p, x_r, x_s, x_d;
     ptrdiff_t w_q, w_r, w_s, w_d;
     ptrdiff_t start_q, start_p, y_q, y_p;

@@ -144,7 +144,7 @@ void CGE_LANES(cge_sweep_run)(cge_sweep *s)
 {
     block_sum t;
     int32_t i, j;
-    if (s->p == 0 || s->q == 0) return;
+    if (s->q == 0) return;
     merge_loops(s);
     t.count = 0;
     for (i = 0; i < s->r; i++)
