@@ -51,6 +51,8 @@ static void fill_window_panel(const windows *m, const float *w, float *panel)
 
 /* ---- register blocks: P kernel rows by F vectors, P and F constants ---- */
 
+enum { MOST_KERNEL_ROWS = 6 }; /* with 2 vectors 12 sums, which 16 registers hold too */
+
 typedef struct window_steps {
     ptrdiff_t panel_p, dx_p, second;   /* from one kernel row to the next; in dx, from the first vector to the second one */
     ptrdiff_t next_dy, next_dx, width; /* from one window to the next; from one filter to the next in the panel */
@@ -62,7 +64,7 @@ CGE_INLINE void add_windows(const int P, const int F, const window_steps *steps,
     const window_steps s = *steps; /* in registers: the compiler cannot know that dx is not part of it */
     int p;
     for (; count > 0; count--, dy += s.next_dy, dx += s.next_dx) {
-        window_vec sum[8][2];
+        window_vec sum[MOST_KERNEL_ROWS][2];
         const float *w = panel, *d = dy;
         CGE_LANES_UNROLL for (p = 0; p < P; p++) {
             sum[p][0] = *(const window_vec *)(dx + p * s.dx_p);
@@ -95,10 +97,8 @@ ADD_WINDOWS(4)
 ADD_WINDOWS(5)
 ADD_WINDOWS(6)
 
-/* With 2 vectors 12 sums, which 16 registers hold too. */
-static void (*const add_windows_of[])(int two, const window_steps *s, int32_t count, const float *dy, const float *panel, float *dx) = {
+static void (*const add_windows_of[MOST_KERNEL_ROWS])(int two, const window_steps *s, int32_t count, const float *dy, const float *panel, float *dx) = {
     add_windows_1, add_windows_2, add_windows_3, add_windows_4, add_windows_5, add_windows_6};
-enum { MOST_KERNEL_ROWS = 6 };
 
 /* `count` windows, the first of which is that of pixel (oh, last), the others to its left; in dx, with rows dx_p apart. */
 static void sweep_windows(const windows *m, cge_range kernel_rows, int32_t oh, int32_t last, int32_t count, float *dx, ptrdiff_t dx_p)
@@ -150,9 +150,8 @@ static void windows_of_row(const windows *m, int32_t oh)
     if (kernel_rows.begin >= kernel_rows.end) return;
     if (inside.begin >= inside.end) inside.begin = inside.end = 0;
     for (ow = m->p->out_w - 1; ow >= inside.end; ow--) window_at_edge(m, kernel_rows, oh, ow, dx, dx_p);
-    sweep_windows(m, kernel_rows, oh, inside.end - 1, inside.end - inside.begin, dx + ((inside.end - 1) * (ptrdiff_t)g->stride_w - g->pad_left) * g->in_c, dx_p);
-    for (; ow >= 0; ow--)
-        if (ow < inside.begin) window_at_edge(m, kernel_rows, oh, ow, dx, dx_p);
+    if (ow >= 0) sweep_windows(m, kernel_rows, oh, ow, inside.end - inside.begin, dx + (ow * (ptrdiff_t)g->stride_w - g->pad_left) * g->in_c, dx_p);
+    for (ow = inside.begin - 1; ow >= 0; ow--) window_at_edge(m, kernel_rows, oh, ow, dx, dx_p);
 }
 
 static int32_t panel_width(int32_t lanes)
