@@ -45,7 +45,8 @@ POINTER_MEMBERS = {
     "run": "^run$",
     "pthread_create": "^thread_main$",
     "blocks": r"\bblock\d+_",
-    "row": r"_row_\d+$",
+    "add_windows_of": r"\badd_windows_\d$",
+    "at_edge": r"_window(_grad|_grad_apart)?s_\d+$",
     **{operator: f"cge_{operator}_f32_" for operator in OPERATORS},
 }
 

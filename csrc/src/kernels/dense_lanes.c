@@ -59,8 +59,9 @@ static void outer_product(int32_t out, const float *x, const float *dy, float *d
         if (i + 1 == inputs.end) break;
         if (o < out) {
             const dense_mask here = lane < out - o;
-            const dense_vec this_row = x[i] * *(const dense_vec *)(d + o), next_row = x[i + 1] * *(const dense_vec *)(d + o - out);
-            *(dense_vec *)dw = (dense_vec){0} + (dense_vec)(((dense_mask)this_row & here) | ((dense_mask)next_row & ~here));
+            const dense_vec this_row = CGE_LANES_MADD((dense_vec){0}, x[i], *(const dense_vec *)(d + o));
+            const dense_vec next_row = CGE_LANES_MADD((dense_vec){0}, x[i + 1], *(const dense_vec *)(d + o - out));
+            *(dense_vec *)dw = (dense_vec)(((dense_mask)this_row & here) | ((dense_mask)next_row & ~here));
             o += CGE_LANES_WIDEST, dw += CGE_LANES_WIDEST;
         }
         o -= out;
