@@ -6,18 +6,15 @@
 
 #if CGE_LANES_COMPILED
 
-/* Comparisons in vectors of at most 8: GCC 12 takes wider ones apart. */
-#define CHOICE_LANES (CGE_LANES_WIDEST < 8 ? CGE_LANES_WIDEST : 8)
 typedef float element_vec __attribute__((vector_size(4 * CGE_LANES_WIDEST), aligned(4), may_alias));
-typedef float choice __attribute__((vector_size(4 * CHOICE_LANES), aligned(4), may_alias));
-typedef int32_t choice_mask __attribute__((vector_size(4 * CHOICE_LANES)));
+typedef int32_t element_mask __attribute__((vector_size(4 * CGE_LANES_WIDEST), aligned(4), may_alias));
 
 void CGE_LANES(cge_relu_f32)(int32_t n, const float *x, float *y)
 {
     int32_t i;
-    for (i = 0; n - i >= CHOICE_LANES; i += CHOICE_LANES) {
-        const choice v = *(const choice *)(x + i);
-        *(choice *)(y + i) = (choice)((choice_mask)v & ~(choice_mask)(v < 0));
+    for (i = 0; n - i >= CGE_LANES_WIDEST; i += CGE_LANES_WIDEST) {
+        const element_vec v = *(const element_vec *)(x + i);
+        *(element_vec *)(y + i) = (element_vec)((element_mask)v & ~(element_mask)(v < 0));
     }
     cge_relu_f32_ref(n - i, x + i, y + i);
 }
@@ -25,8 +22,8 @@ void CGE_LANES(cge_relu_f32)(int32_t n, const float *x, float *y)
 void CGE_LANES(cge_relu_grad_f32)(int32_t n, const float *y, const float *dy, float *dx)
 {
     int32_t i;
-    for (i = 0; n - i >= CHOICE_LANES; i += CHOICE_LANES)
-        *(choice *)(dx + i) = (choice)((choice_mask) * (const choice *)(dy + i) & (choice_mask)(*(const choice *)(y + i) > 0));
+    for (i = 0; n - i >= CGE_LANES_WIDEST; i += CGE_LANES_WIDEST)
+        *(element_vec *)(dx + i) = (element_vec)(*(const element_mask *)(dy + i) & (element_mask)(*(const element_vec *)(y + i) > 0));
     cge_relu_grad_f32_ref(n - i, y + i, dy + i, dx + i);
 }
 
