@@ -38,4 +38,15 @@ static inline cge_range cge_valid_range(int32_t base, int32_t step, int32_t coun
     return r;
 }
 
+/* The part of a pooling window that lies inside 0 .. in - 1. */
+static inline cge_range cge_window_range(int32_t o, int32_t stride, int32_t pad, int32_t kernel, int32_t in)
+{
+    cge_range r;
+    r.begin = o * stride - pad;
+    r.end = r.begin + kernel;
+    if (r.begin < 0) r.begin = 0;
+    if (r.end > in) r.end = in;
+    return r;
+}
+
 #endif

@@ -42,16 +42,6 @@ static pool_fn *function_for(int pass, int32_t channels)
     return pool_passes_4[pass];
 }
 
-static cge_range window_range(int32_t o, int32_t stride, int32_t pad, int32_t kernel, int32_t in)
-{
-    cge_range r;
-    r.begin = o * stride - pad;
-    r.end = r.begin + kernel;
-    if (r.begin < 0) r.begin = 0;
-    if (r.end > in) r.end = in;
-    return r;
-}
-
 /* Output rows `rows`. Windows that lie inside are one call, those at the left and right edge a call each. Where vectors
  * may hang over, channels need to fill but half of one: the last window inside, beside which there may be no pixel, then
  * counts as an edge. */
@@ -68,9 +58,9 @@ static void each_window(const cge_pool2d_plan *p, int pass, int hang_over, cge_r
     s.column = g->in_c, s.row = s.column * g->in_w;
     s.next_x = g->stride_w * s.column, s.next_dy = backward ? s.column : 0, s.next_result = backward ? s.next_x : s.column;
     for (oh = rows.begin; oh < rows.end; oh++) {
-        const cge_range ih = window_range(oh, g->stride_h, g->pad_top, g->kernel_h, g->in_h);
+        const cge_range ih = cge_window_range(oh, g->stride_h, g->pad_top, g->kernel_h, g->in_h);
         for (ow = 0; ow < p->out_w; ow += count) {
-            const cge_range iw = window_range(ow, g->stride_w, g->pad_left, g->kernel_w, g->in_w);
+            const cge_range iw = cge_window_range(ow, g->stride_w, g->pad_left, g->kernel_w, g->in_w);
             const ptrdiff_t in = ih.begin * s.row + iw.begin * s.column, out = (oh * (ptrdiff_t)p->out_w + ow) * s.column;
             const int is_inside = ow == inside.begin && inside.begin < inside.end;
             count = is_inside ? inside.end - inside.begin : 1;

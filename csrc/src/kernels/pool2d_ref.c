@@ -6,22 +6,12 @@ typedef struct pool_window {
     cge_range ih, iw;
 } pool_window;
 
-static cge_range window_range(int32_t o, int32_t stride, int32_t pad, int32_t kernel, int32_t in)
-{
-    cge_range r;
-    r.begin = o * stride - pad;
-    r.end = r.begin + kernel;
-    if (r.begin < 0) r.begin = 0;
-    if (r.end > in) r.end = in;
-    return r;
-}
-
 static pool_window window_at(const cge_pool2d_plan *p, int32_t oh, int32_t ow)
 {
     const cge_pool2d *g = &p->g;
     pool_window v;
-    v.ih = window_range(oh, g->stride_h, g->pad_top, g->kernel_h, g->in_h);
-    v.iw = window_range(ow, g->stride_w, g->pad_left, g->kernel_w, g->in_w);
+    v.ih = cge_window_range(oh, g->stride_h, g->pad_top, g->kernel_h, g->in_h);
+    v.iw = cge_window_range(ow, g->stride_w, g->pad_left, g->kernel_w, g->in_w);
     return v;
 }
 
