@@ -1,11 +1,14 @@
 """Code size and worst-case stack of the library, from what compiler and linker write down.
 
-    python3 benchmarks/size.py measure BUILD OBJECTS CSV   # from a build directory, see `make size`
+    python3 benchmarks/size.py measure BUILD LIBRARY LINKED CSV  # from a build directory, see `make size`
     python3 benchmarks/size.py print CSV
-    python3 benchmarks/size.py compare CSV BASELINE        # what differs between two such files
+    python3 benchmarks/size.py compare CSV BASELINE              # what differs between two such files
 
 One row per symbol: its bytes of code and of read-only data, its own stack frame, the deepest stack of a call of it,
 and whether a program that trains the demo's network links it. Two rows of totals. Standard library only.
+
+LIBRARY are the objects of the library, LINKED those that the program consists of: the same, or the one that optimising
+the whole makes of them. What is not in the latter has the figures of the former.
 
 The stack follows the call graph (-fcallgraph-info=su). A call through a pointer may reach every function that
 POINTER_MEMBERS lists under the name of the called member. So the figure is an upper bound.
@@ -139,31 +142,39 @@ def linked_sections(map_file, members):
     return {(member, section) for section, size, member in found if int(size, 16) > 0 and member in members}
 
 
-def measure(build, pattern):
-    """Rows of the CSV file; the pattern says which objects of the build are the library."""
-    objects = sorted(Path(build).glob(pattern))
-    library = Library(objects)
-    in_net = linked_sections(Path(build, "size.map"), {path.stem for path in objects})
-    functions = {(library.objects[name], name.split(":")[-1]): name for name in library.frames}
-    rows = [symbol_row(library, functions, in_net, *section) for section in library.sections]
-    net_functions = {name for (member, short), name in functions.items() if (member, f"text.{short}") in in_net}
+def measure(build, library_pattern, linked_pattern):
+    """Rows of the CSV file; the patterns name objects in the build directory."""
+    library, linked = (Library(sorted(Path(build).glob(pattern))) for pattern in (library_pattern, linked_pattern))
+    is_whole = library_pattern != linked_pattern
+    in_net = linked_sections(Path(build, "size.map"), {member for member, _, _ in linked.sections})
+    net_rows = [symbol_row(linked, *section, 1) for section in linked.sections if section[:2] in in_net]
+    library_rows = [symbol_row(library, *section, 0) for section in library.sections]
+    net_symbols = {origin(row, is_whole) for row in net_rows}
+    net_functions = {name for name, member in linked.objects.items() if (member, f"text.{name.split(':')[-1]}") in in_net}
+    rows = net_rows + [row for row in library_rows if origin(row, is_whole) not in net_symbols]
     rows.sort(key=lambda row: (-row["in_net"], -row["code_bytes"] - row["rodata_bytes"], row["symbol"]))
     return [
-        total_row(TOTAL_NET, [row for row in rows if row["in_net"]], deepest(library, net_functions)),
-        total_row(TOTAL_LIBRARY, rows, deepest(library, set(library.frames))),
+        total_row(TOTAL_NET, net_rows, deepest(linked, net_functions)),
+        total_row(TOTAL_LIBRARY, library_rows, deepest(library, set(library.frames))),
         *rows,
     ]
+
+
+def origin(row, is_whole):
+    """What the same has in LIBRARY and LINKED: symbol and object, or the symbol without what optimising the whole appends."""
+    return row["symbol"].split(".")[0] if is_whole else (row["symbol"], row["object"])
 
 
 def deepest(library, functions):
     return max(library.stack(function, functions) for function in functions)
 
 
-def symbol_row(library, functions, in_net, member, section, size):
+def symbol_row(library, member, section, size, in_net):
     kind, symbol = re.fullmatch(SECTION + r"(?:\.(.*))?", section).groups(default="")
     if kind in ("data", "bss") and (member, symbol.split(".")[0]) != HOST_CHOICE:
         raise SystemExit(f"{member}.o: writable static data: {section}")
-    function = functions.get((member, symbol)) if kind == "text" else None
+    names = [name for name in (symbol, *library.frames) if name.split(":")[-1] == symbol and library.objects.get(name) == member]
+    function = names[0] if names and kind == "text" else None
     return {
         "symbol": symbol or f"({kind})",
         "object": member,
@@ -171,7 +182,7 @@ def symbol_row(library, functions, in_net, member, section, size):
         "rodata_bytes": 0 if kind == "text" else size,
         "frame_bytes": library.frames[function] if function else "",
         "stack_bytes": library.stack(function, set(library.frames)) if function else "",
-        "in_net": int((member, section) in in_net),
+        "in_net": in_net,
     }
 
 
@@ -218,8 +229,8 @@ def changes(old, new):
 def main(arguments):
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `make size | head` is no error
     command, files = arguments[:1], arguments[1:]
-    if command == ["measure"] and len(files) == 3:
-        write(files[2], FIELDS, measure(*files[:2]))
+    if command == ["measure"] and len(files) == 4:
+        write(files[3], FIELDS, measure(*files[:3]))
     elif command == ["print"] and len(files) == 1:
         print_table(read(files[0]))
     elif command == ["compare"] and len(files) == 2:

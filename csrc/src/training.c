@@ -170,7 +170,7 @@ static void forward_task(void *argument, int32_t index)
 }
 
 /* Returns the last output, [count][out_elems]. */
-static const cge_real *pass_forward(const cge_network *net, const cge_real *x, int32_t count)
+CGE_NOINLINE const cge_real *pass_forward(const cge_network *net, const cge_real *x, int32_t count)
 {
     const int32_t y = cge_layer_plans(net)[net->model->layer_count - 1].y;
     pass p = {net, x, count, 0, 0, 0, 0, 0};

@@ -3,12 +3,12 @@
 
 const float cge_tile_zeros[CGE_TILE_ROW] = {0};
 
-void cge_tile_row(const cge_tile *t)
+void cge_tile_row(cge_tile *t)
 {
     cge_tile_row_inline(t);
 }
 
-void cge_tile_one(const cge_tile *t)
+void cge_tile_one(cge_tile *t)
 {
-    cge_tile_sum(t, 1, 1, 0, t->u_pitch, 0, t->v_pitch, 0, t->init, 0);
+    cge_tile_sum(t, 1, 1, 0, t->u_pitch, 0, t->v_pitch, 0, 0);
 }

@@ -30,6 +30,8 @@
 enum { CGE_TILE = 4, CGE_TILE_ROW = 8 };
 
 typedef struct cge_tile { /* pitches and steps in elements */
+    int32_t channels;                /* of the tiles that follow each other: a multiple of one's. Counts down to 0, .. */
+    int32_t init_channel, v_channel; /* .. while init and v move on by so much for each channel, out by 1; own, own1: u, too */
     const float *init; /* t[i][j] starts as init[j]; in atb as out[i][j] */
     float *out;        /* out[i][j] at out + i * out_pitch + j */
     int32_t out_pitch;
@@ -41,28 +43,34 @@ typedef struct cge_tile { /* pitches and steps in elements */
 } cge_tile;
 
 /* Those that more than one source uses; the others are inlined where they are called. */
-void cge_tile_row(const cge_tile *t);
-void cge_tile_one(const cge_tile *t);
+void cge_tile_row(cge_tile *t);
+void cge_tile_one(cge_tile *t);
 extern const float cge_tile_zeros[CGE_TILE_ROW]; /* `init` where there is no bias */
 
-/* t[i][j] += u[i * u_i + n * u_n + j * u_j] * v[j * v_j + n * v_n]; t[i][j] starts as init[i * init_pitch + j] */
-CGE_INLINE void cge_tile_sum(const cge_tile *t, int32_t height, int32_t width, int32_t u_i, int32_t u_n, int32_t u_j, int32_t v_n, int32_t v_j, const float *init, int32_t init_pitch)
+/* t[i][j] += u[i * u_i + n * u_n + j * u_j] * v[j * v_j + n * v_n]; t[i][j] starts as init[j], or as out[i][j] */
+CGE_INLINE void cge_tile_sum(cge_tile *t, int32_t height, int32_t width, int32_t u_i, int32_t u_n, int32_t u_j, int32_t v_n, int32_t v_j, int adds)
 {
     float sum[CGE_TILE][CGE_TILE_ROW];
-    const float *u = t->u, *v = t->v;
     int32_t i, j, row, column, n;
-    CGE_UNROLL for (i = 0; i < height; i++)
-        CGE_UNROLL for (j = 0; j < width; j++) sum[i][j] = init[i * init_pitch + j];
-    for (row = 0; row < t->rows; row++)
-        for (column = t->columns; column > 0; column--) {
-            for (n = 0; n < t->run; n++, u += u_n, v += v_n)
-                CGE_UNROLL for (i = 0; i < height; i++)
-                    CGE_UNROLL for (j = 0; j < width; j++) sum[i][j] = CGE_MADD(sum[i][j], u[i * u_i + j * u_j], v[j * v_j]);
-            u += column > 1 ? t->u_column : t->u_row;
-            v += column > 1 ? t->v_column : t->v_row;
-        }
-    CGE_UNROLL for (i = 0; i < height; i++)
-        CGE_UNROLL for (j = 0; j < width; j++) t->out[i * t->out_pitch + j] = sum[i][j];
+    for (; t->channels > 0; t->channels -= width) {
+        const float *u = t->u, *v = t->v;
+        CGE_UNROLL for (i = 0; i < height; i++)
+            CGE_UNROLL for (j = 0; j < width; j++) sum[i][j] = adds ? t->out[i * t->out_pitch + j] : t->init[j];
+        for (row = 0; row < t->rows; row++)
+            for (column = t->columns; column > 0; column--) {
+                for (n = 0; n < t->run; n++, u += u_n, v += v_n)
+                    CGE_UNROLL for (i = 0; i < height; i++)
+                        CGE_UNROLL for (j = 0; j < width; j++) sum[i][j] = CGE_MADD(sum[i][j], u[i * u_i + j * u_j], v[j * v_j]);
+                u += column > 1 ? t->u_column : t->u_row;
+                v += column > 1 ? t->v_column : t->v_row;
+            }
+        CGE_UNROLL for (i = 0; i < height; i++)
+            CGE_UNROLL for (j = 0; j < width; j++) t->out[i * t->out_pitch + j] = sum[i][j];
+        t->init += width * t->init_channel;
+        t->u += width * u_j;
+        t->v += width * t->v_channel;
+        t->out += width;
+    }
 }
 
 #if defined(__GNUC__) && defined(__arm__) && (!defined(__thumb__) || defined(__thumb2__)) && defined(__ARM_FP) && (__ARM_FP & 4) && \
@@ -70,44 +78,44 @@ CGE_INLINE void cge_tile_sum(const cge_tile *t, int32_t height, int32_t width, i
 #include "conv2d_tile_vfp.h"
 #else
 
-static inline void cge_tile_ab(const cge_tile *t)
+static inline void cge_tile_ab(cge_tile *t)
 {
-    cge_tile_sum(t, CGE_TILE, CGE_TILE, t->u_pitch, 1, 0, t->v_pitch, 1, t->init, 0);
+    cge_tile_sum(t, CGE_TILE, CGE_TILE, t->u_pitch, 1, 0, t->v_pitch, 1, 0);
 }
 
-static inline void cge_tile_ab3(const cge_tile *t)
+static inline void cge_tile_ab3(cge_tile *t)
 {
     cge_tile_ab(t);
 }
 
-static inline void cge_tile_abt(const cge_tile *t)
+static inline void cge_tile_abt(cge_tile *t)
 {
-    cge_tile_sum(t, CGE_TILE, CGE_TILE, t->u_pitch, 1, 0, 1, t->v_pitch, t->init, 0);
+    cge_tile_sum(t, CGE_TILE, CGE_TILE, t->u_pitch, 1, 0, 1, t->v_pitch, 0);
 }
 
-static inline void cge_tile_atb(const cge_tile *t)
+static inline void cge_tile_atb(cge_tile *t)
 {
-    cge_tile_sum(t, CGE_TILE, CGE_TILE, 1, t->u_pitch, 0, t->v_pitch, 1, t->out, t->out_pitch);
+    cge_tile_sum(t, CGE_TILE, CGE_TILE, 1, t->u_pitch, 0, t->v_pitch, 1, 1);
 }
 
-static inline void cge_tile_row_inline(const cge_tile *t)
+static inline void cge_tile_row_inline(cge_tile *t)
 {
-    cge_tile_sum(t, 1, CGE_TILE_ROW, 0, t->u_pitch, 0, t->v_pitch, 1, t->init, 0);
+    cge_tile_sum(t, 1, CGE_TILE_ROW, 0, t->u_pitch, 0, t->v_pitch, 1, 0);
 }
 
-static inline void cge_tile_dots(const cge_tile *t)
+static inline void cge_tile_dots(cge_tile *t)
 {
-    cge_tile_sum(t, 1, CGE_TILE, 0, 1, 0, 1, t->v_pitch, t->init, 0);
+    cge_tile_sum(t, 1, CGE_TILE, 0, 1, 0, 1, t->v_pitch, 0);
 }
 
-static inline void cge_tile_own(const cge_tile *t)
+static inline void cge_tile_own(cge_tile *t)
 {
-    cge_tile_sum(t, CGE_TILE, CGE_TILE, t->u_pitch, t->u_column, 1, t->v_pitch, 1, t->init, 0);
+    cge_tile_sum(t, CGE_TILE, CGE_TILE, t->u_pitch, t->u_column, 1, t->v_pitch, 1, 0);
 }
 
-static inline void cge_tile_own1(const cge_tile *t)
+static inline void cge_tile_own1(cge_tile *t)
 {
-    cge_tile_sum(t, 1, CGE_TILE, 0, t->u_pitch, 1, t->v_pitch, 1, t->init, 0);
+    cge_tile_sum(t, 1, CGE_TILE, 0, t->u_pitch, 1, t->v_pitch, 1, 0);
 }
 
 #endif

@@ -24,10 +24,11 @@ static int is_depthwise(const cge_conv2d_plan *p)
 /* ---- one axis: which kernel rows (columns) reach an output row (column), and what they read ---------------------- */
 
 typedef struct axis {
-    int32_t stride, pad, dilation, kernel;
+    int32_t kernel, dilation;
     int32_t size, limit;             /* how many outputs; how many there are to read */
     int32_t tap_step, source_step;   /* from one tap that reaches an output to the next; between what they read */
     int32_t spacing, source_spacing; /* from an output to its neighbour, the next one with like taps; between what they read */
+    int32_t offset, span;            /* tap 0 of output 0 reads `offset`, the last tap `span` further; forward: -pad; input: pad */
 } axis;
 
 typedef struct taps {
@@ -35,15 +36,12 @@ typedef struct taps {
     int32_t source;       /* what `first` reads */
 } taps;
 
-/* y[o] reads x[o * stride - pad + tap * dilation] */
+/* y[o] reads x[o * stride - pad + tap * dilation]; the stride is source_spacing */
 static taps forward_taps(const axis *a, int32_t o)
 {
-    const int32_t base = o * a->stride - a->pad;
-    taps t = {0, a->kernel, base};
-    cge_range valid;
-    if (base >= 0 && base + (a->kernel - 1) * a->dilation < a->limit) return t; /* most: without divisions */
-    valid = cge_valid_range(base, a->dilation, a->kernel, a->limit);
-    t.count = 0;
+    const int32_t base = o * a->source_spacing + a->offset;
+    const cge_range valid = cge_valid_range(base, a->dilation, a->kernel, a->limit);
+    taps t = {0, 0, 0};
     if (valid.begin >= valid.end) return t;
     t.first = valid.begin;
     t.count = valid.end - valid.begin;
@@ -51,29 +49,45 @@ static taps forward_taps(const axis *a, int32_t o)
     return t;
 }
 
-/* dx[i] reads dy[(i + pad - tap * dilation) / stride] where that is a whole number */
+/* dx[i] reads dy[(i + pad - tap * dilation) / stride] where that is a whole number; the stride is spacing */
 static taps input_taps(const axis *a, int32_t i)
 {
-    const int32_t base = i + a->pad, beyond = base - (a->limit - 1) * a->stride;
+    const int32_t base = i + a->offset, beyond = base - (a->limit - 1) * a->spacing;
     int32_t first = beyond > 0 ? (beyond - 1) / a->dilation + 1 : 0, end = base / a->dilation + 1;
     taps t = {0, 0, 0};
     if (end > a->kernel) end = a->kernel;
-    while (first < end && (base - first * a->dilation) % a->stride != 0) first++;
+    while (first < end && (base - first * a->dilation) % a->spacing != 0) first++;
     if (first >= end) return t;
     t.first = first;
     t.count = (end - first - 1) / a->tap_step + 1;
-    t.source = (base - first * a->dilation) / a->stride;
+    t.source = (base - first * a->dilation) / a->spacing;
     return t;
 }
 
+CGE_NOINLINE taps taps_of(int is_forward, const axis *a, int32_t output)
+{
+    return is_forward ? forward_taps(a, output) : input_taps(a, output);
+}
+
+/* Most outputs are reached by all taps: those without divisions. */
+CGE_INLINE taps taps_inside(int is_forward, const axis *a, int32_t output)
+{
+    taps t = {0, a->kernel, output * a->source_spacing + a->offset};
+    const uint32_t first = (uint32_t)t.source, last = first + (uint32_t)a->span, limit = (uint32_t)a->limit;
+    if (first >= limit || last >= limit) t = taps_of(is_forward, a, output);
+    return t;
+}
+
+/* An input gradient with a stride has no span: few taps reach an output. */
 CGE_NOINLINE axis make_axis(int is_forward, int32_t stride, int32_t pad, int32_t dilation, int32_t kernel, int32_t in, int32_t out)
 {
-    axis a = {stride, pad, dilation, kernel, out, in, 1, dilation, 1, stride};
+    axis a = {kernel, dilation, out, in, 1, dilation, 1, stride, -pad, (kernel - 1) * dilation};
     if (is_forward) return a;
     while (a.tap_step < kernel && a.tap_step * dilation % stride != 0) a.tap_step++;
     a.size = in, a.limit = out;
     a.source_step = -(a.tap_step * dilation / stride);
     a.spacing = stride, a.source_spacing = 1;
+    a.offset = pad, a.span = stride == 1 ? -a.span : a.limit;
     return a;
 }
 
@@ -82,29 +96,24 @@ CGE_NOINLINE axis make_axis(int is_forward, int32_t stride, int32_t pad, int32_t
 typedef enum product { TILE_AB, TILE_AB3, TILE_ABT, TILE_ROW, TILE_DOTS, TILE_ONE, TILE_OWN, TILE_OWN1 } product; /* see conv2d_tile.h */
 
 typedef struct gather { /* one pass over one group */
-    int is_forward, is_merged; /* is_merged: what the taps of a kernel row read is one piece */
+    uint8_t is_forward, is_merged; /* is_merged: what the taps of a kernel row read is one piece */
     axis rows, columns;
-    const float *source, *w, *b; /* x, w, b; or dy, w, NULL */
-    float *out;                  /* y; or dx */
-    int32_t channels, run;       /* of `out`, of `source`, in the group; depthwise: all, 0 */
-    int32_t source_pitch, out_pitch;         /* elements between pixels */
-    int32_t w_tap, w_run, w_channel;         /* elements of w between kernel columns, channels of `source`, of `out` */
-    product wide, lone;                      /* of four pixels; of one */
+    const float *source, *w, *init; /* x, w, b; or dy, w, zeros */
+    float *out;                     /* y; or dx */
+    int32_t channels, run;          /* of `out`, of `source`, in the group; depthwise: all, 0 */
+    int32_t source_pitch, out_pitch;              /* elements between pixels */
+    int32_t w_tap, w_run, w_channel, init_channel; /* elements of w between kernel columns, channels of `source`, of `out`; of init */
+    product wide, lone;                           /* of four pixels; of one */
 } gather;
 
-static taps taps_of(const gather *g, const axis *a, int32_t output)
-{
-    return g->is_forward ? forward_taps(a, output) : input_taps(a, output);
-}
-
 /* Do CGE_TILE neighbours from `output` on have the taps t? Both ends of t move one way, so the last of them tells. */
-static int is_uniform(const gather *g, const axis *a, int32_t output, int32_t end, const taps *t)
+static int is_uniform(const gather *g, const axis *a, int32_t output, int32_t end, taps t)
 {
     const int32_t last = output + (CGE_TILE - 1) * a->spacing;
     taps other;
-    if (last >= end || t->count == 0 || g->channels < CGE_TILE) return 0;
-    other = taps_of(g, a, last);
-    return other.first == t->first && other.count == t->count;
+    if (last >= end || t.count == 0 || g->channels < CGE_TILE) return 0;
+    other = taps_of(g->is_forward, a, last);
+    return other.first == t.first && other.count == t.count;
 }
 
 /* What the tiles of a strip of columns share. Order: b, kh, kw, channel. Unsigned, since a step that no loop takes
@@ -118,6 +127,7 @@ static cge_tile strip_tile(const gather *g, const taps *columns)
     uint32_t v_row = (uint32_t)r->tap_step * (uint32_t)c->kernel * w_tap;
     uint32_t count = (uint32_t)columns->count, run = (uint32_t)g->run;
     cge_tile t;
+    t.init_channel = g->init_channel, t.v_channel = g->w_channel;
     t.u_pitch = (int32_t)((uint32_t)c->source_spacing * source_pitch);
     t.out_pitch = (int32_t)((uint32_t)c->spacing * (uint32_t)g->out_pitch);
     if (g->run == 0) { /* depthwise: the taps of a kernel row are the run */
@@ -137,28 +147,37 @@ static cge_tile strip_tile(const gather *g, const taps *columns)
     return t;
 }
 
-/* All channels of a tile's pixels; the last tile moved back to the end. */
+static void run_product(cge_tile *t, product kind)
+{
+    switch (kind) {
+    case TILE_AB: cge_tile_ab(t); break;
+    case TILE_AB3: cge_tile_ab3(t); break;
+    case TILE_ABT: cge_tile_abt(t); break;
+    case TILE_ROW: cge_tile_row(t); break;
+    case TILE_DOTS: cge_tile_dots(t); break;
+    case TILE_ONE: cge_tile_one(t); break;
+    case TILE_OWN: cge_tile_own(t); break;
+    default: cge_tile_own1(t); break; /* TILE_OWN1 */
+    }
+}
+
+/* All channels of a tile's pixels; if some are left over, a last tile that is moved back to the end. */
 static void gather_channels(const gather *g, cge_tile *t, product kind)
 {
-    const int32_t step = kind == TILE_ONE ? 1 : kind == TILE_ROW ? CGE_TILE_ROW : CGE_TILE;
-    int32_t left = g->channels, advance;
-    for (;; left -= advance) {
-        switch (kind) {
-        case TILE_AB: cge_tile_ab(t); break;
-        case TILE_AB3: cge_tile_ab3(t); break;
-        case TILE_ABT: cge_tile_abt(t); break;
-        case TILE_ROW: cge_tile_row(t); break;
-        case TILE_DOTS: cge_tile_dots(t); break;
-        case TILE_ONE: cge_tile_one(t); break;
-        case TILE_OWN: cge_tile_own(t); break;
-        default: cge_tile_own1(t); break; /* TILE_OWN1 */
-        }
-        if (left <= step) break;
-        advance = left - step < step ? left - step : step;
-        if (g->b != NULL) t->init += advance;
-        if (g->run == 0) t->u += advance;
-        t->v += advance * g->w_channel;
-        t->out += advance;
+    static const uint8_t widths[] = {CGE_TILE, CGE_TILE, CGE_TILE, CGE_TILE_ROW, CGE_TILE, 1, CGE_TILE, CGE_TILE}; /* of each product */
+    const int32_t width = widths[kind];
+    int32_t left = g->channels & (width - 1);
+    t->channels = g->channels - left;
+    for (;;) {
+        run_product(t, kind);
+        if (left == 0) break;
+        left -= width;
+        t->init += left * t->init_channel;
+        t->v += left * t->v_channel;
+        t->out += left;
+        if (g->run == 0) t->u += left;
+        t->channels = width;
+        left = 0;
     }
 }
 
@@ -168,24 +187,28 @@ static void gather_strip(const gather *g, int32_t i, const taps *columns, int is
     const axis *r = &g->rows;
     const int32_t w_row = g->columns.kernel * g->w_tap;
     const int32_t source_row = g->columns.limit * g->source_pitch, out_row = g->columns.size * g->out_pitch;
+    const float *source = g->source + columns->source * g->source_pitch, *w = g->w + columns->first * g->w_tap;
+    float *out = g->out + i * g->out_pitch;
     cge_tile t = strip_tile(g, columns);
     product kind = g->wide == TILE_AB && t.columns == 1 && t.run == 3 && t.u_pitch == 1 ? TILE_AB3 : g->wide;
-    int32_t phase, o, height = 1;
+    int32_t phase, o, step = r->spacing;
     for (phase = range.begin; phase < range.begin + r->spacing && phase < range.end; phase++)
-        for (o = phase; o < range.end; o += height * r->spacing) {
-            const taps rows = taps_of(g, r, o);
+        for (o = phase; o < range.end; o += step) {
+            taps rows = taps_inside(g->is_forward, r, o);
             if (!is_wide) {
-                const int is_tall = is_uniform(g, r, o, range.end, &rows);
-                height = is_tall ? CGE_TILE : 1;
+                int is_tall;
+                if (columns->count == 0) rows.count = 0;
+                is_tall = is_uniform(g, r, o, range.end, rows);
+                step = is_tall ? CGE_TILE * r->spacing : r->spacing;
                 kind = is_tall ? g->wide : g->lone;
                 t.u_pitch = is_tall ? r->source_spacing * source_row : kind == TILE_OWN1 ? t.u_column : kind != TILE_AB; /* AB: four equal rows */
                 t.out_pitch = is_tall ? r->spacing * out_row : 0;
             }
-            t.init = g->b != NULL ? g->b : cge_tile_zeros;
-            t.u = g->source + rows.source * source_row + columns->source * g->source_pitch;
-            t.v = g->w + rows.first * w_row + columns->first * g->w_tap;
-            t.out = g->out + o * out_row + i * g->out_pitch;
-            t.rows = columns->count > 0 ? rows.count : 0;
+            t.init = g->init;
+            t.u = source + rows.source * source_row;
+            t.v = w + rows.first * w_row;
+            t.out = out + o * out_row;
+            t.rows = rows.count;
             gather_channels(g, &t, kind);
         }
 }
@@ -196,8 +219,8 @@ static void gather_group(const gather *g, cge_range range)
     int32_t phase, i, width;
     for (phase = 0; phase < c->spacing && phase < c->size; phase++)
         for (i = phase; i < c->size; i += width * c->spacing) {
-            const taps columns = taps_of(g, c, i);
-            width = is_uniform(g, c, i, c->size, &columns) ? CGE_TILE : 1;
+            const taps columns = taps_of(g->is_forward, c, i);
+            width = is_uniform(g, c, i, c->size, columns) ? CGE_TILE : 1;
             gather_strip(g, i, &columns, width > 1, range);
         }
 }
@@ -207,11 +230,12 @@ static void gather_all(const cge_conv2d_plan *p, int is_forward, const float *so
     const cge_conv2d *c = &p->g;
     int32_t groups = c->groups;
     gather g;
-    g.is_forward = is_forward;
+    g.is_forward = is_forward != 0;
     g.is_merged = is_forward && c->dilation_w == 1 && groups == 1;
     g.rows = make_axis(is_forward, c->stride_h, c->pad_top, c->dilation_h, c->kernel_h, c->in_h, p->out_h);
     g.columns = make_axis(is_forward, c->stride_w, c->pad_left, c->dilation_w, c->kernel_w, c->in_w, p->out_w);
-    g.source = source, g.w = w, g.b = b, g.out = out;
+    g.source = source, g.w = w, g.out = out;
+    g.init = b != NULL ? b : cge_tile_zeros, g.init_channel = b != NULL;
     g.w_tap = p->group_in * c->out_c;
     if (is_forward) {
         g.channels = p->group_out, g.run = p->group_in, g.source_pitch = c->in_c, g.out_pitch = c->out_c;
@@ -231,7 +255,7 @@ static void gather_all(const cge_conv2d_plan *p, int is_forward, const float *so
     for (; groups > 0; groups--) {
         gather_group(&g, range);
         g.source += g.run, g.w += p->group_out, g.out += g.channels;
-        if (b != NULL) g.b += g.channels;
+        g.init += g.channels * g.init_channel;
     }
 }
 
@@ -250,33 +274,37 @@ void cge_conv2d_input_grad_f32_tiled(const cge_conv2d_plan *p, const float *w, c
 /* dw of `channels` successive channels, CGE_TILE or 1, and all filters of the group: order dw, oh, ow. */
 static void weight_channels(cge_tile *t, float *dw, int32_t channels, int32_t filters)
 {
+    const int32_t width = channels == 1 ? CGE_TILE_ROW : CGE_TILE, left = filters & (width - 1);
     const float *x = t->u, *dy = t->v;
-    const int32_t step = channels == 1 ? CGE_TILE_ROW : CGE_TILE;
-    int32_t k, c;
-    for (k = 0; k + step <= filters; k += step) {
-        t->v = dy + k;
-        t->init = t->out = dw + k;
+    int32_t c;
+    t->init_channel = t->v_channel = 1;
+    t->init = t->out = dw;
+    t->channels = filters - left;
+    if (t->channels > 0) {
         if (channels == 1) cge_tile_row(t);
         else cge_tile_atb(t);
     }
-    for (; k < filters; k++)
-        for (c = 0; c < channels; c++) {
-            t->u = x + c;
-            t->v = dy + k;
-            t->init = t->out = dw + c * t->out_pitch + k;
-            cge_tile_one(t);
-        }
+    if (left == 0) return;
+    for (c = 0; c < channels; c++) {
+        t->u = x + c;
+        t->v = dy + filters - left;
+        t->init = t->out = dw + c * t->out_pitch + filters - left;
+        t->channels = left;
+        cge_tile_one(t);
+    }
 }
 
 /* The same of a depthwise convolution: dw of all channels of one tap. */
 static void weight_own(cge_tile *t, float *dw, int32_t channels)
 {
-    int32_t left = channels, step;
-    for (; left > 0; left -= step, t->u += step, t->v += step, dw += step) {
-        step = left < CGE_TILE ? 1 : CGE_TILE;
-        t->init = t->out = dw;
-        if (step == 1) cge_tile_one(t);
-        else cge_tile_own1(t);
+    int32_t left = channels % CGE_TILE;
+    t->init_channel = t->v_channel = 1;
+    t->init = t->out = dw;
+    t->channels = channels - left;
+    cge_tile_own1(t);
+    for (; left > 0; left--, t->u++) {
+        t->channels = 1;
+        cge_tile_one(t);
     }
 }
 

@@ -19,23 +19,29 @@ enum { BLOCK = CGE_TILE_ROW };
 
 /* ---- y = b + x w ---- */
 
-/* The last block is moved back if outputs are left over: it computes some again, to the same bits. */
+/* A last block is moved back if outputs are left over: it computes some again, to the same bits. */
 static void forward_sample(int32_t in, int32_t out, const cge_real *x, const cge_real *w, const cge_real *b, cge_real *y)
 {
-    const int32_t step = out < BLOCK ? 1 : BLOCK;
-    int32_t left = out, o;
+    const int32_t left = out % BLOCK, last = out - BLOCK;
     cge_tile t;
     t.u = x, t.u_pitch = 1, t.v_pitch = out, t.out_pitch = 0;
     t.rows = t.columns = 1, t.run = in;
     t.u_column = t.v_column = t.u_row = t.v_row = 0;
-    for (; left > 0; left -= step) {
-        o = left < step ? out - step : out - left;
-        t.init = b != NULL ? b + o : cge_tile_zeros;
-        t.v = w + o;
-        t.out = y + o;
-        if (step == 1) cge_tile_one(&t);
-        else cge_tile_row(&t);
+    t.init = b != NULL ? b : cge_tile_zeros, t.init_channel = b != NULL;
+    t.v = w, t.v_channel = 1;
+    t.out = y;
+    t.channels = last < 0 ? out : out - left;
+    if (last < 0) {
+        cge_tile_one(&t);
+        return;
     }
+    cge_tile_row(&t);
+    if (left == 0) return;
+    if (b != NULL) t.init = b + last;
+    t.v = w + last;
+    t.out = y + last;
+    t.channels = BLOCK;
+    cge_tile_row(&t);
 }
 
 void cge_dense_forward_f32_tiled(int32_t in, int32_t out, int32_t count, const cge_real *x, const cge_real *w, const cge_real *b, cge_real *y)
