@@ -74,17 +74,23 @@ CGE_INLINE void BLOCK(const int P, const int F, const int wide, const cge_sweep 
             if (start != NULL) start += t->next_start;                                                             \
         }                                                                                                          \
     }
-#define INSTANCES(f, wide)                                                                      \
-    INSTANCE(1, f, wide) INSTANCE(2, f, wide) INSTANCE(3, f, wide) INSTANCE(4, f, wide)         \
-    INSTANCE(5, f, wide) INSTANCE(6, f, wide) INSTANCE(7, f, wide) INSTANCE(8, f, wide)
-INSTANCES(1, 0)
-INSTANCES(2, 0)
-INSTANCES(1, 1)
-INSTANCES(2, 1)
+#define FEW(f, wide) INSTANCE(1, f, wide) INSTANCE(2, f, wide) INSTANCE(3, f, wide) INSTANCE(4, f, wide)
+#define MANY(f, wide) INSTANCE(5, f, wide) INSTANCE(6, f, wide) INSTANCE(7, f, wide) INSTANCE(8, f, wide)
+FEW(1, 0)
+FEW(2, 0)
+FEW(1, 1)
+FEW(2, 1)
+MANY(1, 1)
+MANY(2, 1)
 
-#define ROW(f, wide)                                                                                            \
-    NAME(WIDTH, 1, f, wide), NAME(WIDTH, 2, f, wide), NAME(WIDTH, 3, f, wide), NAME(WIDTH, 4, f, wide),         \
-    NAME(WIDTH, 5, f, wide), NAME(WIDTH, 6, f, wide), NAME(WIDTH, 7, f, wide), NAME(WIDTH, 8, f, wide)
+/* For the addresses of many rows of x GCC 12 would keep so many multiples of x_p that, of 16 registers on x86-64, it puts
+ * other variables into vector registers, from which they come back late. Without, forward 1 to 8, 28x28, gains 7 %. */
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+#pragma GCC push_options
+#pragma GCC optimize("no-ivopts")
+#endif
+MANY(1, 0)
+MANY(2, 0)
 #if CGE_LANES_REGISTERS >= 32
 INSTANCE(9, 1, 0)
 INSTANCE(10, 1, 0)
@@ -92,6 +98,15 @@ INSTANCE(11, 1, 0)
 INSTANCE(12, 1, 0)
 INSTANCE(13, 1, 0)
 INSTANCE(14, 1, 0)
+#endif
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+#pragma GCC pop_options
+#endif
+
+#define ROW(f, wide)                                                                                            \
+    NAME(WIDTH, 1, f, wide), NAME(WIDTH, 2, f, wide), NAME(WIDTH, 3, f, wide), NAME(WIDTH, 4, f, wide),         \
+    NAME(WIDTH, 5, f, wide), NAME(WIDTH, 6, f, wide), NAME(WIDTH, 7, f, wide), NAME(WIDTH, 8, f, wide)
+#if CGE_LANES_REGISTERS >= 32
 #define MORE_ROWS                                                                                               \
     , NAME(WIDTH, 9, 1, 0), NAME(WIDTH, 10, 1, 0), NAME(WIDTH, 11, 1, 0),                                       \
     NAME(WIDTH, 12, 1, 0), NAME(WIDTH, 13, 1, 0), NAME(WIDTH, 14, 1, 0)
@@ -110,7 +125,8 @@ static block_fn *const CGE_LANES_JOIN(blocks, WIDTH)[2][2][BLOCK_ROWS] = {{{ROW(
 #undef NAME_
 #undef NAME
 #undef INSTANCE
-#undef INSTANCES
+#undef FEW
+#undef MANY
 #undef ROW
 #undef MORE_ROWS
 #undef WIDTH
