@@ -164,7 +164,8 @@ static void run_product(cge_tile *t, product kind)
 /* All channels of a tile's pixels; if some are left over, a last tile that is moved back to the end. */
 static void gather_channels(const gather *g, cge_tile *t, product kind)
 {
-    static const uint8_t widths[] = {CGE_TILE, CGE_TILE, CGE_TILE, CGE_TILE_ROW, CGE_TILE, 1, CGE_TILE, CGE_TILE}; /* of each product */
+    static const uint8_t widths[] = {[TILE_AB] = CGE_TILE, [TILE_AB3] = CGE_TILE, [TILE_ABT] = CGE_TILE, [TILE_ROW] = CGE_TILE_ROW,
+                                     [TILE_DOTS] = CGE_TILE, [TILE_ONE] = 1, [TILE_OWN] = CGE_TILE, [TILE_OWN1] = CGE_TILE};
     const int32_t width = widths[kind];
     int32_t left = g->channels & (width - 1);
     t->channels = g->channels - left;
