@@ -72,6 +72,7 @@ class Library:
         self.address_taken = set()
         for path in objects:
             self._read_call_graph(path)
+        self.functions = {(member, name.split(":")[-1]): name for name, member in self.objects.items()}  # (object, symbol) -> function
         for path in objects:
             self._read_object(path)
 
@@ -150,7 +151,7 @@ def measure(build, library_pattern, linked_pattern):
     net_rows = [symbol_row(linked, *section, 1) for section in linked.sections if section[:2] in in_net]
     library_rows = [symbol_row(library, *section, 0) for section in library.sections]
     net_symbols = {origin(row, is_whole) for row in net_rows}
-    net_functions = {name for name, member in linked.objects.items() if (member, f"text.{name.split(':')[-1]}") in in_net}
+    net_functions = {name for (member, symbol), name in linked.functions.items() if (member, f"text.{symbol}") in in_net}
     rows = net_rows + [row for row in library_rows if origin(row, is_whole) not in net_symbols]
     rows.sort(key=lambda row: (-row["in_net"], -row["code_bytes"] - row["rodata_bytes"], row["symbol"]))
     return [
@@ -173,8 +174,7 @@ def symbol_row(library, member, section, size, in_net):
     kind, symbol = re.fullmatch(SECTION + r"(?:\.(.*))?", section).groups(default="")
     if kind in ("data", "bss") and (member, symbol.split(".")[0]) != HOST_CHOICE:
         raise SystemExit(f"{member}.o: writable static data: {section}")
-    names = [name for name in (symbol, *library.frames) if name.split(":")[-1] == symbol and library.objects.get(name) == member]
-    function = names[0] if names and kind == "text" else None
+    function = library.functions.get((member, symbol)) if kind == "text" else None
     return {
         "symbol": symbol or f"({kind})",
         "object": member,

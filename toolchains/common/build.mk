@@ -31,15 +31,15 @@ endef
 # On a microcontroller -O2 is for the loops in C. All else is compiled for size: conv2d_tiled.c, whose loops are assembly,
 # and the dense kernels, which get smaller and no slower, too. What is switched off here keeps more variables alive in
 # loops than 13 registers hold, or took more bytes than it saved.
-LOOPS = $(patsubst %,csrc/src/kernels/%.c,activations conv2d_ref pool2d_ref pool2d_tiled sgd)
+LOOPS := $(if $(SMALL),,$(patsubst %,csrc/src/kernels/%.c,activations conv2d_ref pool2d_ref pool2d_tiled sgd))
 TIGHT_FLAGS = -fno-ivopts -fno-tree-loop-im -fno-move-loop-invariants -fno-gcse -fno-tree-scev-cprop -fno-tree-dominator-opts \
     -fno-schedule-insns2 -fno-tree-tail-merge
-SIZE_FLAGS := $(if $(BARE_METAL),$(if $(filter -O2,$(OPT)),-Os $(TIGHT_FLAGS)))
+SIZE_FLAGS := $(if $(BARE_METAL),$(if $(filter -O2,$(OPT)),-Os $(TIGHT_FLAGS),$(if $(SMALL),$(TIGHT_FLAGS))))
 
 # Linking a program for a microcontroller optimises the library as a whole: 0.9 KB less, 1.2 KB with SMALL=1. The objects
-# also have code for programs that are linked without it.
+# also have code for programs that are linked without it; WHOLE= builds none with it.
 WHOLE := $(BARE_METAL)
-WHOLE_FLAGS := $(if $(WHOLE),-flto -ffat-lto-objects $(if $(SMALL),$(TIGHT_FLAGS)))
+WHOLE_FLAGS := $(if $(WHOLE),-flto -ffat-lto-objects)
 
 library_flags = $(CALL_GRAPH) $(if $(filter $(LOOPS),$(1)),,$(SIZE_FLAGS))
 $(foreach source,$(LIBRARY_SOURCES),$(eval $(call compile,$(source),$(call library_object,$(source)),$(call library_flags,$(source)) $(WHOLE_FLAGS))))

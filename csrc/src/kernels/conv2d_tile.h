@@ -30,8 +30,8 @@
 enum { CGE_TILE = 4, CGE_TILE_ROW = 8 };
 
 typedef struct cge_tile { /* pitches and steps in elements */
-    int32_t channels;                /* of the tiles that follow each other: a multiple of one's. Counts down to 0, .. */
-    int32_t init_channel, v_channel; /* .. while init and v move on by so much for each channel, out by 1; own, own1: u, too */
+    int32_t channels; /* of all tiles: > 0, a multiple of one's. From tile to tile it counts down, and what follows moves: */
+    int32_t init_channel, v_channel; /* init and v by so much for each channel, out by 1; own, own1: u by 1, too */
     const float *init; /* t[i][j] starts as init[j]; in atb as out[i][j] */
     float *out;        /* out[i][j] at out + i * out_pitch + j */
     int32_t out_pitch;
