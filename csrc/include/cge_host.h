@@ -23,7 +23,7 @@ const char *cge_kernel_set_name(void);
 
 typedef struct cge_thread_pool cge_thread_pool;
 
-/* Bytes of a pool; its alignment is 8. */
+/* Bytes of a pool, which is aligned as an int64_t. */
 size_t cge_thread_pool_bytes(void);
 
 /* Starts threads - 1 threads (the caller's is the first) in memory[bytes]; threads 1 .. CGE_MAX_THREADS. The pool must

@@ -9,16 +9,8 @@
  * Of T threads, thread t first takes the tasks t, t + T, t + 2 T, ... and then those of others: it meets in every section
  * the samples that its own cache holds. A step that takes 517 us on two cores without a common cache takes 501 us so.
  */
-#if defined(__linux__)
-#define _GNU_SOURCE /* sched_getaffinity */
-#elif defined(__APPLE__)
-#define _DARWIN_C_SOURCE
-#elif defined(__unix__)
-#define _POSIX_C_SOURCE 200112L
-#endif
-
+#include "../base/config.h"
 #include "../../include/cge_host.h"
-#include "../config.h"
 
 #if CGE_HOST && !defined(_WIN32)
 
@@ -228,6 +220,11 @@ void cge_thread_pool_stop(cge_thread_pool *pool)
     pthread_mutex_destroy(&pool->mutex);
 }
 
+#undef LOAD
+#undef STORE
+#undef ADD
+#undef EXCHANGE_IF
+
 #elif CGE_HOST /* no POSIX threads: pools of the caller's thread alone */
 
 #include <string.h>
@@ -257,6 +254,12 @@ void cge_thread_pool_stop(cge_thread_pool *pool)
 
 #if CGE_HOST
 
+/* How a pool has to be aligned: as an 8-byte integer, but not on 32-bit x86, where that takes 4. */
+typedef struct placed_pool {
+    char before;
+    cge_thread_pool pool;
+} placed_pool;
+
 size_t cge_thread_pool_bytes(void)
 {
     return sizeof(cge_thread_pool);
@@ -267,7 +270,7 @@ cge_status cge_thread_pool_start(void *memory, size_t bytes, int32_t threads, cg
     cge_thread_pool *p = (cge_thread_pool *)memory;
     if (memory == NULL || pool == NULL) return CGE_ERR_NULL;
     if (threads < 1 || threads > CGE_MAX_THREADS) return CGE_ERR_ARGUMENT;
-    if (!cge_is_aligned(memory, sizeof(int64_t))) return CGE_ERR_ALIGN;
+    if (!cge_is_aligned(memory, offsetof(placed_pool, pool))) return CGE_ERR_ALIGN;
     if (bytes < sizeof *p) return CGE_ERR_ARENA;
     memset(p, 0, sizeof *p);
     p->executor.run = run;

@@ -4,7 +4,7 @@
 #if CGE_F64
 #define VARIANT(operator_) cge_##operator_##_f32_ref
 #elif CGE_HOST
-#include "host.h"
+#include "sets_host.h"
 #define VARIANT(operator_) cge_host_kernels()->operator_
 #define ELEMENTWISE VARIANT
 #elif CGE_SMALL
@@ -12,6 +12,7 @@
 #define VARIANT(operator_) cge_##operator_##_f32_ref
 #elif defined(__ARM_FP) && (__ARM_FP & 4)
 #define VARIANT(operator_) cge_##operator_##_f32_tiled
+#define BLOCKED VARIANT
 #else /* software floating point: calls dominate, blocking gains nothing */
 #define VARIANT(operator_) cge_##operator_##_f32_ref
 #endif
@@ -21,6 +22,9 @@
 #endif
 #ifndef ELEMENTWISE
 #define ELEMENTWISE(operator_) cge_##operator_##_f32_ref
+#endif
+#ifndef BLOCKED
+#define BLOCKED ELEMENTWISE
 #endif
 
 CGE_INTERNAL void cge_run_conv2d_forward(const cge_conv2d_plan *p, const cge_real *x, const cge_real *w, const cge_real *b, cge_real *y, cge_range rows)
@@ -32,6 +36,23 @@ CGE_INTERNAL void cge_run_conv2d_weight_grad(const cge_conv2d_plan *p, const cge
 {
     CONV2D(conv2d_weight_grad)(p, x, dy, dw, rows, kernel_rows);
 }
+
+#if CGE_HOST && !CGE_F64
+void cge_part_conv2d_forward(const cge_conv2d_plan *p, const cge_real *x, const cge_real *w, const cge_real *b, cge_real *y, cge_range rows)
+{
+    cge_conv2d_forward_f32_tiled(p, x, w, b, y, rows);
+}
+
+void cge_part_conv2d_weight_grad(const cge_conv2d_plan *p, const cge_real *x, const cge_real *dy, cge_real *dw, cge_range rows, cge_range kernel_rows)
+{
+    cge_conv2d_weight_grad_f32_tiled(p, x, dy, dw, rows, kernel_rows);
+}
+
+void cge_part_conv2d_input_grad(const cge_conv2d_plan *p, const cge_real *w, const cge_real *dy, cge_real *dx, cge_range rows)
+{
+    cge_conv2d_input_grad_f32_tiled(p, w, dy, dx, rows);
+}
+#endif
 
 CGE_INTERNAL void cge_run_conv2d_bias_grad(const cge_conv2d_plan *p, const cge_real *dy, cge_real *db, cge_range rows)
 {
@@ -93,12 +114,27 @@ CGE_INTERNAL void cge_run_relu_grad(int32_t n, const cge_real *y, const cge_real
     ELEMENTWISE(relu_grad)(n, y, dy, dx);
 }
 
-CGE_INTERNAL void cge_run_sgd(int32_t n, const cge_optimizer *o, cge_real scale, const cge_real *dw, cge_real *w, cge_real *v)
+CGE_INTERNAL void cge_run_relu6(int32_t n, const cge_real *x, cge_real *y)
 {
-    ELEMENTWISE(sgd)(n, o, scale, dw, w, v);
+    BLOCKED(relu6)(n, x, y);
 }
 
-CGE_INTERNAL int cge_run_all_finite(int32_t n, const cge_real *x)
+CGE_INTERNAL void cge_run_relu6_grad(int32_t n, const cge_real *y, const cge_real *dy, cge_real *dx)
 {
-    return ELEMENTWISE(all_finite)(n, x);
+    BLOCKED(relu6_grad)(n, y, dy, dx);
+}
+
+CGE_INTERNAL void cge_run_sgd(int32_t n, const cge_optimizer *o, cge_real scale, const cge_real *dw, cge_real *w, cge_real *v)
+{
+    BLOCKED(sgd)(n, o, scale, dw, w, v);
+}
+
+CGE_INTERNAL int cge_run_all_below(int32_t n, const cge_real *x, cge_real_bits limit)
+{
+    return BLOCKED(all_below)(n, x, limit);
+}
+
+CGE_INTERNAL void cge_run_adam(int32_t n, const cge_adam_step *s, const cge_real *dw, cge_real *w, cge_real *m, cge_real *v)
+{
+    BLOCKED(adam)(n, s, dw, w, m, v);
 }

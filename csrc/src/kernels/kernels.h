@@ -13,7 +13,7 @@
 #ifndef CGE_KERNELS_H
 #define CGE_KERNELS_H
 
-#include "../geometry.h"
+#include "../base/geometry.h"
 
 /* y rows oh in `rows` */
 typedef void cge_conv2d_forward_fn(const cge_conv2d_plan *p, const cge_real *x, const cge_real *w, const cge_real *b, cge_real *y, cge_range rows);
@@ -31,10 +31,21 @@ typedef void cge_dense_weight_grad_fn(int32_t in, int32_t out, int32_t count, co
 typedef void cge_dense_bias_grad_fn(int32_t out, int32_t count, const cge_real *dy, cge_real *db);
 typedef void cge_dense_input_grad_fn(int32_t in, int32_t out, int32_t count, const cge_real *w, const cge_real *dy, cge_real *dx);
 
+/* y[o] += sum_i x[i] * w[i][o], i ascending: what a forward pass does with inputs whose weights lie elsewhere. */
+CGE_INTERNAL void cge_dense_add_products(int32_t in, int32_t out, const cge_real *x, const cge_real *w, cge_real *y);
+
 /* Pooling: forward computes output rows `rows`; input_grad assigns all of dx. */
 typedef void cge_pool2d_forward_fn(const cge_pool2d_plan *p, const cge_real *x, cge_real *y, cge_range rows);
 typedef void cge_maxpool2d_input_grad_fn(const cge_pool2d_plan *p, const cge_real *x, const cge_real *dy, cge_real *dx);
 typedef void cge_avgpool2d_input_grad_fn(const cge_pool2d_plan *p, const cge_real *dy, cge_real *dx);
+
+/* Normalisation over groups: runs `runs` of x. y may be x; dx may be x or dy. w, b NULL: ones, zeros. Gradients that are NULL are
+ * left out; dw and db are added to. */
+CGE_INTERNAL void cge_run_group_norm_forward(const cge_norm_plan *p, const cge_real *x, const cge_real *w, const cge_real *b, cge_real *y, cge_range runs);
+CGE_INTERNAL void cge_run_group_norm_grads(const cge_norm_plan *p, const cge_real *x, const cge_real *w, const cge_real *dy, cge_real *dw, cge_real *db, cge_real *dx, cge_range runs);
+/* Of one sample: bounds[0] of |dx|, bounds[1] of |dw|, |db| and what they are made of, given that |dy| <= 1. */
+CGE_INTERNAL void cge_run_group_norm_bounds(const cge_norm_plan *p, const cge_real *x, const cge_real *w, cge_real *bounds);
+CGE_INTERNAL void cge_run_group_norm_bias_grad(const cge_norm_plan *p, const cge_real *dy, cge_real *db, cge_range runs);
 
 /* The one list of operators with variants: X(function type, operator). Kernel sets, dispatch, tests and benchmarks
  * expand it. */
@@ -58,14 +69,30 @@ typedef void cge_avgpool2d_input_grad_fn(const cge_pool2d_plan *p, const cge_rea
 typedef void cge_relu_fn(int32_t n, const cge_real *x, cge_real *y);
 typedef void cge_relu_grad_fn(int32_t n, const cge_real *y, const cge_real *dy, cge_real *dx);
 typedef void cge_sgd_fn(int32_t n, const cge_optimizer *o, cge_real scale, const cge_real *dw, cge_real *w, cge_real *v);
-typedef int cge_all_finite_fn(int32_t n, const cge_real *x);
+/* The constants of a step of Adam or AdamW. */
+enum { CGE_DECAYS_GRADIENT = 1, CGE_DECAYS_WEIGHT = 2 };
+typedef struct cge_adam_step {
+    int decays;            /* 0 or one of the two above */
+    cge_real scale, decay; /* decay: weight_decay, or 1 - learning_rate * weight_decay */
+    cge_real gain1, beta2, gain2, rate, root, epsilon; /* gain: 1 - beta */
+    cge_real zero, smallest; /* 0 and FLT_MIN: read from here, compilers keep them in registers */
+} cge_adam_step;
+typedef void cge_adam_fn(int32_t n, const cge_adam_step *s, const cge_real *dw, cge_real *w, cge_real *m, cge_real *v);
+/* Whether each |x| is less than the number with the bits `limit`; NaN never is. */
+typedef int cge_all_below_fn(int32_t n, const cge_real *x, cge_real_bits limit);
 
-/* Of these there is a lanes variant, and no tiled one. */
-#define CGE_ELEMENTWISE(X)                                        \
+/* Of these there is a lanes variant; of the last two lists a tiled one, too. */
+#define CGE_ACTIVATIONS(X)                                        \
     X(cge_relu_fn, relu)                                          \
-    X(cge_relu_grad_fn, relu_grad)                                \
+    X(cge_relu_grad_fn, relu_grad)
+#define CGE_UPDATES(X)                                            \
     X(cge_sgd_fn, sgd)                                            \
-    X(cge_all_finite_fn, all_finite)
+    X(cge_adam_fn, adam)                                          \
+    X(cge_all_below_fn, all_below)
+#define CGE_CLIPS(X)                                              \
+    X(cge_relu_fn, relu6)                                         \
+    X(cge_relu_grad_fn, relu6_grad)
+#define CGE_ELEMENTWISE(X) CGE_ACTIVATIONS(X) CGE_UPDATES(X) CGE_CLIPS(X)
 
 #define CGE_DECLARE_RUN(type, operator_) CGE_INTERNAL type cge_run_##operator_;
 #define CGE_DECLARE_REF(type, operator_) CGE_INTERNAL type cge_##operator_##_f32_ref;
@@ -74,9 +101,26 @@ CGE_OPERATORS(CGE_DECLARE_REF)
 CGE_ELEMENTWISE(CGE_DECLARE_RUN)
 CGE_ELEMENTWISE(CGE_DECLARE_REF)
 
+/*
+ * A part of a convolution as one of its own: `out_c`, and of one row `in_w` or `out_w`, are distances alone, and there are
+ * groups * group_out filters, the first of which w, b and y begin with. With rows and columns of the output left out, the
+ * paddings above and to the left may be negative. Where kernels of computers know no such parts, others take them.
+ */
+#if CGE_HOST && !CGE_F64
+CGE_INTERNAL cge_conv2d_forward_fn cge_part_conv2d_forward;
+CGE_INTERNAL cge_conv2d_weight_grad_fn cge_part_conv2d_weight_grad;
+CGE_INTERNAL cge_conv2d_input_grad_fn cge_part_conv2d_input_grad;
+#else
+#define cge_part_conv2d_forward cge_run_conv2d_forward
+#define cge_part_conv2d_weight_grad cge_run_conv2d_weight_grad
+#define cge_part_conv2d_input_grad cge_run_conv2d_input_grad
+#endif
+
 #if !CGE_F64
 #define CGE_DECLARE_TILED(type, operator_) type cge_##operator_##_f32_tiled;
 CGE_OPERATORS(CGE_DECLARE_TILED)
+CGE_UPDATES(CGE_DECLARE_TILED)
+CGE_CLIPS(CGE_DECLARE_TILED)
 #define CGE_DECLARE_SMALL(type, operator_) type cge_##operator_##_f32_small;
 CGE_CONV2D_PASSES(CGE_DECLARE_SMALL)
 
@@ -103,12 +147,80 @@ CGE_INTERNAL void cge_sigmoid_grad(int32_t n, const cge_real *y, const cge_real 
 CGE_INTERNAL void cge_tanh_apply(int32_t n, const cge_real *x, cge_real *y);
 CGE_INTERNAL void cge_tanh_grad(int32_t n, const cge_real *y, const cge_real *dy, cge_real *dx);
 
+CGE_INTERNAL void cge_hard_sigmoid_apply(int32_t n, const cge_real *x, cge_real *y);
+CGE_INTERNAL void cge_hard_sigmoid_grad(int32_t n, const cge_real *y, const cge_real *dy, cge_real *dx);
+CGE_INTERNAL void cge_elu_apply(int32_t n, cge_real alpha, const cge_real *x, cge_real *y);
+CGE_INTERNAL void cge_elu_grad(int32_t n, cge_real alpha, const cge_real *y, const cge_real *dy, cge_real *dx);
+CGE_INTERNAL void cge_softplus_apply(int32_t n, const cge_real *x, cge_real *y);
+CGE_INTERNAL void cge_softplus_grad(int32_t n, const cge_real *y, const cge_real *dy, cge_real *dx);
+CGE_INTERNAL void cge_softmax_grad(int32_t n, const cge_real *y, const cge_real *dy, cge_real *dx);
+/* Told by x. */
+CGE_INTERNAL void cge_hard_swish_apply(int32_t n, const cge_real *x, cge_real *y);
+CGE_INTERNAL void cge_hard_swish_grad(int32_t n, const cge_real *x, const cge_real *dy, cge_real *dx);
+CGE_INTERNAL void cge_silu_apply(int32_t n, const cge_real *x, cge_real *y);
+CGE_INTERNAL void cge_silu_grad(int32_t n, const cge_real *x, const cge_real *dy, cge_real *dx);
+CGE_INTERNAL void cge_gelu_apply(int32_t n, const cge_real *x, cge_real *y);
+CGE_INTERNAL void cge_gelu_grad(int32_t n, const cge_real *x, const cge_real *dy, cge_real *dx);
+
+/* Images: an inner one between zeros, and out again; some channels; enlarged. `in` is the smaller shape of upsampling and padding. */
+CGE_INTERNAL void cge_pad2d_copy_in(const cge_pad2d *g, cge_shape inner, const cge_real *x, cge_real *y);
+CGE_INTERNAL void cge_pad2d_copy_out(const cge_pad2d *g, cge_shape inner, const cge_real *x, cge_real *y);
+CGE_INTERNAL void cge_channel_slice_apply(const cge_channel_slice *g, cge_shape in, const cge_real *x, cge_real *y);
+CGE_INTERNAL void cge_channel_slice_grad(const cge_channel_slice *g, cge_shape in, const cge_real *dy, cge_real *dx);
+CGE_INTERNAL void cge_upsample2d_apply(const cge_upsample2d *g, cge_shape in, const cge_real *x, cge_real *y);
+CGE_INTERNAL void cge_upsample2d_grad(const cge_upsample2d *g, cge_shape in, const cge_real *dy, cge_real *dx);
+
+/* Elements first .. first + n - 1 of a sample; y may be x. */
+CGE_INTERNAL void cge_run_dropout(int32_t n, float p, uint64_t key, int32_t first, const cge_real *x, cge_real *y);
+
+/* y = x + x2; y may be x or x2. */
+CGE_INTERNAL void cge_add_apply(int32_t n, const cge_real *x, const cge_real *x2, cge_real *y);
+
 CGE_INTERNAL void cge_softmax_apply(int32_t n, const cge_real *x, cge_real *y);
 CGE_INTERNAL cge_real cge_softmax_cross_entropy_loss(int32_t n, const cge_real *x, int32_t label);
 CGE_INTERNAL void cge_softmax_cross_entropy_grad(int32_t n, const cge_real *x, int32_t label, cge_real *dx);
 CGE_INTERNAL cge_real cge_mean_squared_error_loss(int32_t n, const cge_real *x, const cge_real *target);
 CGE_INTERNAL void cge_mean_squared_error_grad(int32_t n, const cge_real *x, const cge_real *target, cge_real *dx);
+CGE_INTERNAL cge_real cge_mean_absolute_error_loss(int32_t n, const cge_real *x, const cge_real *target);
+CGE_INTERNAL void cge_mean_absolute_error_grad(int32_t n, const cge_real *x, const cge_real *target, cge_real *dx);
+CGE_INTERNAL cge_real cge_huber_loss(int32_t n, cge_real delta, const cge_real *x, const cge_real *target);
+CGE_INTERNAL void cge_huber_grad(int32_t n, cge_real delta, const cge_real *x, const cge_real *target, cge_real *dx);
+/* The target is one (cge_are_probabilities); else the loss is NaN. */
+CGE_INTERNAL int cge_are_probabilities(int32_t n, const cge_real *target);
+CGE_INTERNAL cge_real cge_binary_cross_entropy_loss(int32_t n, const cge_real *x, const cge_real *target);
+CGE_INTERNAL void cge_binary_cross_entropy_grad(int32_t n, const cge_real *x, const cge_real *target, cge_real *dx);
+CGE_INTERNAL cge_real cge_smoothed_cross_entropy_loss(int32_t n, cge_real smoothing, const cge_real *x, int32_t label);
+CGE_INTERNAL void cge_smoothed_cross_entropy_grad(int32_t n, cge_real smoothing, const cge_real *x, int32_t label, cge_real *dx);
+CGE_INTERNAL cge_real cge_distillation_loss(int32_t n, cge_real temperature, cge_real alpha, const cge_real *x, int32_t label, const cge_real *teacher);
+CGE_INTERNAL void cge_distillation_grad(int32_t n, cge_real temperature, cge_real alpha, const cge_real *x, int32_t label, const cge_real *teacher, cge_real *dx);
+
+/* Of learning rate and weight decay together, up to which sgd_ref.c says that a step cannot overflow. */
+enum { CGE_LARGEST_SETTING = 65536 };
 
 CGE_INTERNAL cge_status cge_sgd_check(const cge_optimizer *o);
+/* Which terms of the formula are there. */
+enum { CGE_SGD_DECAY = 1, CGE_SGD_MOMENTUM = 2, CGE_SGD_NESTEROV = 4 };
+CGE_INTERNAL int cge_sgd_terms(const cge_optimizer *o);
+/* Whether cge_run_sgd would leave numbers where numbers were; see cge_network_update. Writes nothing. scale <= 1. */
+CGE_INTERNAL int cge_sgd_stays_finite(int32_t n, const cge_optimizer *o, cge_real scale, const cge_real *dw, const cge_real *w, const cge_real *v);
+
+/* ---- optimisers that divide by the root of the gradients' squares: formulas in cge.h ---- */
+
+CGE_INTERNAL cge_status cge_adam_check(const cge_optimizer *o);
+CGE_INTERNAL cge_status cge_rmsprop_check(const cge_optimizer *o);
+CGE_INTERNAL cge_status cge_adagrad_check(const cge_optimizer *o);
+
+/* Sets rate and root. */
+CGE_INTERNAL void cge_adam_begin(cge_optimizer *o, uint64_t step);
+CGE_INTERNAL cge_adam_step cge_adam_constants(const cge_optimizer *o, cge_real scale, int decays);
+CGE_INTERNAL void cge_rmsprop_apply(int32_t n, const cge_optimizer *o, cge_real scale, const cge_real *dw, cge_real *w, cge_real *v, cge_real *m);
+CGE_INTERNAL void cge_adagrad_apply(int32_t n, const cge_optimizer *o, cge_real scale, const cge_real *dw, cge_real *w, cge_real *v);
+
+/* ---- clipping: cge_network_clip_norm in cge.h ---- */
+
+CGE_INTERNAL cge_real cge_largest_magnitude(int32_t n, const cge_real *x);
+CGE_INTERNAL cge_real cge_norm_of(int32_t n, const cge_real *x, cge_real largest); /* which is finite */
+CGE_INTERNAL void cge_scale_by(int32_t n, cge_real factor, cge_real *x);
+CGE_INTERNAL void cge_clamp_to(int32_t n, cge_real limit, cge_real *x);
 
 #endif

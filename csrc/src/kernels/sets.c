@@ -1,6 +1,6 @@
 /* The kernel sets as tables, expanded from the one list of operators. On boards nothing refers to them, and the linker
  * drops them. */
-#include "lanes.h"
+#include "lanes/lanes.h"
 
 #if !CGE_F64
 
@@ -15,7 +15,7 @@ static const cge_kernel_set small = {"small", CGE_CONV2D_PASSES(MEMBER) CGE_OTHE
 
 #if !CGE_SMALL
 #define MEMBER(type, operator_) cge_##operator_##_f32_tiled,
-const cge_kernel_set cge_kernels_tiled = {"tiled", CGE_OPERATORS(MEMBER) CGE_ELEMENTWISE(REF_MEMBER)};
+const cge_kernel_set cge_kernels_tiled = {"tiled", CGE_OPERATORS(MEMBER) CGE_ACTIVATIONS(REF_MEMBER) CGE_UPDATES(MEMBER) CGE_CLIPS(MEMBER)};
 #undef MEMBER
 #endif
 
@@ -37,7 +37,7 @@ static const cge_kernel_set lanes_avx512 = {"lanes_avx512", CGE_OPERATORS(MEMBER
 
 const cge_kernel_set *cge_kernel_set_at(int32_t index)
 {
-    const cge_kernel_set *sets[6];
+    const cge_kernel_set *sets[6] = {NULL};
     int32_t count = 0;
     sets[count++] = &cge_kernels_ref;
     sets[count++] = &small;

@@ -1,0 +1,432 @@
+/*
+ * Convolution in register tiles (conv2d_tile.h), for cores with 32 floating-point registers and no float SIMD.
+ *
+ * Forward and input gradient are one walk: each output pixel (of y; of dx) gathers products over the taps that reach
+ * it. Four neighbours with the same taps share a tile: side by side where the borders let them, in the columns left
+ * over one below the other; what is left then is alone.
+ *
+ *       y 14 wide,     A B B B B B B B B B B B B C     A 4 x 1 at the left border, whose taps are fewer
+ *       3x3 p1         : |_____| |_____| |_____| :     B 1 x 4
+ *                      :                         :     C 4 x 1; the four corners are alone
+ *
+ * A tile has 4 channels; if their number is no multiple of 4, the last tile is moved back and computes some outputs
+ * again, to the same bits. The weight gradient adds and cannot do that: its remainders go one by one.
+ *
+ * The channels of a depthwise convolution are walked like those of one group, but each tile reads its own channels.
+ */
+#include "listed_sums.h"
+
+CGE_TILES_BEGIN
+
+#include "conv2d_tile.h"
+
+static int is_depthwise(const cge_conv2d_plan *p)
+{
+    return p->group_in == 1 && p->group_out == 1 && p->g.groups >= CGE_TILE;
+}
+
+/* ---- one axis: which kernel rows (columns) reach an output row (column), and what they read ---------------------- */
+
+typedef struct axis {
+    int32_t kernel, dilation;
+    int32_t size, limit;             /* how many outputs; how many there are to read */
+    int32_t tap_step, source_step;   /* from one tap that reaches an output to the next; between what they read */
+    int32_t spacing, source_spacing; /* from an output to its neighbour, the next one with like taps; between what they read */
+    int32_t offset, span;            /* tap 0 of output 0 reads `offset`, the last tap `span` further; forward: -pad; input: pad */
+} axis;
+
+typedef struct tap_span {
+    int32_t first, count; /* kernel indices first, first + tap_step .. */
+    int32_t source;       /* what `first` reads */
+} tap_span;
+
+/* y[o] reads x[o * stride - pad + tap * dilation]; the stride is source_spacing */
+static tap_span forward_taps(const axis *a, int32_t o)
+{
+    const int32_t base = o * a->source_spacing + a->offset;
+    const cge_range valid = cge_valid_range(base, a->dilation, a->kernel, a->limit);
+    tap_span t = {0, 0, 0};
+    if (valid.begin >= valid.end) return t;
+    t.first = valid.begin;
+    t.count = valid.end - valid.begin;
+    t.source = base + t.first * a->dilation;
+    return t;
+}
+
+/* dx[i] reads dy[(i + pad - tap * dilation) / stride] where that is a whole number; the stride is spacing */
+static tap_span input_taps(const axis *a, int32_t i)
+{
+    const int32_t base = i + a->offset, beyond = base - (a->limit - 1) * a->spacing;
+    int32_t first = beyond > 0 ? (beyond - 1) / a->dilation + 1 : 0, end = base / a->dilation + 1;
+    tap_span t = {0, 0, 0};
+    if (end > a->kernel) end = a->kernel;
+    while (first < end && (base - first * a->dilation) % a->spacing != 0) first++;
+    if (first >= end) return t;
+    t.first = first;
+    t.count = (end - first - 1) / a->tap_step + 1;
+    t.source = (base - first * a->dilation) / a->spacing;
+    return t;
+}
+
+CGE_NOINLINE tap_span taps_at(int is_forward, const axis *a, int32_t output)
+{
+    return is_forward ? forward_taps(a, output) : input_taps(a, output);
+}
+
+/* Most outputs are reached by all taps: those without divisions. */
+CGE_INLINE tap_span taps_inside(int is_forward, const axis *a, int32_t output)
+{
+    tap_span t = {0, a->kernel, output * a->source_spacing + a->offset};
+    const uint32_t first = (uint32_t)t.source, last = first + (uint32_t)a->span, limit = (uint32_t)a->limit;
+    if (first >= limit || last >= limit) t = taps_at(is_forward, a, output);
+    return t;
+}
+
+/* An input gradient with a stride has no span: few taps reach an output. */
+CGE_NOINLINE axis make_axis(int is_forward, int32_t stride, int32_t pad, int32_t dilation, int32_t kernel, int32_t in, int32_t out)
+{
+    axis a = {kernel, dilation, out, in, 1, dilation, 1, stride, -pad, (kernel - 1) * dilation};
+    if (is_forward) return a;
+    while (a.tap_step < kernel && a.tap_step * dilation % stride != 0) a.tap_step++;
+    a.size = in, a.limit = out;
+    a.source_step = -(a.tap_step * dilation / stride);
+    a.spacing = stride, a.source_spacing = 1;
+    a.offset = pad, a.span = stride == 1 ? -a.span : a.limit;
+    return a;
+}
+
+/* ---- forward and input gradient: every output gathers ------------------------------------------------------------ */
+
+typedef enum tile_kind { TILE_AB, TILE_AB3, TILE_ABT, TILE_ROW, TILE_DOTS, TILE_ONE, TILE_OWN, TILE_OWN1 } tile_kind; /* see conv2d_tile.h */
+
+typedef struct gather { /* one pass over one group */
+    uint8_t is_forward, is_merged; /* is_merged: what the taps of a kernel row read is one piece */
+    axis rows, columns;
+    const float *source, *w, *init; /* x, w, b; or dy, w, zeros */
+    float *out;                     /* y; or dx */
+    int32_t channels, run;          /* of `out`, of `source`, in the group; depthwise: all, 0 */
+    int32_t source_pitch, out_pitch;              /* elements between pixels */
+    int32_t w_tap, w_run, w_channel, init_channel; /* elements of w between kernel columns, channels of `source`, of `out`; of init */
+    tile_kind wide, lone;                          /* of four pixels; of one */
+} gather;
+
+/* Do CGE_TILE neighbours from `output` on have the taps t? Both ends of t move one way, so the last of them tells. */
+static int is_uniform(const gather *g, const axis *a, int32_t output, int32_t end, tap_span t)
+{
+    const int32_t last = output + (CGE_TILE - 1) * a->spacing;
+    tap_span other;
+    if (last >= end || t.count == 0 || g->channels < CGE_TILE) return 0;
+    other = taps_at(g->is_forward, a, last);
+    return other.first == t.first && other.count == t.count;
+}
+
+/* A step of a tile. Unsigned while it is worked out, since one that no loop takes (the dilation of a single tap) may be of
+ * any size; as wide as a pointer, or what lies behind would become what lies 2^32 elements ahead. */
+static size_t step_of(int32_t count, int32_t elements)
+{
+    return (size_t)count * (size_t)elements;
+}
+
+/* What the tiles of a strip of columns share. Order: b, kh, kw, channel. */
+static cge_tile strip_tile(const gather *g, const tap_span *columns)
+{
+    const axis *r = &g->rows, *c = &g->columns;
+    const size_t w_run = (size_t)g->w_run;
+    const size_t u_column = step_of(c->source_step, g->source_pitch), v_column = step_of(c->tap_step, g->w_tap);
+    size_t u_row = step_of(r->source_step, c->limit * g->source_pitch);
+    size_t v_row = step_of(r->tap_step, c->kernel * g->w_tap);
+    size_t count = (size_t)columns->count, run = (size_t)g->run;
+    cge_tile t;
+    t.init_channel = g->init_channel, t.v_channel = g->w_channel;
+    t.u_pitch = (ptrdiff_t)step_of(c->source_spacing, g->source_pitch);
+    t.out_pitch = (ptrdiff_t)step_of(c->spacing, g->out_pitch);
+    if (g->run == 0) { /* depthwise: the taps of a kernel row are the run */
+        t.columns = 1, t.run = (int32_t)count;
+        t.u_column = (ptrdiff_t)u_column, t.v_pitch = (ptrdiff_t)v_column, t.v_column = 0;
+        t.u_row = (ptrdiff_t)(u_row - count * u_column);
+        t.v_row = (ptrdiff_t)(v_row - count * v_column);
+        return t;
+    }
+    if (g->is_merged) run *= count, count = 1;
+    u_row -= (count - 1) * u_column + run;
+    v_row -= (count - 1) * v_column + run * w_run;
+    t.v_pitch = g->is_forward || g->channels < CGE_TILE ? g->w_run : g->w_channel;
+    t.columns = (int32_t)count, t.run = (int32_t)run;
+    t.u_column = (ptrdiff_t)(u_column - run), t.v_column = (ptrdiff_t)(v_column - run * w_run);
+    t.u_row = (ptrdiff_t)u_row, t.v_row = (ptrdiff_t)v_row;
+    return t;
+}
+
+static void run_product(cge_tile *t, tile_kind kind)
+{
+    switch (kind) {
+    case TILE_AB: cge_tile_ab(t); break;
+    case TILE_AB3: cge_tile_ab3(t); break;
+    case TILE_ABT: cge_tile_abt(t); break;
+    case TILE_ROW: cge_tile_row(t); break;
+    case TILE_DOTS: cge_tile_dots(t); break;
+    case TILE_ONE: cge_tile_one(t); break;
+    case TILE_OWN: cge_tile_own(t); break;
+    case TILE_OWN1:
+    default: cge_tile_own1(t); break;
+    }
+}
+
+/* All channels of a tile's pixels; if some are left over, a last tile that is moved back to the end. */
+static void gather_channels(const gather *g, cge_tile *t, tile_kind kind)
+{
+    static const uint8_t widths[] = {[TILE_AB] = CGE_TILE, [TILE_AB3] = CGE_TILE, [TILE_ABT] = CGE_TILE, [TILE_ROW] = CGE_TILE_ROW,
+                                     [TILE_DOTS] = CGE_TILE, [TILE_ONE] = 1, [TILE_OWN] = CGE_TILE, [TILE_OWN1] = CGE_TILE};
+    const int32_t width = widths[kind];
+    int32_t left = g->channels & (width - 1);
+    t->channels = g->channels - left;
+    for (;;) {
+        run_product(t, kind);
+        if (left == 0) break;
+        left -= width;
+        t->init += left * t->init_channel;
+        t->v += left * t->v_channel;
+        t->out += left;
+        if (g->run == 0) t->u += left;
+        t->channels = width;
+        left = 0;
+    }
+}
+
+/* Column i, or i and its next three neighbours if wide, of the rows in `range`. */
+static void gather_strip(const gather *g, int32_t i, const tap_span *columns, int is_wide, cge_range range)
+{
+    const axis *r = &g->rows;
+    const int32_t w_row = g->columns.kernel * g->w_tap;
+    const int32_t source_row = g->columns.limit * g->source_pitch, out_row = g->columns.size * g->out_pitch;
+    const float *source = g->source + columns->source * g->source_pitch, *w = g->w + columns->first * g->w_tap;
+    float *out = g->out + i * g->out_pitch;
+    cge_tile t = strip_tile(g, columns);
+    tile_kind kind = g->wide == TILE_AB && t.columns == 1 && t.run == 3 && t.u_pitch == 1 ? TILE_AB3 : g->wide;
+    int32_t phase, o, step = r->spacing;
+    for (phase = range.begin; phase < range.begin + r->spacing && phase < range.end; phase++)
+        for (o = phase; o < range.end; o += step) {
+            tap_span rows = taps_inside(g->is_forward, r, o);
+            if (!is_wide) {
+                int is_tall;
+                if (columns->count == 0) rows.count = 0;
+                is_tall = is_uniform(g, r, o, range.end, rows);
+                step = is_tall ? CGE_TILE * r->spacing : r->spacing;
+                kind = is_tall ? g->wide : g->lone;
+                t.u_pitch = is_tall ? r->source_spacing * source_row : kind == TILE_OWN1 ? t.u_column : kind != TILE_AB; /* AB: four equal rows */
+                t.out_pitch = is_tall ? r->spacing * out_row : 0;
+            }
+            t.init = g->init;
+            t.u = source + rows.source * source_row;
+            t.v = w + rows.first * w_row;
+            t.out = out + o * out_row;
+            t.rows = rows.count;
+            gather_channels(g, &t, kind);
+        }
+}
+
+static void gather_group(const gather *g, cge_range range)
+{
+    const axis *c = &g->columns;
+    int32_t phase, i, width;
+    for (phase = 0; phase < c->spacing && phase < c->size; phase++)
+        for (i = phase; i < c->size; i += width * c->spacing) {
+            const tap_span columns = taps_at(g->is_forward, c, i);
+            width = is_uniform(g, c, i, c->size, columns) ? CGE_TILE : 1;
+            gather_strip(g, i, &columns, width > 1, range);
+        }
+}
+
+static void gather_all(const cge_conv2d_plan *p, int is_forward, const float *source, const float *w, const float *b, float *out, cge_range range)
+{
+    const cge_conv2d *c = &p->g;
+    int32_t groups = c->groups;
+    gather g;
+    g.is_forward = is_forward != 0;
+    g.is_merged = is_forward && c->dilation_w == 1 && groups == 1;
+    g.rows = make_axis(is_forward, c->stride_h, c->pad_top, c->dilation_h, c->kernel_h, c->in_h, p->out_h);
+    g.columns = make_axis(is_forward, c->stride_w, c->pad_left, c->dilation_w, c->kernel_w, c->in_w, p->out_w);
+    g.source = source, g.w = w, g.out = out;
+    g.init = b != NULL ? b : cge_tile_zeros, g.init_channel = b != NULL;
+    g.w_tap = p->group_in * c->out_c;
+    if (is_forward) {
+        g.channels = p->group_out, g.run = p->group_in, g.source_pitch = c->in_c, g.out_pitch = c->out_c;
+        g.w_run = c->out_c, g.w_channel = 1;
+        g.wide = TILE_AB, g.lone = g.channels < CGE_TILE_ROW ? TILE_AB : TILE_ROW;
+    } else {
+        g.channels = p->group_in, g.run = p->group_out, g.source_pitch = c->out_c, g.out_pitch = c->in_c;
+        g.w_run = 1, g.w_channel = c->out_c;
+        g.wide = TILE_ABT, g.lone = TILE_DOTS;
+    }
+    if (g.channels < CGE_TILE) g.lone = TILE_ONE;
+    if (is_depthwise(p)) {
+        groups = 1;
+        g.channels = c->in_c, g.run = 0, g.w_channel = 1;
+        g.wide = TILE_OWN, g.lone = TILE_OWN1;
+    }
+    for (; groups > 0; groups--) {
+        gather_group(&g, range);
+        g.source += g.run, g.w += p->group_out, g.out += g.channels;
+        g.init += g.channels * g.init_channel;
+    }
+}
+
+void cge_conv2d_forward_f32_tiled(const cge_conv2d_plan *p, const float *x, const float *w, const float *b, float *y, cge_range rows)
+{
+    gather_all(p, 1, x, w, b, y, rows);
+}
+
+void cge_conv2d_input_grad_f32_tiled(const cge_conv2d_plan *p, const float *w, const float *dy, float *dx, cge_range rows)
+{
+    gather_all(p, 0, dy, w, NULL, dx, rows);
+}
+
+/* ---- weight gradient: tiles of dw stay in registers while the pixels of all rows add to them --------------------- */
+
+/* dw of `channels` successive channels, CGE_TILE or 1, and all filters of the group: order dw, oh, ow. */
+static void weight_channels(cge_tile *t, float *dw, int32_t channels, int32_t filters)
+{
+    const int32_t width = channels == 1 ? CGE_TILE_ROW : CGE_TILE, left = filters & (width - 1);
+    const float *x = t->u, *dy = t->v;
+    int32_t c;
+    t->init_channel = t->v_channel = 1;
+    t->init = t->out = dw;
+    t->channels = filters - left;
+    if (t->channels > 0) {
+        if (channels == 1) cge_tile_row(t);
+        else cge_tile_atb(t);
+    }
+    if (left == 0) return;
+    for (c = 0; c < channels; c++) {
+        t->u = x + c;
+        t->v = dy + filters - left;
+        t->init = t->out = dw + c * t->out_pitch + filters - left;
+        t->channels = left;
+        cge_tile_one(t);
+    }
+}
+
+/* The same of a depthwise convolution: dw of all channels of one tap. */
+static void weight_own(cge_tile *t, float *dw, int32_t channels)
+{
+    int32_t left = channels % CGE_TILE;
+    t->init_channel = t->v_channel = 1;
+    t->init = t->out = dw;
+    t->channels = channels - left;
+    cge_tile_own1(t);
+    for (; left > 0; left--, t->u++) {
+        t->channels = 1;
+        cge_tile_one(t);
+    }
+}
+
+/* Output columns whose tap kw reads x, not padding. */
+static cge_range columns_of(const cge_conv2d_plan *p, int32_t kw)
+{
+    return cge_valid_range(kw * p->g.dilation_w - p->g.pad_left, p->g.stride_w, p->out_w, p->g.in_w);
+}
+
+/* dw of one group in one kernel row, from column kw on: `run` successive channels, which may be those of several
+ * columns. x, dy: where `rows` rows that meet begin. CGE_TILE channels share a tile if their columns meet alike. */
+static void weight_run(const cge_conv2d_plan *p, int32_t rows, const float *x, const float *dy, float *dw, int32_t kw, int32_t run)
+{
+    const cge_conv2d *g = &p->g;
+    const size_t x_row = step_of(g->stride_h, g->in_w * g->in_c), x_pixel = step_of(g->stride_w, g->in_c);
+    int32_t e, count;
+    cge_tile t;
+    t.out_pitch = t.v_pitch = g->out_c, t.u_pitch = (ptrdiff_t)x_pixel;
+    t.rows = rows, t.columns = 1, t.u_column = t.v_column = 0;
+    for (e = 0; e < run; e += count) {
+        const int32_t tap = kw + e / p->group_in;
+        const cge_range columns = columns_of(p, tap);
+        count = 1;
+        if (e + CGE_TILE <= run && p->group_out >= CGE_TILE) {
+            const cge_range last = columns_of(p, kw + (e + CGE_TILE - 1) / p->group_in);
+            if (last.begin == columns.begin && last.end == columns.end) count = CGE_TILE;
+        }
+        t.run = columns.end - columns.begin;
+        if (t.run <= 0) continue;
+        t.u = x + (columns.begin * g->stride_w - g->pad_left + tap * g->dilation_w) * g->in_c + e % p->group_in;
+        t.v = dy + columns.begin * g->out_c;
+        t.u_row = (ptrdiff_t)(x_row - (size_t)t.run * x_pixel);
+        t.v_row = (p->out_w - t.run) * g->out_c;
+        if (is_depthwise(p)) weight_own(&t, dw, g->in_c);
+        else weight_channels(&t, dw + e * g->out_c, count, p->group_out);
+    }
+}
+
+/* Behind a max pooling most of dy are zeros, whose products are left out (winners.h). The middle row tells whether that is worth
+ * it: a product that is not left out costs half as much again. */
+static int is_mostly_zeros(const cge_conv2d_plan *p, const float *dy, cge_range rows)
+{
+    const int32_t elems = p->out_w * p->g.out_c;
+    int32_t i, others = 0;
+    dy += (rows.begin + rows.end) / 2 * elems;
+    for (i = 0; i < elems; i++) others += (cge_bits_of(dy[i]) & ~CGE_SIGN_BIT) != 0;
+    return others * 2 < elems;
+}
+
+static int has_no_negative_zero(int32_t n, const float *x)
+{
+    const float *const end = x + n;
+    while (x < end)
+        if (cge_bits_of(*x++) == CGE_SIGN_BIT) return 0;
+    return 1;
+}
+
+/* The same bits if what is left out are products with numbers, which are +-0, and no sum is -0. */
+static int leaves_zeros_out(const cge_conv2d_plan *p, const float *x, const float *dy, const float *dw, cge_range rows, cge_range kernel_rows)
+{
+    const cge_conv2d *g = &p->g;
+    if (CGE_FUSED || p->group_in % CGE_LISTED_SUMS != 0 || g->kernel_w > CGE_WINNERS_COLUMNS || p->group_out * g->groups < g->out_c) return 0;
+    if (g->dilation_h > g->in_h || g->dilation_w > g->in_w) return 0; /* steps that nobody takes may be of any size */
+    if (kernel_rows.end - kernel_rows.begin < g->kernel_h || rows.begin >= rows.end || !is_mostly_zeros(p, dy, rows)) return 0;
+    return cge_all_below_f32_tiled(g->in_h * g->in_w * g->in_c, x, CGE_INFINITY_BITS) && has_no_negative_zero(p->weight_elems, dw);
+}
+
+CGE_NOINLINE void weight_grad_of_all(const cge_conv2d_plan *p, const float *x, const float *dy, float *dw, cge_range rows, cge_range kernel_rows)
+{
+    const cge_conv2d *g = &p->g;
+    const int is_merged = g->dilation_w == 1 && p->group_in == g->in_c; /* a kernel row is one run */
+    const int32_t kws = is_merged ? 1 : g->kernel_w, run = is_merged ? g->kernel_w * g->in_c : p->group_in;
+    const int32_t groups = is_depthwise(p) ? 1 : g->groups;
+    int32_t kh, kw, group;
+    for (kh = kernel_rows.begin; kh < kernel_rows.end; kh++) {
+        const int32_t top = kh * g->dilation_h - g->pad_top;
+        cge_range ohs = cge_valid_range(top, g->stride_h, p->out_h, g->in_h);
+        if (ohs.begin < rows.begin) ohs.begin = rows.begin;
+        if (ohs.end > rows.end) ohs.end = rows.end;
+        if (ohs.begin >= ohs.end) continue;
+        for (kw = 0; kw < kws; kw++)
+            for (group = 0; group < groups; group++)
+                weight_run(p, ohs.end - ohs.begin, x + (ohs.begin * g->stride_h + top) * g->in_w * g->in_c + group * p->group_in,
+                           dy + ohs.begin * p->out_w * g->out_c + group * p->group_out,
+                           dw + (kh * g->kernel_w + kw) * p->group_in * g->out_c + group * p->group_out, kw, run);
+    }
+}
+
+void cge_conv2d_weight_grad_f32_tiled(const cge_conv2d_plan *p, const float *x, const float *dy, float *dw, cge_range rows, cge_range kernel_rows)
+{
+    int32_t k;
+    if (!leaves_zeros_out(p, x, dy, dw, rows, kernel_rows)) {
+        weight_grad_of_all(p, x, dy, dw, rows, kernel_rows);
+        return;
+    }
+    for (k = 0; k < p->g.out_c; k++) cge_conv2d_elements_filter_grad(p, x, dy, k, rows, dw + k, p->g.out_c);
+}
+
+/* ---- bias gradient: the weight gradient of an input that is 1 everywhere ------------------------------------------ */
+
+void cge_conv2d_bias_grad_f32_tiled(const cge_conv2d_plan *p, const float *dy, float *db, cge_range rows)
+{
+    static const float one = 1.0f;
+    cge_tile t;
+    t.out_pitch = 0;
+    t.u = &one, t.u_pitch = 0;
+    t.v = dy + rows.begin * p->out_w * p->g.out_c, t.v_pitch = p->g.out_c;
+    t.rows = rows.end - rows.begin, t.columns = 1, t.run = p->out_w;
+    t.u_column = t.v_column = t.u_row = t.v_row = 0;
+    weight_channels(&t, db, 1, p->g.out_c);
+}
+
+CGE_TILES_END

@@ -1,0 +1,136 @@
+/*
+ * A unit piece by piece (unit.h): what it does in one go is cut into passes, and these into pieces. Run in ascending order, with
+ * any pause between two of them, they give the bits of the whole: each sum has its terms in the same order, and what waits
+ * lies in the unit's tensors and scratch. A pass says what a piece costs, so that nobody is surprised.
+ *
+ * Costs are multiply-adds, and of everything else as many as take as long on a Cortex-M4F: 2.2 instructions each. They are at
+ * most what a piece takes: zeros that are left out behind a pooling are counted.
+ */
+#ifndef CGE_PASSES_H
+#define CGE_PASSES_H
+
+#include "conv2d_unit.h"
+
+/*
+ * How the map of a convolution is cut: into rows, of these into columns, of these into filters. Columns go by fours behind the
+ * left border, as the fast kernels take them; those at the borders are alone.
+ */
+typedef struct cge_cut {
+    int32_t rows, filters;               /* of a piece */
+    int32_t border, fours;               /* columns of the border; fours of columns in a part */
+    int32_t column_parts, filter_parts;
+    int32_t first, inner, last;          /* multiply-adds of a row of a part of columns: at the left, between, at the right */
+    int32_t windows;                     /* of a piece that pools */
+    int32_t map_parts, pool_parts;       /* pieces of rows that belong together */
+} cge_cut;
+
+/* How gradients at winners are cut: those of a filter into pooled rows, a row of the map into windows. */
+typedef struct cge_winner_cut {
+    int32_t filter_row, window;          /* multiply-adds */
+    int32_t of_filter, of_place;         /* and of a winner: in a filter's gradient; in that of a place */
+    int32_t rows, row_parts, windows, window_parts;
+} cge_winner_cut;
+
+/* What is worked out once for all slices of a pass. */
+typedef union cge_cuts {
+    cge_cut map;
+    cge_winner_cut winners;
+} cge_cuts;
+
+/* A unit at work, ready for its pieces; whoever has more to hand on begins a struct of its own with this one. */
+typedef struct cge_pieces {
+    cge_unit_call c;
+    cge_conv2d_plan p; /* of a convolution */
+    cge_windows v;     /* of the pooling behind it */
+    cge_cuts cut;
+    int64_t *saved;    /* multiply-adds of pieces that had less to do than they may are added */
+} cge_pieces;
+
+/* Pieces that follow each other may be run as one, to the same bits and faster. */
+typedef struct cge_pass {
+    int32_t (*pieces)(const cge_pieces *u); /* how many; may be none */
+    int64_t (*macs)(const cge_pieces *u, int32_t piece);
+    cge_status (*run_pieces)(const cge_pieces *u, cge_range pieces);
+} cge_pass;
+
+typedef struct cge_pass_list {
+    const cge_pass *passes;
+    int32_t count;
+} cge_pass_list;
+
+/* What a piece is to cost at most, as far as it can be cut; and what costs how much. */
+enum {
+    CGE_SLICE_MACS = 9090,    /* 20,000 instructions */
+    CGE_MACS_RESUME = 160,    /* a slice, beside its pieces */
+    CGE_MACS_CALL = 180,      /* of a piece, beside what it computes */
+    CGE_PIECE_MACS = CGE_SLICE_MACS - CGE_MACS_RESUME - CGE_MACS_CALL - 1,
+    CGE_MACS_CHECK = 3,       /* of a parameter: a look at it, its gradient and velocity */
+    CGE_MACS_NORM = 12,       /* of an element that is normalised, half of what it takes */
+    CGE_MACS_RELU = 4,        /* of an element: ReLU or its gradient */
+    CGE_MACS_ACTIVATION = 32, /* ... any other activation */
+    CGE_MACS_COSTLY = 120,    /* ... with CGE_COSTLY */
+    CGE_MACS_TAP = 6,         /* ... a look at it as the largest of a window */
+    CGE_MACS_OUTPUT = 3,      /* of an output of a convolution, beside its products */
+    CGE_MACS_LOOK = 13,       /* of a winner: whether it is one of this row */
+    CGE_MACS_TAKE = 20,       /* ... if it is: what it meets */
+    CGE_MACS_PLACE = 60       /* of a place with winners; and of each of its kernel rows */
+};
+
+/* Fills in the rest, given c; and cut, for forward or backward. */
+CGE_INTERNAL void cge_prepare_pieces(cge_pieces *u);
+CGE_INTERNAL void cge_cut_pieces(cge_pieces *u, int backward);
+CGE_INTERNAL void cge_cut_conv2d(cge_pieces *u);
+CGE_INTERNAL void cge_cut_winners(cge_pieces *u);
+
+/* The passes of a unit. Backward: the caller has set what cge_<kind>_unit_backward takes. */
+CGE_INTERNAL cge_pass_list cge_forward_passes(const cge_unit_call *c);
+CGE_INTERNAL cge_pass_list cge_backward_passes(const cge_unit_call *c);
+CGE_INTERNAL cge_pass_list cge_conv2d_forward_passes(void);
+CGE_INTERNAL cge_pass_list cge_conv2d_backward_passes(void);
+CGE_INTERNAL cge_pass_list cge_dense_forward_passes(void);
+CGE_INTERNAL cge_pass_list cge_dense_backward_passes(void);
+
+#define CGE_PASS_LIST(table) {table, (int32_t)(sizeof(table) / sizeof((table)[0]))}
+
+/* `whole` cut into pieces of `part`: how many, and where some of them lie. */
+static inline int32_t cge_pieces_of(int32_t whole, int32_t part)
+{
+    return (whole + part - 1) / part;
+}
+
+static inline cge_range cge_range_of(int32_t whole, int32_t part, cge_range pieces)
+{
+    cge_range r;
+    r.begin = pieces.begin * part;
+    r.end = pieces.end * part < whole ? pieces.end * part : whole;
+    return r;
+}
+
+static inline int32_t cge_piece_elems(int32_t whole, int32_t part, int32_t piece)
+{
+    const int32_t left = whole - piece * part;
+    return left < part ? left : part;
+}
+
+/* A cost in one word; the largest where it does not fit. */
+static inline int32_t cge_macs_word(int64_t macs)
+{
+    return macs < INT32_MAX ? (int32_t)macs : INT32_MAX;
+}
+
+/* Of an element on its way through an activation, NULL: none. */
+static inline int32_t cge_activation_macs(const cge_layer *activation)
+{
+    if (activation == NULL) return 1;
+    if ((activation->kind->traits & CGE_COSTLY) != 0) return CGE_MACS_COSTLY;
+    return (activation->kind->traits & CGE_AFTER_MAX) != 0 ? CGE_MACS_RELU : CGE_MACS_ACTIVATION;
+}
+
+/* How many of `whole`, each of which costs `macs`, make a piece: at least one, and all pieces are about as large. */
+static inline int32_t cge_piece_of(int32_t whole, int64_t macs)
+{
+    const int32_t most = macs < CGE_PIECE_MACS ? CGE_PIECE_MACS / (int32_t)macs : 1;
+    return whole > most ? cge_pieces_of(whole, cge_pieces_of(whole, most)) : whole;
+}
+
+#endif

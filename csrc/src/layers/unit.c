@@ -1,0 +1,67 @@
+/* What the units share: activations on the way, updates on the spot. */
+#include "unit.h"
+#include "../kernels/kernels.h"
+
+static cge_layer_call elementwise_call(const cge_layer *layer, int32_t count)
+{
+    cge_layer_call c;
+    memset(&c, 0, sizeof c);
+    c.layer = layer;
+    c.in.h = 1;
+    c.in.w = 1;
+    c.in.c = count;
+    c.out = c.in;
+    c.count = 1;
+    return c;
+}
+
+CGE_INTERNAL const cge_real *cge_unit_x(const cge_unit_call *c, int32_t begin, int32_t count)
+{
+    if (c->source.model == NULL) return c->x + begin;
+    c->source.model->input_kind->read(&c->source, begin, count, c->source.window);
+    return c->source.window;
+}
+
+CGE_INTERNAL void cge_unit_activate(const cge_layer *activation, int32_t count, cge_real *y)
+{
+    cge_layer_call c;
+    if (activation == NULL) return;
+    c = elementwise_call(activation, count);
+    c.x = y;
+    c.y = y;
+    activation->kind->forward(&c);
+}
+
+CGE_INTERNAL void cge_unit_hand_on(const cge_unit_call *u, int32_t begin, int32_t count, cge_real *dx)
+{
+    if (u->below != NULL) {
+        cge_layer_call c = elementwise_call(u->below, count);
+        c.y = (cge_real *)(uintptr_t)(u->x + begin); /* read only; in place of dy, since dx must not be y */
+        c.dy = dx;
+        c.dx = dx;
+        u->below->kind->input_grad(&c);
+    }
+    if (u->adds)
+        cge_add_apply(count, u->dx + begin, dx, u->dx + begin);
+    else if (dx != u->dx + begin)
+        memcpy(u->dx + begin, dx, (size_t)count * sizeof *dx);
+}
+
+CGE_INTERNAL cge_real cge_unit_magnitude(int32_t n, const cge_real *x)
+{
+    cge_real_bits most = 0;
+    int32_t i;
+    for (i = 0; i < n; i++) {
+        const cge_real_bits bits = cge_bits_of(x[i]) & ~CGE_SIGN_BIT; /* without a sign, numbers compare as their bits do */
+        if (bits > most) most = bits;
+    }
+    return cge_real_of(most);
+}
+
+CGE_INTERNAL int cge_unit_learn(const cge_unit_params *params, int32_t n, const cge_real *dw, cge_real *w, cge_real *v)
+{
+    const cge_optimizer *o = params->optimizer;
+    if (!o->kind->stays_finite(n, o, CGE_REAL(1), dw, w, v)) return 0;
+    o->kind->update(n, o, CGE_REAL(1), dw, w, v);
+    return 1;
+}

@@ -1,0 +1,131 @@
+/* Pieces of any unit: which passes it has, and those of layers that are a unit of their own. */
+#include "passes.h"
+
+static int has_rows(const cge_pieces *u)
+{
+    return u->c.layer != NULL && (u->c.layer->kind->traits & CGE_BY_ROWS) != 0;
+}
+
+CGE_INTERNAL void cge_prepare_pieces(cge_pieces *u)
+{
+    if (!has_rows(u)) return;
+    u->p = cge_conv2d_unit_plan(&u->c);
+    if (u->c.pool != NULL) u->v = cge_conv2d_unit_windows(&u->c);
+}
+
+CGE_INTERNAL void cge_cut_pieces(cge_pieces *u, int backward)
+{
+    memset(&u->cut, 0, sizeof u->cut);
+    if (!has_rows(u)) return;
+    if (backward && cge_conv2d_unit_leaves_zeros_out(&u->c))
+        cge_cut_winners(u);
+    else
+        cge_cut_conv2d(u);
+}
+
+/* ---- a layer of its own: an activation in blocks of elements or pixels; any other as a whole ---- */
+
+/* A softmax keeps neither its place nor x. */
+static int is_by_pixels(const cge_pieces *u)
+{
+    return (u->c.layer->kind->traits & (CGE_INPUT_GRAD_READS_Y | CGE_IN_PLACE)) == CGE_INPUT_GRAD_READS_Y;
+}
+
+static int is_elementwise(const cge_pieces *u)
+{
+    return (u->c.layer->kind->traits & (CGE_IN_PLACE | CGE_BY_ELEMENTS)) != 0 || is_by_pixels(u);
+}
+
+/* Elements that stay together. */
+static int32_t grain_of(const cge_pieces *u)
+{
+    return is_by_pixels(u) ? u->c.in.c : 1;
+}
+
+static int64_t grain_macs(const cge_pieces *u)
+{
+    return (int64_t)grain_of(u) * (cge_activation_macs(u->c.layer) + cge_activation_macs(u->c.below));
+}
+
+static int32_t layer_part(const cge_pieces *u)
+{
+    const int32_t elems = cge_shape_elems(u->c.out), grain = grain_of(u);
+    return is_elementwise(u) ? cge_piece_of(elems / grain, grain_macs(u)) * grain : elems;
+}
+
+static int32_t layer_pieces(const cge_pieces *u)
+{
+    return cge_pieces_of(cge_shape_elems(u->c.out), layer_part(u));
+}
+
+/* Of a pooling: each output looks at its window. */
+static int64_t layer_macs(const cge_pieces *u, int32_t piece)
+{
+    const cge_layer *l = u->c.layer;
+    const int64_t taps = cge_pool_taps(l), in = cge_shape_elems(u->c.in), elems = cge_shape_elems(u->c.out);
+    if (is_elementwise(u))
+        return cge_piece_elems((int32_t)elems, layer_part(u), piece) / grain_of(u) * grain_macs(u);
+    return (taps > 0 ? elems * taps : elems > in ? 4 * elems : in) * CGE_MACS_TAP + in * cge_activation_macs(u->c.below);
+}
+
+/* *begin is the first element. */
+static cge_layer_call layer_call(const cge_pieces *u, cge_range pieces, int32_t *begin)
+{
+    const cge_range r = cge_range_of(cge_shape_elems(u->c.out), layer_part(u), pieces);
+    cge_layer_call c;
+    memset(&c, 0, sizeof c);
+    c.layer = u->c.layer;
+    c.in = u->c.in;
+    c.out = u->c.map;
+    if (is_elementwise(u)) {
+        c.in.h = 1;
+        c.in.c = grain_of(u);
+        c.in.w = (r.end - r.begin) / c.in.c;
+        c.out = c.in;
+    }
+    c.count = 1;
+    c.draw = u->c.draw;
+    c.first = r.begin;
+    c.x = u->c.x + r.begin;
+    c.y = u->c.y + r.begin;
+    *begin = r.begin;
+    return c;
+}
+
+static cge_status layer_forward_run(const cge_pieces *u, cge_range pieces)
+{
+    int32_t begin;
+    const cge_layer_call c = layer_call(u, pieces, &begin);
+    c.layer->kind->forward(&c);
+    return CGE_OK;
+}
+
+static cge_status layer_backward_run(const cge_pieces *u, cge_range pieces)
+{
+    int32_t begin;
+    cge_layer_call c = layer_call(u, pieces, &begin);
+    c.dy = u->c.dy + begin;
+    c.dx = u->c.dx + begin;
+    c.layer->kind->input_grad(&c);
+    if (u->c.below != NULL) cge_unit_hand_on(&u->c, begin, cge_shape_elems(c.in), c.dx);
+    return CGE_OK;
+}
+
+static const cge_pass layer_forward[] = {{layer_pieces, layer_macs, layer_forward_run}};
+static const cge_pass layer_backward[] = {{layer_pieces, layer_macs, layer_backward_run}};
+
+/* ---- any unit ---- */
+
+CGE_INTERNAL cge_pass_list cge_forward_passes(const cge_unit_call *c)
+{
+    const cge_pass_list others = CGE_PASS_LIST(layer_forward);
+    if ((c->layer->kind->traits & CGE_BY_ROWS) != 0) return cge_conv2d_forward_passes();
+    return (c->layer->kind->traits & CGE_BY_INPUTS) != 0 ? cge_dense_forward_passes() : others;
+}
+
+CGE_INTERNAL cge_pass_list cge_backward_passes(const cge_unit_call *c)
+{
+    const cge_pass_list others = CGE_PASS_LIST(layer_backward);
+    if ((c->layer->kind->traits & CGE_BY_ROWS) != 0) return cge_conv2d_backward_passes();
+    return (c->layer->kind->traits & CGE_BY_INPUTS) != 0 ? cge_dense_backward_passes() : others;
+}

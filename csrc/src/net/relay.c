@@ -1,0 +1,488 @@
+/*
+ * Relays: units in a row that do not learn, run by rows through all of them. What one hands on never exists as a whole, but as a
+ * window of rows. The last unit of a relay has its output, or is a mean over all rows, which are added as they come. So a
+ * network of which only the end learns, or which predicts, takes little more than a few rows of each map.
+ *
+ * Whoever is to make a row looks for what it lacks; that unit makes its next row first. A window must hold what its readers
+ * still look at. Let `meeting` be the first unit that all paths from unit u come through: it makes one row at a time, and
+ * everyone between no more than that row asks for. So what u has made for row r of the meeting, without what is through
+ * after row r - 1, is the most that its window holds. Where u is read once, these are the rows that one row of its reader looks at.
+ */
+#include "units.h"
+#include "../layers/conv2d_unit.h"
+#include "../kernels/kernels.h"
+
+enum { MOST_RELAY_UNITS = 32, NO_MEETING = INT16_MAX, LONG_RELAY = 3 };
+
+/* Units as they are read here. */
+typedef struct relay_net {
+    const cge_model *model;
+    const cge_layer_plan *layers;
+    const cge_unit *units;
+    int32_t count;
+} relay_net;
+
+static int relay_trait(const relay_net *n, int32_t u, int trait)
+{
+    return (n->model->layers[n->units[u].main].kind->traits & trait) != 0; /* of two units both have a layer that computes */
+}
+
+static int relay_reads(const relay_net *n, int32_t u, int32_t source)
+{
+    return n->units[u].x[0] == source || n->units[u].x[1] == source;
+}
+
+static cge_shape shape_put_out(const relay_net *n, int32_t u)
+{
+    return n->layers[n->units[u].pool >= 0 ? n->units[u].pool : n->units[u].main].out;
+}
+
+/* Rows that a unit makes one after the other: of its output; a mean takes one of its input at a time. */
+static int32_t steps_of(const relay_net *n, int32_t u)
+{
+    return relay_trait(n, u, CGE_SUMS_ROWS) ? n->layers[n->units[u].main].in.h : shape_put_out(n, u).h;
+}
+
+/* Rows of unit u's inputs that row `row` looks at; as cge_conv2d_rows_of. */
+static cge_range rows_looked_for(const relay_net *n, int32_t u, int32_t row)
+{
+    const cge_unit *unit = &n->units[u];
+    const cge_layer *layers = n->model->layers;
+    cge_range r = {row, row + 1};
+    const cge_conv2d *g;
+    int32_t step, top, in_h;
+    if (!relay_trait(n, u, CGE_BY_ROWS)) return r;
+    g = cge_conv2d_of(&layers[unit->main]);
+    step = unit->pool >= 0 ? cge_pool2d_of(&layers[unit->pool])->kernel_h : 1;
+    top = row * step * at_least(g->stride_h, 1) - g->pad_top;
+    in_h = n->layers[unit->main].in.h;
+    r.begin = at_most_rows(at_least(top, 0), in_h - 1);
+    r.end = at_most_rows(top + (step - 1) * at_least(g->stride_h, 1) + at_least(g->dilation_h, 1) * (g->kernel_h - 1) + 1, in_h);
+    return r;
+}
+
+static int32_t last_of(const relay_net *n, int32_t u)
+{
+    while (u < n->count && (n->units[u].style & CGE_UNIT_HANDS_ROWS_ON) != 0) u++;
+    return u;
+}
+
+/* ---- windows ---- */
+
+/* The last unit that reads unit u; the number of units, which stands for the loss, if there is none. */
+static int32_t last_who_reads(const relay_net *n, int32_t u)
+{
+    int32_t r, last = n->count;
+    for (r = u + 1; r < n->count && (last == n->count || n->units[u].shared); r++)
+        if (relay_reads(n, r, u)) last = r;
+    return last;
+}
+
+static int32_t meeting_of(const relay_net *n, int32_t u)
+{
+    int32_t v, reach = last_who_reads(n, u);
+    for (v = u + 1; v < reach && reach - u < MOST_RELAY_UNITS; v++) {
+        const int32_t last = last_who_reads(n, v);
+        if (last > reach) reach = last;
+    }
+    return reach < n->count && reach - u < MOST_RELAY_UNITS ? reach : NO_MEETING;
+}
+
+/* The first row of unit u that one of the units up to `end` still looks at, which have made so many rows. */
+static int32_t first_row_needed(const relay_net *n, int32_t u, int32_t end, const int16_t *made)
+{
+    int32_t v, first = INT16_MAX;
+    for (v = u + 1; v <= end; v++) {
+        const int32_t next = made[v - u];
+        if (!relay_reads(n, v, u) || next >= steps_of(n, v)) continue;
+        first = at_most_rows(first, rows_looked_for(n, v, next).begin);
+    }
+    return first;
+}
+
+/* What units u .. end - 1 have made when unit `end` has made so many rows. */
+static void note_rows_made(const relay_net *n, int32_t u, int32_t end, int16_t *made)
+{
+    int32_t v;
+    for (v = end; v > u; v--) {
+        const int32_t rows = rows_looked_for(n, v, made[v - u] - 1).end; /* whoever reads unit v has made a row already */
+        int slot;
+        for (slot = 0; slot < 2; slot++) {
+            const int32_t source = n->units[v].x[slot];
+            if (source >= u && rows > made[source - u]) made[source - u] = (int16_t)rows;
+        }
+    }
+}
+
+/* Rows of unit u's window, whose paths meet there. */
+static int32_t relay_window_rows(const relay_net *n, int32_t u, int32_t meeting)
+{
+    int16_t made[MOST_RELAY_UNITS + 1] = {0};
+    int32_t most = 1;
+    while (made[meeting - u] < steps_of(n, meeting)) {
+        const int32_t first = first_row_needed(n, u, meeting, made);
+        made[meeting - u]++;
+        note_rows_made(n, u, meeting, made);
+        most = at_least(made[0] - first, most);
+    }
+    return most;
+}
+
+/* A sum takes the place of its first input, if nobody else reads that: its rows lie where those of the sum will. -1: none does. */
+static int32_t sum_in_place_of(const relay_net *n, int32_t u)
+{
+    const int32_t sum = meeting_of(n, u);
+    if (sum == NO_MEETING || n->units[u].shared || n->units[sum].x[0] != u) return -1;
+    return relay_trait(n, sum, CGE_TWO_INPUTS) && relay_trait(n, sum, CGE_IN_PLACE) ? sum : -1;
+}
+
+static int32_t relay_window_elems(const relay_net *n, int32_t u)
+{
+    if (sum_in_place_of(n, u) >= 0) return 0;
+    return relay_window_rows(n, u, meeting_of(n, u)) * row_elems(shape_put_out(n, u));
+}
+
+static int32_t relay_room(const relay_net *n, int32_t u, int32_t style)
+{
+    cge_unit_call c;
+    if (n->units[u].pool < 0) return 0;
+    cge_describe_unit(n->model, n->layers, &n->units[u], &c);
+    c.style = style;
+    return cge_conv2d_unit_room(&c);
+}
+
+/* ---- which units ---- */
+
+/* A unit of a relay that begins with unit `begin`, or behind units of it: rows of what it reads are rows of what they put out. */
+static int takes_rows(const relay_net *n, int32_t begin, int32_t u)
+{
+    const cge_unit *unit = &n->units[u];
+    int slot;
+    if (unit->learns || !relay_trait(n, u, CGE_BY_ROWS | CGE_TWO_INPUTS | CGE_SUMS_ROWS)) return 0;
+    for (slot = 0; slot < 2; slot++) {
+        const int32_t source = unit->x[slot];
+        cge_unit_call c;
+        cge_shape put_out, read;
+        if (source == CGE_MODEL_INPUT && n->model->input_kind != NULL) return 0;
+        if (source < begin) continue;
+        cge_describe_unit(n->model, n->layers, unit, &c);
+        put_out = shape_put_out(n, source);
+        read = slot == 0 ? c.in : c.in2;
+        if (memcmp(&put_out, &read, sizeof read) != 0) return 0;
+    }
+    return 1;
+}
+
+static int can_hand_rows_on(const relay_net *n, int32_t u)
+{
+    return !relay_trait(n, u, CGE_SUMS_ROWS);
+}
+
+CGE_INTERNAL int cge_relays_are_possible(const cge_model *model, const cge_layer_plan *layers, const cge_unit *units, int32_t count)
+{
+    const relay_net n = {model, layers, units, count};
+    int32_t begin, end, u;
+    for (u = 0; u < count; u++)
+        if ((units[u].style & (CGE_UNIT_FEW_CHANNELS | CGE_UNIT_DX_FIRST)) == CGE_UNIT_FEW_CHANNELS) return 0;
+    for (begin = 0; begin < count; begin = end + 1) {
+        end = last_of(&n, begin);
+        if (end == begin && (units[begin].style & CGE_UNIT_RELAY) == 0) continue;
+        if (end == begin || end >= count || end - begin >= MOST_RELAY_UNITS) return 0;
+        for (u = begin; u <= end; u++) {
+            if ((units[u].style & ~CGE_UNIT_ROW_BY_ROW) != (u < end ? CGE_UNIT_RELAY | CGE_UNIT_HANDS_ROWS_ON : CGE_UNIT_RELAY) || !takes_rows(&n, begin, u)) return 0;
+            if (u < end && (!can_hand_rows_on(&n, u) || meeting_of(&n, u) > end)) return 0;
+        }
+    }
+    return 1;
+}
+
+CGE_INTERNAL cge_unit_scratch cge_relay_scratch(const cge_model *model, const cge_layer_plan *layers, const cge_unit *units, int32_t count, const cge_unit *last)
+{
+    const relay_net n = {model, layers, units, count};
+    cge_unit_scratch scratch = {0, 0};
+    int32_t windows = 0, end = 0, room, u;
+    while (units[end].begin != last->begin) end++;
+    room = relay_room(&n, end, units[end].style);
+    for (u = end - 1; u >= 0 && (units[u].style & CGE_UNIT_HANDS_ROWS_ON) != 0; u--) {
+        room = at_least(relay_room(&n, u, units[u].style), room);
+        windows += relay_window_elems(&n, u);
+    }
+    scratch.forward = windows + room;
+    return scratch;
+}
+
+/* ---- choice ----
+ *
+ * Of the units before the first that learns, which are relays? best[end] is the least that is alive at most while units 0 .. end
+ * run, with a relay or a single unit that ends there. What is alive beside these are outputs that are read later. The tables lie
+ * in the memory of the tensors, which are not known yet.
+ */
+
+typedef struct relay_choice {
+    relay_net net;
+    int32_t count;      /* units that may be in a relay */
+    cge_tensor *known;  /* of each: elems: its window; offset: its output; first: its last reader; last: where its paths meet */
+    cge_tensor *best;   /* of each end: elems: the figure; offset: alive beside; first: where the last relay begins */
+    int32_t limit;      /* 0: the least that is alive; else with no more alive the fewest units in relays */
+} relay_choice;
+
+/* Elements of the outputs that unit u is the last to read. */
+static int32_t ends_here(const relay_choice *s, int32_t u)
+{
+    const int16_t *x = s->net.units[u].x;
+    int32_t elems = 0;
+    int slot;
+    for (slot = 0; slot < 2; slot++)
+        if (x[slot] >= 0 && s->known[x[slot]].first == u && (slot == 0 || x[0] != x[1])) elems += s->known[x[slot]].offset;
+    return elems;
+}
+
+static void note_units(relay_choice *s)
+{
+    int32_t u, alive = 0;
+    for (u = 0; u < s->count; u++) {
+        cge_tensor *k = &s->known[u];
+        k->first = (int16_t)last_who_reads(&s->net, u);
+        k->last = (int16_t)(can_hand_rows_on(&s->net, u) && takes_rows(&s->net, 0, u) ? meeting_of(&s->net, u) : NO_MEETING);
+        k->offset = cge_shape_elems(shape_put_out(&s->net, u));
+        k->elems = k->last == NO_MEETING ? 0 : relay_window_elems(&s->net, u);
+        alive -= u > 0 ? ends_here(s, u - 1) : 0;
+        s->best[u].offset = alive;
+        alive += k->offset;
+    }
+}
+
+/* A sum takes the place of what nobody else reads. */
+static int32_t elems_of_one(const relay_choice *s, int32_t u)
+{
+    int slot;
+    for (slot = 0; slot < 2 && relay_trait(&s->net, u, CGE_TWO_INPUTS) && relay_trait(&s->net, u, CGE_IN_PLACE); slot++) {
+        const int32_t source = s->net.units[u].x[slot];
+        if (source >= 0 && s->known[source].first == u) return s->best[u].offset;
+    }
+    return s->best[u].offset + s->known[u].offset + relay_room(&s->net, u, CGE_UNIT_ROW_BY_ROW);
+}
+
+/* Units begin .. end as a relay, or unit `end` alone. */
+static void try_relay(const relay_choice *s, int32_t begin, int32_t end, int32_t alive)
+{
+    cge_tensor *best = &s->best[end];
+    const int32_t before = begin == 0 ? 0 : s->best[begin - 1].elems, units = begin == end ? 0 : end - begin + 1;
+    int32_t figure = before > alive ? before : alive;
+    if (s->limit > 0) figure = alive > s->limit || before == INT32_MAX ? INT32_MAX : before + units;
+    if (begin < end && figure >= best->elems) return;
+    best->elems = figure;
+    best->first = (int16_t)begin;
+}
+
+static void find_best_end(const relay_choice *s, int32_t end)
+{
+    int32_t begin, windows = 0, room = relay_room(&s->net, end, CGE_UNIT_ROW_BY_ROW);
+    try_relay(s, end, end, elems_of_one(s, end));
+    if (!takes_rows(&s->net, 0, end)) return;
+    for (begin = end - 1; begin >= 0 && end - begin < MOST_RELAY_UNITS; begin--) {
+        if (s->known[begin].last > end) return;
+        windows += s->known[begin].elems;
+        room = at_least(relay_room(&s->net, begin, end - begin + 1 >= LONG_RELAY ? CGE_UNIT_ROW_BY_ROW : 0), room);
+        try_relay(s, begin, end, s->best[begin].offset + s->known[end].offset + windows + room);
+    }
+}
+
+static void set_styles(const relay_choice *s, cge_unit *units)
+{
+    int32_t end, u;
+    for (end = s->count - 1; end >= 0; end = s->best[end].first - 1) {
+        const int32_t begin = s->best[end].first, by_row = end - begin + 1 >= LONG_RELAY ? CGE_UNIT_ROW_BY_ROW : 0;
+        for (u = begin; u <= end && begin < end; u++)
+            units[u].style = (int16_t)(CGE_UNIT_RELAY | (u < end ? CGE_UNIT_HANDS_ROWS_ON : 0) | (units[u].pool >= 0 ? by_row : 0));
+    }
+}
+
+CGE_INTERNAL void cge_choose_relays(const cge_model *model, const cge_layer_plan *layers, cge_unit *units, int32_t count, cge_tensor *memory, int32_t limit)
+{
+    relay_choice s;
+    int32_t end;
+    s.net.model = model;
+    s.net.layers = layers;
+    s.net.units = units;
+    s.net.count = count;
+    s.known = memory;
+    s.limit = limit;
+    for (s.count = 0; s.count < count && !units[s.count].learns; s.count++) units[s.count].style = 0;
+    s.best = memory + s.count;
+    note_units(&s);
+    for (end = 0; end < s.count; end++) find_best_end(&s, end);
+    set_styles(&s, units);
+}
+
+/* ---- at work ---- */
+
+typedef struct relay_window {
+    cge_real *rows;
+    int32_t first; /* which row is the first of them */
+} relay_window;
+
+typedef struct relay_walk {
+    relay_net of;
+    const cge_network *net;
+    const cge_real *params, *x;
+    int32_t begin, end; /* units, both included */
+    cge_real *room;
+    int16_t made[MOST_RELAY_UNITS]; /* rows, of each unit */
+    relay_window windows[MOST_RELAY_UNITS];
+} relay_walk;
+
+/* A unit of the relay that has not yet made what unit u looks at next; -1: none. */
+static int32_t lacking_source(const relay_walk *s, int32_t u)
+{
+    const int32_t end = rows_looked_for(&s->of, u, s->made[u - s->begin]).end;
+    int slot;
+    for (slot = 0; slot < 2; slot++) {
+        const int32_t source = s->of.units[u].x[slot];
+        if (source >= s->begin && s->made[source - s->begin] < end) return source;
+    }
+    return -1;
+}
+
+/* Where the next row of unit u goes: to the output of the last, or to a window, which moves on. */
+static cge_real *place_for_row(relay_walk *s, int32_t u, int32_t elems)
+{
+    const int32_t row = s->made[u - s->begin];
+    int32_t place = u, sum, first, unused;
+    relay_window *w;
+    while (place < s->end && (sum = sum_in_place_of(&s->of, place)) >= 0) place = sum;
+    if (place == s->end) return cge_tensor_at(s->net, s->of.units[place].y) + row * elems;
+    w = &s->windows[place - s->begin];
+    first = at_most_rows(first_row_needed(&s->of, place, s->end, &s->made[place - s->begin]), row);
+    unused = first - w->first;
+    if (unused > 0) {
+        memmove(w->rows, w->rows + unused * elems, (size_t)((row - first) * elems) * sizeof *w->rows);
+        w->first = first;
+    }
+    return w->rows + (row - w->first) * elems;
+}
+
+/* Input `slot` from row *first on. */
+static const cge_real *rows_for(const relay_walk *s, int32_t u, int slot, const cge_real *whole, int32_t *first)
+{
+    const int32_t source = s->of.units[u].x[slot];
+    *first = 0;
+    if (source < s->begin) return whole;
+    *first = s->windows[source - s->begin].first;
+    return s->windows[source - s->begin].rows;
+}
+
+static const cge_real *row_for(const relay_walk *s, int32_t u, int slot, const cge_real *whole, cge_shape in)
+{
+    int32_t first;
+    const cge_real *x = rows_for(s, u, slot, whole, &first);
+    return x + (s->made[u - s->begin] - first) * row_elems(in);
+}
+
+/* Of all rows, in their order; divided by their number when the last is through (cge_avgpool2d_forward_f32). */
+static void add_row_to_mean(const cge_unit_call *c, int32_t row, const cge_real *x)
+{
+    int32_t w, i;
+    if (row == 0) memset(c->y, 0, (size_t)c->in.c * sizeof *c->y);
+    for (w = 0; w < c->in.w; w++, x += c->in.c)
+        for (i = 0; i < c->in.c; i++) c->y[i] += x[i];
+    if (row + 1 < c->in.h) return;
+    for (i = 0; i < c->in.c; i++) c->y[i] /= CGE_REAL(c->in.h * c->in.w);
+}
+
+static void merge_row(const relay_walk *s, int32_t u, const cge_unit_call *c, cge_real *y)
+{
+    const int32_t source = s->of.units[u].x[0];
+    cge_layer_call row;
+    memset(&row, 0, sizeof row);
+    row.layer = c->layer;
+    row.in = c->in;
+    row.in2 = c->in2;
+    row.out = c->out;
+    row.in.h = 1;
+    row.in2.h = 1;
+    row.out.h = 1;
+    row.count = 1;
+    row.x = source >= s->begin && sum_in_place_of(&s->of, source) == u ? y : row_for(s, u, 0, c->x, c->in);
+    row.x2 = row_for(s, u, 1, c->x2, c->in2);
+    row.y = y;
+    c->layer->kind->forward(&row);
+    cge_unit_activate(c->activation, row_elems(c->out), y);
+}
+
+static void convolve_row(relay_walk *s, int32_t u, const cge_unit_call *c, int32_t row)
+{
+    const cge_conv2d_plan p = cge_conv2d_unit_plan(c);
+    cge_real *y = place_for_row(s, u, row_elems(c->out));
+    int32_t first;
+    const cge_real *x = rows_for(s, u, 0, c->x, &first);
+    cge_conv2d_unit_row(c, &p, row, x, first, y, s->room);
+}
+
+CGE_NOINLINE void relay_next_row(relay_walk *s, int32_t u)
+{
+    const int32_t row = s->made[u - s->begin];
+    cge_unit_call c;
+    cge_set_unit_call(s->net, s->params, u, s->x, &c);
+    c.winners = NULL;
+    if ((c.layer->kind->traits & CGE_SUMS_ROWS) != 0)
+        add_row_to_mean(&c, row, row_for(s, u, 0, c.x, c.in));
+    else if ((c.layer->kind->traits & CGE_TWO_INPUTS) != 0)
+        merge_row(s, u, &c, place_for_row(s, u, row_elems(c.out)));
+    else
+        convolve_row(s, u, &c, row);
+    s->made[u - s->begin]++;
+}
+
+CGE_NOINLINE void begin_relay(relay_walk *s, const cge_network *net, const cge_real *params, int32_t end, const void *x)
+{
+    const cge_plan *plan = net->options.plan;
+    cge_real *scratch;
+    int32_t u;
+    memset(s, 0, sizeof *s);
+    s->of.model = net->model;
+    s->of.layers = plan->layers;
+    s->of.units = plan->units;
+    s->of.count = plan->unit_count;
+    s->net = net;
+    s->params = params;
+    s->x = (const cge_real *)x;
+    s->end = end;
+    for (s->begin = end; s->begin > 0 && (plan->units[s->begin - 1].style & CGE_UNIT_HANDS_ROWS_ON) != 0;) s->begin--;
+    scratch = cge_tensor_at(net, plan->units[end].forward);
+    for (u = s->begin; u < end; u++) {
+        const int32_t elems = relay_window_elems(&s->of, u);
+        s->windows[u - s->begin].rows = scratch;
+        if (elems > 0) scratch += elems; /* none at all: there is no scratch */
+    }
+    s->room = scratch;
+}
+
+CGE_INTERNAL const cge_real *cge_run_relay(const cge_network *net, const cge_real *params, int32_t end, const void *x)
+{
+    relay_walk s;
+    int32_t u, lacking;
+    begin_relay(&s, net, params, end, x);
+    for (u = end; s.made[end - s.begin] < steps_of(&s.of, end);) {
+        lacking = lacking_source(&s, u);
+        if (lacking < 0) relay_next_row(&s, u);
+        u = lacking < 0 ? end : lacking;
+    }
+    return cge_tensor_at(net, s.of.units[end].y);
+}
+
+/* ---- backward of a mean ---- */
+
+/* Each row is zero and then added to, as cge_avgpool2d_input_grad_f32 says: so there is no -0. */
+CGE_INTERNAL int cge_spread_mean(const cge_unit_call *c)
+{
+    const int32_t elems = row_elems(c->in);
+    const cge_real taps = CGE_REAL(c->in.h * c->in.w);
+    int32_t row, w, i;
+    for (row = 0; row < c->in.h; row++) {
+        for (w = 0; w < c->in.w; w++)
+            for (i = 0; i < c->in.c; i++) c->scratch[w * c->in.c + i] = CGE_REAL(0) + c->dy[i] / taps;
+        cge_unit_hand_on(c, row * elems, elems, c->scratch);
+    }
+    return 1;
+}

@@ -1,0 +1,944 @@
+/*
+ * A step in slices. The step is a cursor and not a call tree: {sample, stage, unit, pass, piece} in net->step says which piece is
+ * next, everything else is in the arena. A task is the order of stages; what a stage consists of are passes (layers/passes.h).
+ * `busy` stays taken from begin to the end, so that nothing else works on the network in between.
+ */
+#include "samples.h"
+#include "units.h"
+
+#include "../base/exclusive.h"
+#include "../base/fp_mode.h"
+#include "../kernels/kernels.h"
+#include "../layers/passes.h"
+
+enum { STAGE_CLEAR, STAGE_FORWARD, STAGE_LOSS, STAGE_OUTPUT, STAGE_BOUND, STAGE_BACKWARD, STAGE_UPDATE };
+
+enum { MACS_OF_MAGNITUDE = 4, MACS_OF_BOUND = 14 }; /* of a number; of one that is normalised */
+
+typedef struct net_slice { /* passes get its first member */
+    cge_pieces unit;
+    cge_pass_list list; /* of the stage and unit where the cursor is */
+    cge_network *net;
+    cge_step *step;
+} net_slice;
+
+struct cge_slice_task {
+    cge_pass_list (*stage_passes)(net_slice *s); /* of the stage and the unit where the cursor is, which is made ready */
+    int (*next_stage)(net_slice *s);             /* 0: there is none */
+    int measures, trains;                    /* there is a loss; the samples make a step */
+};
+
+static const net_slice *slice_of(const cge_pieces *u)
+{
+    return (const net_slice *)(const void *)u;
+}
+
+static const cge_unit *unit_of(const net_slice *s)
+{
+    return &s->net->options.plan->units[s->step->unit];
+}
+
+static const void *sample_of(const net_slice *s)
+{
+    return cge_sample_at(s->net, s->step->x, s->step->losses.done);
+}
+
+static const cge_real *last_output(const net_slice *s)
+{
+    const cge_plan *plan = s->net->options.plan;
+    int32_t u = plan->unit_count - 1;
+    if (plan->units[u].main < 0) u--;
+    return u < 0 ? (const cge_real *)sample_of(s) : cge_tensor_at(s->net, plan->units[u].y);
+}
+
+/* Numbers one behind the other, each of which costs so much. */
+static int32_t blocks_of(int32_t elems, int32_t macs)
+{
+    return elems > 0 ? cge_pieces_of(elems, cge_piece_of(elems, macs)) : 0;
+}
+
+static int64_t block_cost(int32_t elems, int32_t macs, int32_t piece)
+{
+    return (int64_t)cge_piece_elems(elems, cge_piece_of(elems, macs), piece) * macs;
+}
+
+static cge_range block_range(int32_t elems, int32_t macs, cge_range pieces)
+{
+    return cge_range_of(elems, cge_piece_of(elems, macs), pieces);
+}
+
+static const cge_pass_list no_passes = {NULL, 0};
+
+/* ---- forward ---- */
+
+/* Ready for the unit's pieces. */
+static void prepare(net_slice *s, int backward)
+{
+    cge_prepare_pieces(&s->unit);
+    cge_cut_pieces(&s->unit, backward);
+}
+
+/* ---- what is not cut: the units of a stem together, layers with two inputs, units with a style of their own, or that read
+ * bytes ---- */
+
+static int32_t stem_of(const net_slice *s)
+{
+    return cge_count_stem_units(s->net->options.plan->units, s->net->options.plan->unit_count);
+}
+
+static int32_t one_pieces(const cge_pieces *u)
+{
+    (void)u;
+    return 1;
+}
+
+static int64_t end_macs(const cge_pieces *u, int32_t piece)
+{
+    (void)u, (void)piece;
+    return 1;
+}
+
+/* Of an element of a normalisation, half of a pass over it. */
+static int32_t macs_of_norm(const cge_unit_call *c)
+{
+    const cge_optimizer *o = c->params.optimizer;
+    const int32_t learn = o != NULL ? o->kind->check_macs + o->kind->update_macs : 0;
+    return CGE_MACS_NORM + learn + cge_activation_macs(c->activation) + cge_activation_macs(c->below);
+}
+
+/* Multiply-adds of a unit's layer forward. */
+static int64_t layer_work(const cge_unit_call *c)
+{
+    const cge_layer *l = c->layer;
+    const int64_t out = cge_shape_elems(c->map);
+    if ((l->kind->traits & CGE_BY_GROUPS) != 0) return out * macs_of_norm(c);
+    int32_t taps;
+    if ((l->kind->traits & CGE_BY_ROWS) != 0) return out * (cge_conv2d_unit_plan(c).weight_elems / c->map.c);
+    if ((l->kind->traits & CGE_BY_INPUTS) != 0) return out * cge_shape_elems(c->in);
+    taps = cge_pool_taps(l);
+    return (out * (taps > 1 ? taps : 1) + cge_shape_elems(c->in)) * CGE_MACS_TAP;
+}
+
+static int64_t whole_macs(const cge_pieces *u, int32_t piece)
+{
+    (void)piece;
+    return 2 * layer_work(&u->c);
+}
+
+/* Backward, what is computed again is among it. */
+static int64_t stem_macs(const cge_pieces *u, int32_t piece)
+{
+    const net_slice *s = slice_of(u);
+    int64_t macs = 0;
+    int32_t i;
+    (void)piece;
+    for (i = 0; i < stem_of(s); i++) {
+        cge_unit_call c;
+        cge_set_unit_call(s->net, s->step->params, i, sample_of(s), &c);
+        macs += layer_work(&c);
+    }
+    return s->step->stage == STAGE_FORWARD ? 2 * macs : 8 * macs;
+}
+
+static cge_status whole_forward_run(const cge_pieces *u, cge_range pieces)
+{
+    (void)pieces;
+    cge_unit_forward(&u->c);
+    return CGE_OK;
+}
+
+static cge_status whole_backward_run(const cge_pieces *u, cge_range pieces)
+{
+    const net_slice *s = slice_of(u);
+    (void)pieces;
+    return cge_unit_backward(s->net, s->step->unit, sample_of(s)) ? CGE_OK : CGE_ERR_NOT_FINITE;
+}
+
+/* Only training asks what the stem leaves out. */
+static cge_status stem_forward_run(const cge_pieces *u, cge_range pieces)
+{
+    const net_slice *s = slice_of(u);
+    cge_real *largest = &s->step->largest;
+    (void)pieces;
+    cge_stem_forward(s->net, s->step->params, (const cge_real *)sample_of(s), s->step->trains ? largest : NULL);
+    return !s->step->trains || cge_stem_reads_finite(s->net, sample_of(s), *largest) ? CGE_OK : CGE_ERR_NOT_FINITE;
+}
+
+/* Units that hand rows on, and the one behind them. */
+static int32_t end_of_relay(const net_slice *s, int32_t u)
+{
+    while ((s->net->options.plan->units[u].style & CGE_UNIT_HANDS_ROWS_ON) != 0) u++;
+    return u;
+}
+
+static int64_t relay_macs(const cge_pieces *u, int32_t piece)
+{
+    const net_slice *s = slice_of(u);
+    int64_t macs = 0;
+    int32_t i;
+    (void)piece;
+    for (i = s->step->unit; i <= end_of_relay(s, s->step->unit); i++) {
+        cge_unit_call c;
+        cge_set_unit_call(s->net, s->step->params, i, sample_of(s), &c);
+        macs += layer_work(&c);
+    }
+    return 2 * macs;
+}
+
+static cge_status relay_forward_run(const cge_pieces *u, cge_range pieces)
+{
+    const net_slice *s = slice_of(u);
+    (void)pieces;
+    (void)s->net->options.plan->level->relays->run_relay(s->net, s->step->params, end_of_relay(s, s->step->unit), sample_of(s));
+    return CGE_OK;
+}
+
+static cge_status stem_backward_run(const cge_pieces *u, cge_range pieces)
+{
+    const net_slice *s = slice_of(u);
+    (void)pieces;
+    return cge_stem_backward(s->net, (const cge_real *)sample_of(s)) ? CGE_OK : CGE_ERR_NOT_FINITE;
+}
+
+static const cge_pass whole_forward[] = {{one_pieces, whole_macs, whole_forward_run}};
+static const cge_pass whole_backward[] = {{one_pieces, whole_macs, whole_backward_run}};
+static const cge_pass stem_forward[] = {{one_pieces, stem_macs, stem_forward_run}};
+static const cge_pass relay_passes[] = {{one_pieces, relay_macs, relay_forward_run}};
+static const cge_pass stem_backward[] = {{one_pieces, stem_macs, stem_backward_run}};
+
+/* ---- forward of units ---- */
+
+static int is_cut_forward(const cge_unit_call *c)
+{
+    if (c->params.w_rest != NULL || c->source.model != NULL || (c->layer->kind->traits & CGE_BY_GROUPS) != 0) return 0;
+    return (c->layer->kind->traits & (CGE_BY_ROWS | CGE_BY_INPUTS)) != 0 || (c->x2 == NULL && c->activation == NULL);
+}
+
+/* A stem is one unit here, its last. */
+static cge_pass_list stage_forward(net_slice *s, int keeps_winners)
+{
+    const cge_pass_list whole = CGE_PASS_LIST(whole_forward), of_stem = CGE_PASS_LIST(stem_forward), of_relay = CGE_PASS_LIST(relay_passes);
+    cge_unit_call *c = &s->unit.c;
+    const int32_t u = s->step->unit;
+    if (u < stem_of(s)) return of_stem;
+    if ((s->net->options.plan->units[u].style & CGE_UNIT_RELAY) != 0) return of_relay;
+    cge_set_unit_call(s->net, s->step->params, u, sample_of(s), c);
+    if (!keeps_winners) c->winners = NULL;
+    c->draw.trains = keeps_winners;
+    cge_set_unit_scratch(s->net, s->net->options.plan->units[u].forward, c);
+    if (!is_cut_forward(c)) return whole;
+    prepare(s, 0);
+    return cge_forward_passes(c);
+}
+
+static int unit_computes(const net_slice *s, int32_t u)
+{
+    return u < s->net->options.plan->unit_count && s->net->options.plan->units[u].main >= 0;
+}
+
+static int enter(net_slice *s, int32_t stage, int32_t unit)
+{
+    s->step->stage = stage;
+    s->step->unit = unit;
+    s->step->prepared = 0;
+    return 1;
+}
+
+static int enter_sample(net_slice *s, int32_t stage_behind)
+{
+    const int32_t units = stem_of(s), first = units > 0 ? units - 1 : 0;
+    return unit_computes(s, first) ? enter(s, STAGE_FORWARD, first) : enter(s, stage_behind, 0);
+}
+
+static int next_forward(net_slice *s, int32_t stage_behind)
+{
+    const int32_t next = end_of_relay(s, s->step->unit) + 1;
+    return unit_computes(s, next) ? enter(s, STAGE_FORWARD, next) : enter(s, stage_behind, 0);
+}
+
+/* ---- prediction ---- */
+
+static int32_t copy_pieces(const cge_pieces *u)
+{
+    return blocks_of(slice_of(u)->net->out_elems, 1);
+}
+
+static int64_t copy_macs(const cge_pieces *u, int32_t piece)
+{
+    return block_cost(slice_of(u)->net->out_elems, 1, piece);
+}
+
+static cge_status copy_run(const cge_pieces *u, cge_range pieces)
+{
+    const net_slice *s = slice_of(u);
+    const int32_t n = s->net->out_elems;
+    const cge_range r = block_range(n, 1, pieces);
+    cge_real *y = s->step->y + (size_t)s->step->losses.done * (size_t)n;
+    memcpy(y + r.begin, last_output(s) + r.begin, (size_t)(r.end - r.begin) * sizeof *y);
+    return CGE_OK;
+}
+
+static const cge_pass output_passes[] = {{copy_pieces, copy_macs, copy_run}};
+
+static cge_pass_list forward_stage(net_slice *s)
+{
+    const cge_pass_list output = CGE_PASS_LIST(output_passes);
+    return s->step->stage == STAGE_FORWARD ? stage_forward(s, 0) : output;
+}
+
+static int next_of_forward(net_slice *s)
+{
+    if (s->step->stage == STAGE_FORWARD) return next_forward(s, STAGE_OUTPUT);
+    return ++s->step->losses.done < s->step->count && enter_sample(s, STAGE_OUTPUT);
+}
+
+/* ---- losses ---- */
+
+static int64_t loss_macs(const cge_pieces *u, int32_t piece)
+{
+    (void)piece;
+    return (int64_t)slice_of(u)->net->out_elems * slice_of(u)->net->model->loss->cost;
+}
+
+/* Whoever owns the labels may have changed them since they were checked. */
+static int label_is_valid(const net_slice *s)
+{
+    const int32_t label = s->net->model->loss->reads_labels ? s->step->targets.labels[s->step->losses.done] : 0;
+    return label >= 0 && label < s->net->out_elems;
+}
+
+/* ---- evaluation ---- */
+
+static cge_status measured_run(const cge_pieces *u, cge_range pieces)
+{
+    const net_slice *s = slice_of(u);
+    (void)pieces;
+    if (!label_is_valid(s)) return CGE_ERR_LABEL;
+    cge_note_sample(s->net, last_output(s), &s->step->targets, s->step->losses.done, &s->step->losses);
+    return CGE_OK;
+}
+
+static const cge_pass measure_passes[] = {{one_pieces, loss_macs, measured_run}};
+
+static cge_pass_list evaluate_stage(net_slice *s)
+{
+    const cge_pass_list measures = CGE_PASS_LIST(measure_passes);
+    return s->step->stage == STAGE_FORWARD ? stage_forward(s, 0) : measures;
+}
+
+static int next_of_evaluate(net_slice *s)
+{
+    if (s->step->stage == STAGE_FORWARD) return next_forward(s, STAGE_LOSS);
+    if (++s->step->losses.done < s->step->count) return enter_sample(s, STAGE_LOSS);
+    if (s->step->correct != NULL) *s->step->correct = s->step->losses.correct;
+    return 0;
+}
+
+/* ---- training: loss ---- */
+
+static cge_status loss_run(const cge_pieces *u, cge_range pieces)
+{
+    const net_slice *s = slice_of(u);
+    const cge_targets *targets = &s->step->targets;
+    cge_real value;
+    (void)pieces;
+    if (!label_is_valid(s)) return CGE_ERR_LABEL;
+    value = cge_loss_of(s->net, targets)->forward(s->net, last_output(s), targets, s->step->losses.done);
+    if (!cge_is_finite(value)) return CGE_ERR_NOT_FINITE;
+    cge_add_loss(&s->step->losses, value);
+    return CGE_OK;
+}
+
+static int32_t start_pieces(const cge_pieces *u)
+{
+    return cge_something_learns(slice_of(u)->net->options.plan);
+}
+
+static cge_status start_run(const cge_pieces *u, cge_range pieces)
+{
+    const net_slice *s = slice_of(u);
+    (void)pieces;
+    if (!label_is_valid(s)) return CGE_ERR_LABEL;
+    cge_start_backward(s->net, last_output(s), &s->step->targets, s->step->losses.done);
+    return CGE_OK;
+}
+
+static const cge_pass loss_passes[] = {{one_pieces, loss_macs, loss_run}, {start_pieces, loss_macs, start_run}};
+
+/* ---- training: collected gradients ---- */
+
+static int32_t grads_in(const cge_pieces *u)
+{
+    return slice_of(u)->net->grads != NULL ? slice_of(u)->net->grad_elems : 0;
+}
+
+static int32_t zero_pieces(const cge_pieces *u)
+{
+    return blocks_of(grads_in(u), 1);
+}
+
+static int64_t zero_macs(const cge_pieces *u, int32_t piece)
+{
+    return block_cost(grads_in(u), 1, piece);
+}
+
+static cge_status zero_run(const cge_pieces *u, cge_range pieces)
+{
+    const cge_range r = block_range(grads_in(u), 1, pieces);
+    memset(slice_of(u)->net->grads + r.begin, 0, (size_t)(r.end - r.begin) * sizeof *slice_of(u)->net->grads);
+    return CGE_OK;
+}
+
+static const cge_optimizer_kind *optimizer_of(const cge_pieces *u)
+{
+    return slice_of(u)->net->optimizer.kind;
+}
+
+static int32_t check_pieces(const cge_pieces *u)
+{
+    return blocks_of(grads_in(u), optimizer_of(u)->check_macs);
+}
+
+static int64_t check_macs(const cge_pieces *u, int32_t piece)
+{
+    return block_cost(grads_in(u), optimizer_of(u)->check_macs, piece);
+}
+
+/* The mean is over all samples of the step. */
+static cge_status check_run(const cge_pieces *u, cge_range pieces)
+{
+    const net_slice *s = slice_of(u);
+    s->net->pending = s->step->count;
+    if (optimizer_of(u)->begin != NULL) (void)optimizer_of(u)->begin(s->net);
+    return cge_update_range(s->net, 1, block_range(grads_in(u), optimizer_of(u)->check_macs, pieces)) ? CGE_OK : CGE_ERR_NOT_FINITE;
+}
+
+static int32_t update_pieces(const cge_pieces *u)
+{
+    return blocks_of(grads_in(u), optimizer_of(u)->update_macs);
+}
+
+static int64_t update_macs(const cge_pieces *u, int32_t piece)
+{
+    return block_cost(grads_in(u), optimizer_of(u)->update_macs, piece);
+}
+
+static cge_status update_run(const cge_pieces *u, cge_range pieces)
+{
+    const net_slice *s = slice_of(u);
+    s->step->changing = 1;
+    (void)cge_update_range(s->net, 0, block_range(grads_in(u), optimizer_of(u)->update_macs, pieces));
+    return CGE_OK;
+}
+
+static cge_status end_run(const cge_pieces *u, cge_range pieces)
+{
+    (void)pieces;
+    slice_of(u)->net->step_count++;
+    return CGE_OK;
+}
+
+static const cge_pass clear_passes[] = {{zero_pieces, zero_macs, zero_run}};
+static const cge_pass update_passes[] = {{check_pieces, check_macs, check_run}, {update_pieces, update_macs, update_run}, {one_pieces, end_macs, end_run}};
+
+/* ---- training: may this step be taken? As in steps.c, in blocks. ---- */
+
+/* Of the settings: the gradient of the last output, the parameters, the velocities. */
+static cge_status rate_run(const cge_pieces *u, cge_range pieces)
+{
+    const net_slice *s = slice_of(u);
+    const cge_plan *plan = s->net->options.plan;
+    const cge_real factor = cge_begin_step_at_once(s->net);
+    (void)pieces;
+    s->step->bound = factor * cge_unit_magnitude(s->net->out_elems, cge_tensor_at(s->net, plan->units[plan->unit_count - 1].dy));
+    return factor > 0 ? CGE_OK : CGE_ERR_NOT_FINITE;
+}
+
+static cge_status look_at(const cge_real *x, int32_t elems, cge_range pieces)
+{
+    const cge_range r = block_range(elems, 1, pieces);
+    return cge_run_all_below(r.end - r.begin, x + r.begin, CGE_2_POW_64_BITS) ? CGE_OK : CGE_ERR_NOT_FINITE;
+}
+
+static int32_t params_in(const cge_pieces *u)
+{
+    return slice_of(u)->net->held_elems;
+}
+
+static int32_t param_pieces(const cge_pieces *u)
+{
+    return blocks_of(params_in(u), 1);
+}
+
+static int64_t param_macs(const cge_pieces *u, int32_t piece)
+{
+    return block_cost(params_in(u), 1, piece);
+}
+
+static cge_status param_run(const cge_pieces *u, cge_range pieces)
+{
+    return look_at(slice_of(u)->net->params, params_in(u), pieces);
+}
+
+static int32_t velocities_in(const cge_pieces *u)
+{
+    return slice_of(u)->net->velocity_elems;
+}
+
+static int32_t velocity_pieces(const cge_pieces *u)
+{
+    return blocks_of(velocities_in(u), 1);
+}
+
+static int64_t velocity_macs(const cge_pieces *u, int32_t piece)
+{
+    return block_cost(velocities_in(u), 1, piece);
+}
+
+static cge_status velocity_run(const cge_pieces *u, cge_range pieces)
+{
+    return look_at(slice_of(u)->net->velocity, velocities_in(u), pieces);
+}
+
+static const cge_pass setting_passes[] = {
+    {one_pieces, loss_macs, rate_run}, {param_pieces, param_macs, param_run}, {velocity_pieces, velocity_macs, velocity_run}};
+
+/* Of a unit whose output is read more than once: the sum of all gradients goes through its activation. */
+static int32_t shared_pieces(const cge_pieces *u)
+{
+    return unit_of(slice_of(u))->shared != 0;
+}
+
+static cge_status shared_run(const cge_pieces *u, cge_range pieces)
+{
+    (void)pieces;
+    slice_of(u)->step->bound *= cge_slope_of(u->c.activation);
+    return CGE_OK;
+}
+
+static int is_norm(const cge_pieces *u)
+{
+    return (u->c.layer->kind->traits & CGE_BY_GROUPS) != 0;
+}
+
+/* Of a unit that learns: the largest |x|, of which the bounds of its gradients follow. Behind a stem it is known. */
+static int32_t inputs_of_learning(const cge_pieces *u)
+{
+    const net_slice *s = slice_of(u);
+    if (cge_layer_plans(s->net)[unit_of(s)->main].grads < 0) return 0;
+    return u->c.x == NULL || u->c.params.dw == NULL || is_norm(u) ? 1 : cge_shape_elems(u->c.in);
+}
+
+static int32_t magnitude_pieces(const cge_pieces *u)
+{
+    return blocks_of(inputs_of_learning(u), MACS_OF_MAGNITUDE);
+}
+
+static int64_t magnitude_macs(const cge_pieces *u, int32_t piece)
+{
+    if (u->c.source.model != NULL) return (int64_t)MACS_OF_MAGNITUDE * cge_shape_elems(u->c.in);
+    if (is_norm(u)) return (int64_t)MACS_OF_BOUND * cge_shape_elems(u->c.in);
+    return block_cost(inputs_of_learning(u), MACS_OF_MAGNITUDE, piece);
+}
+
+static cge_real magnitude_of(const cge_pieces *u, cge_range r)
+{
+    const cge_x_source *source = &u->c.source;
+    if (source->model != NULL) return source->model->input_kind->magnitude(source, cge_shape_elems(u->c.in));
+    if (is_norm(u)) return cge_norm_bound(&u->c, 1);
+    return u->c.x == NULL ? slice_of(u)->step->largest : cge_unit_magnitude(r.end - r.begin, u->c.x + r.begin);
+}
+
+/* The largest of what was seen before, from piece 0 on, and x. */
+static void take_most(cge_real *most, cge_real x, int32_t piece)
+{
+    if (piece == 0 || !(x <= *most)) *most = x;
+}
+
+static cge_status magnitude_run(const cge_pieces *u, cge_range pieces)
+{
+    cge_step *step = slice_of(u)->step;
+    const cge_range r = block_range(inputs_of_learning(u), MACS_OF_MAGNITUDE, pieces);
+    const int by_rows = (u->c.layer->kind->traits & CGE_BY_ROWS) != 0;
+    const cge_real db = step->bound * CGE_REAL(by_rows ? cge_conv2d_unit_positions(&u->c) : 1);
+    take_most(&step->gain, magnitude_of(u, r), pieces.begin);
+    if (pieces.end < magnitude_pieces(u)) return CGE_OK;
+    return cge_is_bounded(db) && ((u->c.params.dw == NULL && !is_norm(u)) || cge_is_bounded(db * step->gain)) ? CGE_OK : CGE_ERR_NOT_FINITE;
+}
+
+/* Of a unit whose dx somebody reads: the largest |dx| over |dy|, some inputs at a time: channels of a convolution. */
+static int32_t gain_inputs(const cge_pieces *u)
+{
+    const net_slice *s = slice_of(u);
+    if (!cge_unit_hands_on(s->net->options.plan, unit_of(s))) return 0;
+    if ((u->c.layer->kind->traits & CGE_BY_ROWS) != 0) return u->c.in.c;
+    return (u->c.layer->kind->traits & CGE_BY_INPUTS) != 0 ? cge_shape_elems(u->c.in) : 1;
+}
+
+static int32_t macs_of_gain(const cge_pieces *u)
+{
+    int32_t taps;
+    if (is_norm(u)) return cge_macs_word((int64_t)MACS_OF_BOUND * cge_shape_elems(u->c.in));
+    taps = (u->c.layer->kind->traits & CGE_BY_ROWS) != 0 ? u->p.g.kernel_h * u->p.g.kernel_w : 1;
+    return 6 * taps * u->c.map.c + 16;
+}
+
+static int32_t gain_pieces(const cge_pieces *u)
+{
+    return blocks_of(gain_inputs(u), macs_of_gain(u));
+}
+
+static int64_t gain_macs(const cge_pieces *u, int32_t piece)
+{
+    return block_cost(gain_inputs(u), macs_of_gain(u), piece);
+}
+
+static cge_real gain_of_channels(const cge_pieces *u, cge_range channels)
+{
+    cge_real most = 0;
+    int32_t i;
+    for (i = channels.begin; i < channels.end; i++)
+        take_most(&most, cge_conv2d_channel_gain(&u->p, u->c.params.w, i / u->p.group_in, i % u->p.group_in), i - channels.begin);
+    return most;
+}
+
+static cge_real gain_of_inputs(const cge_pieces *u, cge_range inputs)
+{
+    if ((u->c.layer->kind->traits & CGE_BY_ROWS) != 0) return gain_of_channels(u, inputs);
+    if ((u->c.layer->kind->traits & CGE_BY_INPUTS) != 0) return cge_dense_inputs_gain(&u->c, inputs);
+    return cge_layer_gain(&u->c);
+}
+
+/* Without skips and branches the bound is that of one unit's gradient after the other; with them, of all so far. */
+static cge_status gain_run(const cge_pieces *u, cge_range pieces)
+{
+    const net_slice *s = slice_of(u);
+    cge_step *step = s->step;
+    const cge_real keeps = cge_is_chain_of_units(s->net->options.plan) ? CGE_REAL(0) : CGE_REAL(1);
+    take_most(&step->gain, gain_of_inputs(u, block_range(gain_inputs(u), macs_of_gain(u), pieces)), pieces.begin);
+    if (pieces.end == gain_pieces(u)) step->bound *= keeps + step->gain * cge_slope_below(s->net, unit_of(s));
+    return CGE_OK;
+}
+
+static const cge_pass bound_passes[] = {
+    {shared_pieces, end_macs, shared_run}, {magnitude_pieces, magnitude_macs, magnitude_run}, {gain_pieces, gain_macs, gain_run}};
+
+/* First the settings, as unit_count. */
+static cge_pass_list stage_bound(net_slice *s)
+{
+    const cge_pass_list settings = CGE_PASS_LIST(setting_passes), bounds = CGE_PASS_LIST(bound_passes);
+    if (s->step->unit == s->net->options.plan->unit_count) return settings;
+    cge_set_unit_call(s->net, s->step->params, s->step->unit, sample_of(s), &s->unit.c);
+    cge_mark_what_learns(s->net, unit_of(s)->main, &s->unit.c.params);
+    prepare(s, 1);
+    return bounds;
+}
+
+/* ---- training ---- */
+
+/* What adds into the middle of others' gradients, or learns in another order, is not cut. */
+static int is_cut_backward(const cge_unit *unit, const cge_unit_call *c)
+{
+    const int in_parts = (c->layer->kind->traits & (CGE_BY_ROWS | CGE_BY_INPUTS)) != 0;
+    if ((c->layer->kind->traits & CGE_BY_GROUPS) != 0) return 0;
+    if (c->source.model != NULL || unit->x[1] != CGE_NO_UNIT || (unit->shared && unit->activation >= 0)) return 0;
+    if (in_parts && c->layer->trains != CGE_TRAINS_ALL) return 0;
+    return in_parts ? (c->style & CGE_UNIT_DX_FIRST) == 0 : !c->adds && c->dx != c->x;
+}
+
+static cge_pass_list stage_backward(net_slice *s)
+{
+    const cge_pass_list whole = CGE_PASS_LIST(whole_backward), of_stem = CGE_PASS_LIST(stem_backward);
+    if (s->step->unit < stem_of(s)) return of_stem;
+    cge_set_backward_call(s->net, s->step->unit, sample_of(s), &s->unit.c);
+    if (!is_cut_backward(unit_of(s), &s->unit.c)) return whole;
+    prepare(s, 1);
+    return cge_backward_passes(&s->unit.c);
+}
+
+static cge_pass_list train_stage(net_slice *s)
+{
+    const cge_pass_list clears = CGE_PASS_LIST(clear_passes), losses = CGE_PASS_LIST(loss_passes), updates = CGE_PASS_LIST(update_passes);
+    switch (s->step->stage) {
+    case STAGE_CLEAR: return clears;
+    case STAGE_FORWARD: return stage_forward(s, 1);
+    case STAGE_LOSS: return losses;
+    case STAGE_BOUND: return stage_bound(s);
+    case STAGE_BACKWARD: return stage_backward(s);
+    case STAGE_UPDATE: return updates;
+    default: return no_passes;
+    }
+}
+
+static int end_sample(net_slice *s)
+{
+    return ++s->step->losses.done < s->step->count ? enter_sample(s, STAGE_LOSS) : enter(s, STAGE_UPDATE, 0);
+}
+
+/* The units from `unit` down that learn; those of a stem come together. Where layers learn at once, backward is what changes
+ * them. */
+static int enter_backward(net_slice *s, int32_t unit)
+{
+    const cge_unit *units = s->net->options.plan->units;
+    if (s->net->options.plan->level->at_once) s->step->changing = 1;
+    while (unit >= 0 && !units[unit].learns) unit--;
+    return unit < 0 ? end_sample(s) : enter(s, STAGE_BACKWARD, unit);
+}
+
+static int next_backward(net_slice *s)
+{
+    return s->step->unit < stem_of(s) ? end_sample(s) : enter_backward(s, s->step->unit - 1);
+}
+
+static int enter_bound(net_slice *s, int32_t unit)
+{
+    const cge_plan *plan = s->net->options.plan;
+    while (unit >= 0 && !plan->units[unit].learns) unit--;
+    return unit < 0 ? enter_backward(s, plan->unit_count - 1) : enter(s, STAGE_BOUND, unit);
+}
+
+static int behind_loss(net_slice *s)
+{
+    const cge_plan *plan = s->net->options.plan;
+    if (!cge_something_learns(plan)) return end_sample(s);
+    return plan->level->at_once ? enter(s, STAGE_BOUND, plan->unit_count) : enter_backward(s, plan->unit_count - 1);
+}
+
+static int next_of_train(net_slice *s)
+{
+    switch (s->step->stage) {
+    case STAGE_CLEAR: return enter_sample(s, STAGE_LOSS);
+    case STAGE_FORWARD: return next_forward(s, STAGE_LOSS);
+    case STAGE_LOSS: return behind_loss(s);
+    case STAGE_BOUND: return enter_bound(s, s->step->unit - 1);
+    case STAGE_BACKWARD: return next_backward(s);
+    default: return 0;
+    }
+}
+
+/* ---- tasks ---- */
+
+static const cge_slice_task task_forward = {forward_stage, next_of_forward, 0, 0};
+static const cge_slice_task task_evaluate = {evaluate_stage, next_of_evaluate, 1, 0};
+static const cge_slice_task task_train = {train_stage, next_of_train, 1, 1};
+
+/* The cursor at the first piece of a task; the caller adds what only some tasks have. */
+static cge_step first_piece(const cge_network *net, const cge_slice_task *task, const void *x, int32_t count)
+{
+    cge_step step;
+    net_slice s;
+    memset(&step, 0, sizeof step);
+    step.x = x;
+    step.count = count;
+    step.params = CGE_LOAD_POINTER(net->params);
+    step.trains = task->trains;
+    s.net = (cge_network *)(uintptr_t)net; /* read only */
+    s.step = &step;
+    if (task->trains)
+        (void)enter(&s, STAGE_CLEAR, 0);
+    else
+        (void)enter_sample(&s, task->measures ? STAGE_LOSS : STAGE_OUTPUT);
+    return step;
+}
+
+/* The task comes last: it tells an interrupt that there is something to resume. */
+static cge_status begin_step(cge_network *net, const cge_slice_task *task, const cge_step *step)
+{
+    CGE_TRY(cge_network_take(net));
+    net->step = *step;
+    if (task->trains) net->pending = 0;
+    CGE_STORE_POINTER(net->step.task, task);
+    return CGE_OK;
+}
+
+static void end_step(cge_network *net)
+{
+    if (net->step.task->trains) net->pending = 0;
+    CGE_STORE_POINTER(net->step.task, NULL);
+    cge_release(&net->step.at_work);
+    cge_network_release(net);
+}
+
+/* Takes the step, if there is one: then *at_work is 1. */
+static cge_status take_step(cge_network *net)
+{
+    CGE_TRY(cge_check_network(net));
+    if (CGE_LOAD_POINTER(net->step.task) == NULL) return CGE_ERR_MODE;
+    if (!cge_take(&net->step.at_work)) return CGE_ERR_BUSY;
+    if (CGE_LOAD_POINTER(net->step.task) != NULL) return CGE_OK;
+    cge_release(&net->step.at_work); /* somebody ended it just now */
+    return CGE_ERR_MODE;
+}
+
+/* As many pieces of a pass as fit, from number `begin` on; but one of a slice in any case. */
+static int32_t pieces_that_fit(const net_slice *s, const cge_pass *of, int32_t begin, int32_t count, int64_t *left, int *ran)
+{
+    int32_t end;
+    for (end = begin; end < count; end++) {
+        const int64_t macs = of->macs(&s->unit, end) + CGE_MACS_CALL;
+        if (*ran && macs > *left) break;
+        *left -= macs;
+        *ran = 1;
+    }
+    return end;
+}
+
+/* What pieces did not need is left for others. */
+static cge_status run_pass(net_slice *s, const cge_pass *of, int64_t *left, int *ran)
+{
+    cge_step *step = s->step;
+    const int32_t count = of->pieces(&s->unit);
+    s->unit.saved = left;
+    while (step->piece < count) {
+        cge_range pieces;
+        pieces.begin = step->piece;
+        pieces.end = pieces_that_fit(s, of, pieces.begin, count, left, ran);
+        if (pieces.end == pieces.begin) return CGE_AGAIN;
+        CGE_TRY(of->run_pieces(&s->unit, pieces));
+        step->piece = pieces.end;
+    }
+    return CGE_OK;
+}
+
+static cge_status go_on(net_slice *s, int64_t left)
+{
+    const cge_slice_task *task = s->step->task;
+    cge_step *step = s->step;
+    int ran = 0;
+    left -= CGE_MACS_RESUME;
+    do {
+        if (!step->prepared) s->list = task->stage_passes(s);
+        step->prepared = 1;
+        for (; step->pass < s->list.count; step->pass++) {
+            CGE_TRY(run_pass(s, &s->list.passes[step->pass], &left, &ran));
+            step->piece = 0;
+        }
+        step->pass = 0;
+    } while (task->next_stage(s));
+    return CGE_OK;
+}
+
+/* Between two slices the unit stays where the levels for slices have room for it: behind the activations. Where there is none
+ * it is described again. */
+static int keeps_unit(const cge_network *net)
+{
+    return sizeof(net_slice) <= CGE_SLICE_ELEMS * sizeof(cge_real) && net->options.plan->level->one_by_one;
+}
+
+static net_slice *kept_unit(const cge_network *net)
+{
+    return (net_slice *)(void *)(net->activations + net->options.plan->peak_elems);
+}
+
+static cge_status go_on_with(cge_network *net, net_slice *s, int64_t left)
+{
+    s->net = net;
+    s->step = &net->step;
+    if (net->step.prepared && s->unit.c.params.optimizer != NULL) s->unit.c.params.optimizer = &net->optimizer; /* the struct may have been moved */
+    return go_on(s, left);
+}
+
+CGE_NOINLINE cge_status go_on_afresh(cge_network *net, int64_t left)
+{
+    net_slice s;
+    net->step.prepared = 0;
+    return go_on_with(net, &s, left);
+}
+
+/* ---- public calls ---- */
+
+cge_status cge_network_train_begin(cge_network *net, const void *x, const cge_targets *targets, int32_t count)
+{
+    const cge_sample_list list = {x, targets, NULL};
+    cge_step step;
+    CGE_TRY(cge_check_training_mode(net));
+    if (net->options.plan == NULL) return CGE_ERR_MODE;
+    CGE_TRY(cge_check_targets_call(net, &list, count));
+    CGE_TRY(cge_check_optimizer(net));
+    if (net->grads == NULL && count > 1) return CGE_ERR_ARGUMENT;
+    step = first_piece(net, &task_train, x, count);
+    step.targets = *targets;
+    return begin_step(net, &task_train, &step);
+}
+
+cge_status cge_network_evaluate_begin(cge_network *net, const void *x, const cge_targets *targets, int32_t count, int32_t *correct)
+{
+    const cge_sample_list list = {x, targets, NULL};
+    cge_step step;
+    CGE_TRY(cge_check_network(net));
+    if (net->options.plan == NULL) return CGE_ERR_MODE;
+    CGE_TRY(cge_check_targets_call(net, &list, count));
+    step = first_piece(net, &task_evaluate, x, count);
+    step.targets = *targets;
+    step.correct = correct;
+    return begin_step(net, &task_evaluate, &step);
+}
+
+cge_status cge_network_forward_begin(cge_network *net, const void *x, int32_t count, cge_real *y)
+{
+    cge_step step;
+    CGE_TRY(cge_check_samples(net, x, count));
+    CGE_TRY(cge_check_buffer(y));
+    if (net->options.plan == NULL) return CGE_ERR_MODE;
+    step = first_piece(net, &task_forward, x, count);
+    step.y = y;
+    return begin_step(net, &task_forward, &step);
+}
+
+cge_status cge_network_resume(cge_network *net, int64_t budget_macs, cge_real *mean_loss)
+{
+    CGE_OWN_FP_MODE
+    cge_status status;
+    CGE_TRY(cge_check_network(net));
+    if (budget_macs < 1) return CGE_ERR_ARGUMENT;
+    if (mean_loss != NULL) CGE_TRY(cge_check_buffer(mean_loss));
+    CGE_TRY(take_step(net));
+    status = keeps_unit(net) ? go_on_with(net, kept_unit(net), budget_macs) : go_on_afresh(net, budget_macs);
+    if (status == CGE_AGAIN) {
+        cge_release(&net->step.at_work);
+        return status;
+    }
+    if (status == CGE_OK && mean_loss != NULL && net->step.task->measures) *mean_loss = cge_loss_mean(&net->step.losses, net->step.count);
+    end_step(net);
+    return status;
+}
+
+cge_status cge_network_abort(cge_network *net)
+{
+    CGE_TRY(take_step(net));
+    if (net->step.changing) {
+        cge_release(&net->step.at_work);
+        return CGE_ERR_MODE;
+    }
+    end_step(net);
+    return CGE_OK;
+}
+
+/* A step of one sample is walked through, and nothing is run. */
+cge_status cge_network_largest_slice(const cge_network *net, int64_t *macs)
+{
+    const cge_slice_task *task;
+    int64_t largest = 0;
+    cge_step step;
+    net_slice s;
+    CGE_TRY(cge_check_network(net));
+    if (macs == NULL) return CGE_ERR_NULL;
+    if (net->options.plan == NULL) return CGE_ERR_MODE;
+    task = net->options.training ? &task_train : &task_forward;
+    step = first_piece(net, task, net->activations, 1);
+    s.net = (cge_network *)(uintptr_t)net; /* read only */
+    s.step = &step;
+    do {
+        const cge_pass_list list = task->stage_passes(&s);
+        int32_t i, piece;
+        for (i = 0; i < list.count; i++) {
+            const int32_t pieces = list.passes[i].pieces(&s.unit);
+            for (piece = 0; piece < pieces; piece++) {
+                const int64_t of_piece = list.passes[i].macs(&s.unit, piece) + CGE_MACS_CALL + CGE_MACS_RESUME;
+                if (of_piece > largest) largest = of_piece;
+            }
+        }
+    } while (task->next_stage(&s));
+    *macs = largest;
+    return CGE_OK;
+}

@@ -1,0 +1,159 @@
+/*
+ * How each unit works. A plan takes the fewest elements that are to be had, and works as quickly as these allow: where there
+ * is room, in the quick way. What one of a unit's styles changes is alive during one operation of that unit, so that each unit can
+ * be looked at for itself.
+ */
+#include "units.h"
+
+CGE_INTERNAL int32_t cge_styles_of(const cge_model *model, const cge_memory_level *level, int32_t training, const cge_unit *u)
+{
+    const cge_layer *main = u->main < 0 ? NULL : &model->layers[u->main];
+    const int32_t forward = u->pool >= 0 ? CGE_UNIT_ROW_BY_ROW : 0;
+    int32_t few_channels;
+    if (!training || !level->at_once || !cge_unit_runs_in_pieces(model, u) || (main->flags & CGE_FROZEN) != 0) return forward;
+    if ((main->kind->traits & CGE_BY_INPUTS) != 0) return forward | CGE_UNIT_FEW_INPUTS;
+    if (model->input_kind != NULL && u->x[0] == CGE_MODEL_INPUT) return forward; /* each piece would read all of x again */
+    if (main->trains != CGE_TRAINS_ALL || level->one_by_one) return forward;
+    few_channels = level->relays != NULL && u->pool < 0 && cge_conv2d_of(main)->groups <= 1 ? CGE_UNIT_FEW_CHANNELS : 0;
+    return forward | CGE_UNIT_DX_FIRST | few_channels;
+}
+
+static int32_t uses_of_styles(const cge_style_choice *s)
+{
+    return cge_find_uses(s->model, s->layers, s->level, s->training, s->units, s->unit_count, s->tensors);
+}
+
+/* What is alive during an operation, `quick` elements, if the unit had that style: it changes the scratch of that operation. A
+ * gradient that no longer takes its output's place lies beside it. */
+static int32_t elems_with_style(const cge_style_choice *s, const cge_unit *u, int32_t style, int32_t quick, int16_t scratch)
+{
+    const cge_unit *source = u->x[0] < 0 ? NULL : &s->units[u->x[0]];
+    cge_unit changed = *u;
+    cge_unit_scratch other;
+    int32_t elems = quick - (scratch < 0 ? 0 : s->tensors[scratch].elems);
+    changed.style = (int16_t)(u->style | style);
+    other = cge_scratch_of_unit(s->model, s->layers, s->level, s->training, s->units, &changed);
+    if ((style & CGE_UNIT_ROW_BY_ROW) != 0) return elems + other.forward;
+    if ((style & CGE_UNIT_DX_FIRST) != 0 && source != NULL && source->learns && source->dy == source->y) elems += s->tensors[source->y].elems;
+    return elems + other.backward;
+}
+
+/* The unit gets that style if else it takes more than the limit during the operation, and so takes less. `quick` is what it takes
+ * without any style, `now` as it is; returns what it takes then. */
+static int32_t choose_style(const cge_style_choice *s, cge_unit *u, int32_t style, int32_t quick, int32_t now, int16_t scratch, int32_t limit)
+{
+    const int32_t possible = cge_styles_of(s->model, s->level, s->training, u) & style;
+    int32_t elems;
+    if (possible == 0 || now <= limit) return now;
+    elems = elems_with_style(s, u, possible, quick, scratch);
+    if (elems >= now) return now;
+    u->style = (int16_t)(u->style | possible);
+    return elems;
+}
+
+enum { SETTLED = CGE_UNIT_STEM | CGE_UNIT_RELAY }; /* for several units together */
+
+/* From the quick styles on, whose tensors say what all the others change. */
+static void choose_within(const cge_style_choice *s, int32_t limit)
+{
+    int32_t number, count, quick, now;
+    for (number = 0; number < s->unit_count; number++)
+        if ((s->units[number].style & SETTLED) == 0) s->units[number].style = 0;
+    count = uses_of_styles(s);
+    for (number = 0; number < s->unit_count; number++) {
+        cge_unit *u = &s->units[number];
+        if ((u->style & SETTLED) != 0) continue;
+        quick = cge_elems_alive(s->tensors, count, number);
+        (void)choose_style(s, u, CGE_UNIT_ROW_BY_ROW, quick, quick, u->forward, limit);
+        quick = cge_elems_alive(s->tensors, count, 2 * s->unit_count - number);
+        now = choose_style(s, u, CGE_UNIT_DX_FIRST | CGE_UNIT_FEW_INPUTS, quick, quick, u->backward, limit);
+        if (s->level->relays != NULL) (void)choose_style(s, u, CGE_UNIT_DX_FIRST | CGE_UNIT_FEW_CHANNELS, quick, now, u->backward, limit);
+    }
+}
+
+/* What is alive at most if the first `count` units are a stem, which work with `style` where they can; -1: they cannot be one. */
+static int32_t elems_with_stem(const cge_style_choice *s, int32_t count, int32_t style)
+{
+    int32_t u;
+    for (u = 0; u < count; u++) {
+        const int32_t possible = cge_styles_of(s->model, s->level, s->training, &s->units[u]);
+        s->units[u].style = (int16_t)(CGE_UNIT_STEM | (possible & style));
+    }
+    if (!cge_stem_is_possible(s->model, s->training, s->units, s->unit_count)) return -1;
+    return cge_most_elems_alive(s->tensors, uses_of_styles(s));
+}
+
+typedef struct stem_choice {
+    int32_t count, style, elems;
+} stem_choice;
+
+static void try_stem(const cge_style_choice *s, int32_t count, int32_t style, stem_choice *best)
+{
+    const int32_t elems = elems_with_stem(s, count, style);
+    if (elems < 0 || elems >= best->elems) return;
+    best->count = count;
+    best->style = style;
+    best->elems = elems;
+}
+
+/* A prediction of a stem of two takes a quarter more instructions row by row, a step a third more. Longer stems do not learn. */
+enum { LONG_STEM = 3 };
+
+/* Takes the stem that brings the most that is alive down furthest, of equal ones the shortest, and of these the quick one.
+ * Returns what is alive then. */
+static int32_t choose_stem(const cge_style_choice *s)
+{
+    const int32_t most = s->unit_count < CGE_MOST_STEM_UNITS ? s->unit_count : CGE_MOST_STEM_UNITS;
+    stem_choice best = {0, 0, 0};
+    int32_t count;
+    best.elems = cge_most_elems_alive(s->tensors, uses_of_styles(s));
+    if (s->level->one_by_one) return best.elems;
+    for (count = 1; count <= most; count++) {
+        try_stem(s, count, 0, &best);
+        if (count >= LONG_STEM) try_stem(s, count, CGE_UNIT_ROW_BY_ROW, &best);
+    }
+    for (count = 0; count < most; count++) s->units[count].style = 0; /* choose_within begins anew with these */
+    if (best.count > 0) (void)elems_with_stem(s, best.count, best.style);
+    return best.elems;
+}
+
+/* ---- only where a level has relays ---- */
+
+/* With which no more than `limit` is alive (0: the least). Returns what is. */
+static int32_t choose_relays_within(const cge_style_choice *s, int32_t limit)
+{
+    cge_choose_relays(s->model, s->layers, s->units, s->unit_count, s->tensors, limit);
+    return cge_most_elems_alive(s->tensors, uses_of_styles(s));
+}
+
+static void take_apart(const cge_style_choice *s)
+{
+    int32_t u;
+    for (u = 0; u < s->unit_count; u++) s->units[u].style = 0;
+    choose_within(s, 0);
+}
+
+CGE_INTERNAL int32_t cge_choose_relay_styles(const cge_style_choice *s, int32_t with_stem)
+{
+    int32_t least;
+    if (s->unit_count < 2 || s->units[1].learns) return with_stem; /* a relay has two units that do not */
+    take_apart(s);
+    least = choose_relays_within(s, 0);
+    if (least < with_stem) {
+        if (choose_relays_within(s, least) > least) (void)choose_relays_within(s, 0);
+        return least;
+    }
+    take_apart(s);
+    return choose_stem(s);
+}
+
+CGE_INTERNAL int32_t cge_choose_styles(const cge_model *model, const cge_layer_plan *layers, const cge_memory_level *level, int32_t training, cge_unit *units, int32_t unit_count, cge_tensor *tensors)
+{
+    const cge_style_choice s = {model, layers, level, training, units, unit_count, tensors};
+    int32_t limit;
+    choose_within(&s, 0);
+    limit = choose_stem(&s);
+    if (level->relays != NULL) limit = level->relays->choose_relays(&s, limit);
+    choose_within(&s, limit);
+    return uses_of_styles(&s);
+}

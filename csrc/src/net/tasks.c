@@ -1,0 +1,64 @@
+/* Tasks among threads: hosts alone have them. */
+#include "tasks.h"
+#include "../base/fp_mode.h"
+
+#if CGE_HOST
+
+/* Work of a task that is worth another thread: so many multiply-adds, or elements of what only passes over them, take
+ * some microseconds, and a section of tasks about one to begin and end. */
+#define TASK_WORK 16384
+
+CGE_INTERNAL int32_t cge_tasks_for(const cge_network *net, int32_t per_thread, int32_t items, int64_t work)
+{
+    const cge_executor *executor = net->options.executor;
+    int64_t tasks;
+    if (executor == NULL || executor->threads < 2) return 1;
+    tasks = per_thread * (int64_t)executor->threads;
+    if (tasks > work / TASK_WORK) tasks = work / TASK_WORK;
+    if (tasks > items) tasks = items;
+    return tasks > 1 ? (int32_t)tasks : 1;
+}
+
+/* A task as an executor gets it: the thread that takes it may compute in another mode than the caller's. */
+typedef struct threads_task {
+    void (*task)(void *argument, int32_t index);
+    void *argument;
+} threads_task;
+
+static void run_on_thread(void *argument, int32_t index)
+{
+    CGE_OWN_FP_MODE
+    const threads_task *t = (const threads_task *)argument;
+    t->task(t->argument, index);
+}
+
+CGE_INTERNAL void cge_run_tasks(const cge_network *net, void (*task)(void *argument, int32_t index), void *argument, int32_t tasks)
+{
+    const cge_executor *executor = net->options.executor;
+    threads_task on_thread = {task, argument};
+    int32_t i;
+    if (executor != NULL && tasks > 1)
+        executor->run(executor->context, run_on_thread, &on_thread, tasks);
+    else
+        for (i = 0; i < tasks; i++) task(argument, i);
+}
+
+CGE_INTERNAL int64_t cge_layers_work(const cge_network *net, int32_t begin, int32_t end)
+{
+    const cge_layer_plan *plan = cge_layer_plans(net) + begin;
+    int64_t work = 0;
+    for (; begin < end; begin++, plan++)
+        work += plan->weights != 0 ? (int64_t)plan->weights * plan->out.h * plan->out.w : cge_shape_elems(plan->in);
+    return work;
+}
+
+CGE_INTERNAL int32_t cge_section_end(const cge_network *net, int32_t begin)
+{
+    const cge_layer_plan *plans = cge_layer_plans(net);
+    int32_t l = begin + 1;
+    if (begin >= net->first_trainable) return net->model->layer_count;
+    while (l < net->first_trainable && plans[l].y == plans[l - 1].y) l++;
+    return l;
+}
+
+#endif

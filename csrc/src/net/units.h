@@ -1,0 +1,208 @@
+/*
+ * The memory levels below `fast`. Four small steps make a plan: units.c groups layers into units, styles.c chooses how each
+ * works, uses.c says which tensors they need during which operations, place.c gives each tensor an offset. steps.c runs the
+ * units.
+ *
+ * Forward keeps what units put out and the winners of their pooling, from the first unit that learns on. Backward writes
+ * gradients where they belong: the gradient of a unit's output over the output.
+ */
+#ifndef CGE_UNITS_H
+#define CGE_UNITS_H
+
+#include "net.h"
+#include "../layers/unit.h"
+
+enum { CGE_MOST_STEM_UNITS = 4 };
+
+/* Where a unit stays between two slices (slice.c): what that takes on 32-bit processors. */
+enum { CGE_SLICE_ELEMS = 90 };
+
+/* What styles are chosen for (styles.c). */
+typedef struct cge_style_choice {
+    const cge_model *model;
+    const cge_layer_plan *layers;
+    const cge_memory_level *level;
+    int32_t training;
+    cge_unit *units;
+    int32_t unit_count;
+    cge_tensor *tensors;
+} cge_style_choice;
+
+/* Units that hand rows on (relay.c), with what they need only if a level has them. */
+typedef struct cge_relays {
+    /* Whether all units with CGE_UNIT_RELAY can work so; and none has CGE_UNIT_FEW_CHANNELS alone. */
+    int (*are_possible)(const cge_model *model, const cge_layer_plan *layers, const cge_unit *units, int32_t unit_count);
+    /* Relays, where less is alive with them than with the stem that was chosen. Returns what is. */
+    int32_t (*choose_relays)(const cge_style_choice *s, int32_t with_stem);
+    /* Of the relay whose last unit is like `end`. */
+    cge_unit_scratch (*relay_scratch)(const cge_model *model, const cge_layer_plan *layers, const cge_unit *units, int32_t unit_count, const cge_unit *end);
+    /* The relay whose last unit is `end`; returns what it puts out. */
+    const cge_real *(*run_relay)(const cge_network *net, const cge_real *params, int32_t end, const void *x);
+    /* Backward of a mean over all rows, a row of dx at a time, which may lie over x. Returns 1. */
+    int (*spread_mean)(const cge_unit_call *c);
+} cge_relays;
+CGE_INTERNAL int cge_spread_mean(const cge_unit_call *c);
+CGE_INTERNAL int cge_relays_are_possible(const cge_model *model, const cge_layer_plan *layers, const cge_unit *units, int32_t unit_count);
+CGE_INTERNAL int32_t cge_choose_relay_styles(const cge_style_choice *s, int32_t with_stem);
+/* Gives those units before the first that learns styles with which the least is alive; or, if limit > 0, with which no more
+ * is alive and the fewest units are in a relay. `memory` has two tensors a unit. */
+CGE_INTERNAL void cge_choose_relays(const cge_model *model, const cge_layer_plan *layers, cge_unit *units, int32_t unit_count, cge_tensor *memory, int32_t limit);
+CGE_INTERNAL cge_unit_scratch cge_relay_scratch(const cge_model *model, const cge_layer_plan *layers, const cge_unit *units, int32_t unit_count, const cge_unit *end);
+CGE_INTERNAL const cge_real *cge_run_relay(const cge_network *net, const cge_real *params, int32_t end, const void *x);
+
+struct cge_memory_level {
+    /* CGE_ERR_MISMATCH if options->plan is another model's, or two tensors that live together overlap. Else *counts is
+     * filled in. */
+    cge_status (*check_plan)(const cge_model *model, const cge_options *options, cge_network_plan *counts);
+    /* Forward of one sample; returns the last output. */
+    const cge_real *(*forward_units)(const cge_network *net, const cge_real *params, const void *x);
+    /* Forward, loss, backward of one sample; *loss is its loss. CGE_ERR_NOT_FINITE: see at_once. */
+    cge_status (*learn_units)(cge_network *net, const void *x, const cge_targets *targets, int32_t sample, cge_real *loss);
+    /* Of a plan over several memories: see cge_spread_kind. */
+    cge_status (*check_spread)(const cge_plan *plan, cge_network_plan *parts, const void *arena);
+    /* What is not in the arena, or not there at all; the arena's parts are known. */
+    void (*enter)(cge_network *net);
+    int32_t at_once; /* no gradient buffer: a layer learns as soon as its gradient is complete */
+    int (*learn_conv2d)(const cge_unit_call *c); /* backward of CGE_UNIT_DX_FIRST; NULL: no unit has that style */
+    int32_t one_by_one; /* units run one after the other, each of which can be cut: no stem; there is room for CGE_SLICE_ELEMS */
+    int32_t together;   /* styles of several units together */
+    const cge_relays *relays; /* NULL: no unit has CGE_UNIT_RELAY */
+};
+
+/* A plan over several memories (spread.c), as a table that no program without them links. */
+struct cge_spread_kind {
+    /* Whether a tensor lies in the arena's region or in one of the ranges. */
+    int (*holds)(const cge_plan *plan, const cge_tensor *t);
+    /* Blocks that lie elsewhere are taken out of *parts; CGE_ERR_MISMATCH: they do not lie as they should. With an arena, which
+     * is large enough, the ranges' addresses are checked, too. */
+    cge_status (*leave_arena)(const cge_plan *plan, cge_network_plan *parts, const void *arena);
+    /* What a network has there is zeroed, and the network points to it. */
+    void (*enter_ranges)(cge_network *net);
+    /* A seal of what came before, and of what the ranges hold (seal.c). */
+    uint32_t (*seal)(const cge_spread *spread, uint32_t seal);
+};
+
+/* What an offset says that is not the arena's: number of the range times CGE_RANGE_ELEMS, and the element in it. */
+static inline cge_real *cge_range_at(const cge_spread *spread, int32_t offset)
+{
+    return (cge_real *)spread->ranges[offset / CGE_RANGE_ELEMS - 1].start + offset % CGE_RANGE_ELEMS;
+}
+
+/* Where tensor `number` lies; NULL: -1. */
+CGE_INTERNAL cge_real *cge_tensor_at(const cge_network *net, int32_t number);
+
+/* A unit as a whole: forward; and backward, 0: a gradient is not finite. */
+CGE_INTERNAL void cge_unit_forward(const cge_unit_call *c);
+CGE_INTERNAL int cge_unit_backward(const cge_network *net, int32_t number, const void *x);
+
+/* Unit `number` at work backward, but what is to be done where its output is read more than once, or it reads two. */
+CGE_INTERNAL void cge_set_backward_call(const cge_network *net, int32_t number, const void *x, cge_unit_call *c);
+
+/* The loss' gradient, through the last unit's activation. */
+CGE_INTERNAL void cge_start_backward(const cge_network *net, const cge_real *y, const cge_targets *targets, int32_t sample);
+
+/* Whether anything does; whether unit u hands a gradient on; whether no unit is read more than once or reads two. */
+CGE_INTERNAL int cge_something_learns(const cge_plan *plan);
+CGE_INTERNAL int cge_unit_hands_on(const cge_plan *plan, const cge_unit *u);
+CGE_INTERNAL int cge_is_chain_of_units(const cge_plan *plan);
+
+/* Whether what units of the stem leave out are products with numbers; `largest` as from cge_stem_forward. */
+CGE_INTERNAL int cge_stem_reads_finite(const cge_network *net, const void *x, cge_real largest);
+
+/* Bounds of a step's gradients (steps.c): is x below what overflows nowhere; the steepest slope of an activation, NULL: none;
+ * that of what a unit hands its gradients on through; |dx| over |dy| of a layer that is a unit; what a gradient's bound is
+ * multiplied by, 0: a step may overflow whatever it is. */
+CGE_INTERNAL int cge_is_bounded(cge_real x);
+CGE_INTERNAL cge_real cge_slope_of(const cge_layer *activation);
+CGE_INTERNAL cge_real cge_slope_below(const cge_network *net, const cge_unit *u);
+CGE_INTERNAL cge_real cge_layer_gain(const cge_unit_call *c);
+CGE_INTERNAL cge_real cge_begin_step_at_once(const cge_network *net);
+CGE_INTERNAL cge_real cge_norm_bound(const cge_unit_call *c, int which); /* norm_ref.c has them */
+
+/* dw and db say whether weights and biases of layer l learn; nobody writes there. */
+CGE_INTERNAL void cge_mark_what_learns(const cge_network *net, int32_t l, cge_unit_params *p);
+
+/* The unit that begins with layer `begin`, without tensors; `graph` as cge_is_graph says. */
+CGE_INTERNAL cge_unit cge_unit_from(const cge_model *model, int graph, int32_t begin);
+CGE_INTERNAL int32_t cge_count_units(const cge_model *model);
+
+/* In cge_unit.x. */
+enum { CGE_MODEL_INPUT = -1, CGE_NO_UNIT = -2 };
+
+/* Which units, of the `number` ones before it, a unit reads, and whether it is read more than once. */
+CGE_INTERNAL void cge_connect_unit(const cge_model *model, int graph, const cge_unit *units, int32_t number, cge_unit *u);
+
+/* Elements of the window of the unit that reads x, which lies before the rest of its scratch; 0 if x is cge_real. */
+CGE_INTERNAL int32_t cge_unit_window(const cge_model *model, const cge_unit_call *c);
+
+/* Which layers a unit consists of, and their shapes. No layer if u->main is -1. */
+CGE_INTERNAL void cge_describe_unit(const cge_model *model, const cge_layer_plan *layers, const cge_unit *u, cge_unit_call *c);
+
+/* A convolution by rows or a dense layer by inputs. */
+CGE_INTERNAL int cge_unit_runs_in_pieces(const cge_model *model, const cge_unit *u);
+
+/* Elements of the gradients of a unit's parameters that are alive at a time where it learns at once; row: of its layer that
+ * computes. */
+CGE_INTERNAL int32_t cge_unit_piece_elems(const cge_unit_call *c, const cge_layer_plan *row);
+
+/* The styles that a unit may have, all of them. */
+CGE_INTERNAL int32_t cge_styles_of(const cge_model *model, const cge_memory_level *level, int32_t training, const cge_unit *u);
+
+/* Whether the first units that have CGE_UNIT_STEM can run so. None at all can. */
+CGE_INTERNAL int cge_stem_is_possible(const cge_model *model, int32_t training, const cge_unit *units, int32_t unit_count);
+
+CGE_INTERNAL int32_t cge_count_stem_units(const cge_unit *units, int32_t unit_count);
+
+/* Scratch of a stem, in elements. Begins as zeros; its units are added in their order. */
+typedef struct cge_stem_scratch {
+    int32_t units;
+    int32_t windows;       /* rows of what the units hand on */
+    int32_t forward_room, backward_room; /* of maps and gradients, some rows at a time */
+    int32_t row, winners;  /* of the first unit's output, if it learns: the gradient of a row, and that row's winners */
+    int32_t gradients;     /* of parameters that learn at once */
+} cge_stem_scratch;
+CGE_INTERNAL void cge_add_to_stem(cge_stem_scratch *s, const cge_unit_call *c, int learns, int at_once);
+
+/* The stem of a plan forward, as a part of which its last unit has y; *largest, if not NULL, is the largest |x| of that unit.
+ * And back through it: 0 if a gradient is not finite. */
+CGE_INTERNAL void cge_stem_forward(const cge_network *net, const cge_real *params, const cge_real *x, cge_real *largest);
+CGE_INTERNAL int cge_stem_backward(const cge_network *net, const cge_real *x);
+
+/* Unit `number` of a plan, at work. Its parameters' gradients, if there are any, lie at `scratch` and are to learn at once; with
+ * NULL they are net->grads. */
+CGE_INTERNAL void cge_set_unit_call(const cge_network *net, const cge_real *params, int32_t number, const void *x, cge_unit_call *c);
+CGE_INTERNAL void cge_set_unit_params(const cge_network *net, const cge_real *params, int32_t l, cge_real *scratch, cge_unit_params *p);
+
+/* Its scratch, which is tensor `number`; the window on the model's input lies before the rest of it. */
+CGE_INTERNAL void cge_set_unit_scratch(const cge_network *net, int32_t number, cge_unit_call *c);
+
+/* Chooses the units' styles, then finds their uses (cge_find_uses). */
+CGE_INTERNAL int32_t cge_choose_styles(const cge_model *model, const cge_layer_plan *layers, const cge_memory_level *level, int32_t training, cge_unit *units, int32_t unit_count, cge_tensor *tensors);
+
+/* Fills in the tensors of all units, whose styles are given, without offsets, and which unit has which. Returns how many, at
+ * most 5 a unit. */
+CGE_INTERNAL int32_t cge_find_uses(const cge_model *model, const cge_layer_plan *layers, const cge_memory_level *level, int32_t training, cge_unit *units, int32_t unit_count, cge_tensor *tensors);
+
+/* Scratch of unit *u, none of a stem, among `units`, of which those before it are known. */
+CGE_INTERNAL cge_unit_scratch cge_scratch_of_unit(const cge_model *model, const cge_layer_plan *layers, const cge_memory_level *level, int32_t training, const cge_unit *units, const cge_unit *u);
+
+/* Whether a plan has just these units and tensors, wherever they lie. */
+CGE_INTERNAL int cge_uses_match(const cge_model *model, const cge_plan *plan);
+
+/* Elements that are alive during an operation; and the most that are during any. Saturate above CGE_MAX_ELEMS. */
+CGE_INTERNAL int32_t cge_elems_alive(const cge_tensor *t, int32_t count, int32_t operation);
+CGE_INTERNAL int32_t cge_most_elems_alive(const cge_tensor *t, int32_t count);
+
+/* Gives each tensor an offset; order [2 * count] is scratch. Returns the end of the last; *bound: the most alive at once. */
+CGE_INTERNAL int32_t cge_place_tensors(cge_tensor *t, int32_t count, int16_t *order, int32_t *bound);
+
+/* CGE_ERR_MISMATCH if two tensors that live together overlap, one reaches out of its memory, or the plan is another
+ * model's. Else *counts has its elements (cge_count_layer). */
+CGE_INTERNAL CGE_MUST_USE cge_status cge_check_plan(const cge_model *model, const cge_options *options, cge_network_plan *counts);
+
+/* The same of a plan that bears a seal; and a seal with one more word. */
+CGE_INTERNAL CGE_MUST_USE cge_status cge_check_sealed_plan(const cge_model *model, const cge_options *options,
+                                                           cge_network_plan *counts);
+CGE_INTERNAL uint32_t cge_seal_word(uint32_t seal, int32_t word);
+
+#endif

@@ -1,0 +1,425 @@
+/* Which tensors a step needs, and from which operation to which. The operations are numbered in cge.h, at cge_plan. */
+#include "units.h"
+
+typedef struct uses {
+    const cge_model *model;
+    const cge_layer_plan *layers;
+    const cge_memory_level *level;
+    cge_unit *units;
+    cge_tensor *tensors;
+    const cge_tensor *expected; /* not NULL: compared with, nothing is written */
+    int32_t expected_count, differs;
+    int32_t unit_count, tensor_count;
+    int32_t training;
+    int graph;
+    int32_t stem; /* units that run as one, as the last of them */
+    cge_stem_scratch stem_scratch;
+} uses;
+
+static int32_t backward_of(const uses *s, int32_t unit)
+{
+    return 2 * s->unit_count - unit;
+}
+
+static int same_use(const cge_tensor *t, int32_t elems, int32_t first, int32_t last)
+{
+    return t->elems == elems && t->first == first && t->last == last;
+}
+
+/* Returns its number; -1 if it has no elements. */
+static int16_t use_tensor(uses *s, int32_t elems, int32_t first, int32_t last)
+{
+    const int32_t number = s->tensor_count;
+    cge_tensor *t;
+    if (elems == 0) return -1;
+    if (s->expected != NULL) {
+        s->differs |= number >= s->expected_count || !same_use(&s->expected[number], elems, first, last);
+        return (int16_t)s->tensor_count++;
+    }
+    t = &s->tensors[number];
+    t->offset = -1;
+    t->elems = elems;
+    t->first = (int16_t)first;
+    t->last = (int16_t)last;
+    return (int16_t)s->tensor_count++;
+}
+
+static int learns(const uses *s, const cge_unit *u)
+{
+    return u->main >= 0 && s->layers[u->main].grads >= 0;
+}
+
+/* ---- who reads whom ---- */
+
+static int unit_reads(const cge_unit *u, int32_t number)
+{
+    return u->x[0] == number || u->x[1] == number;
+}
+
+/* The first unit behind `after` that reads unit `number`; unit_count, which stands for the loss, if there is none. */
+static int32_t next_reader(const uses *s, int32_t number, int32_t after)
+{
+    int32_t r = after + 1;
+    while (r < s->unit_count && !unit_reads(&s->units[r], number)) r++;
+    return r;
+}
+
+static int has_no_whole_output(const cge_unit *u)
+{
+    return (u->style & CGE_UNIT_HANDS_ROWS_ON) != 0;
+}
+
+/* As whose part it reads: a relay works as its last unit. */
+static int32_t last_reader(const uses *s, int32_t number)
+{
+    int32_t r = next_reader(s, number, number), next;
+    while (s->units[number].shared && (next = next_reader(s, number, r)) < s->unit_count) r = next;
+    while (r < s->unit_count && has_no_whole_output(&s->units[r])) r++;
+    return r;
+}
+
+/* The gradient of what unit u reads was begun by a later reader, or by its own second input. */
+static int16_t added_inputs(const uses *s, int32_t number)
+{
+    const cge_unit *u = &s->units[number];
+    int16_t adds = 0;
+    int slot;
+    for (slot = 0; slot < 2; slot++) {
+        if (u->x[slot] < 0 || !s->units[u->x[slot]].shared) continue;
+        if (last_reader(s, u->x[slot]) > number || (slot == 0 && u->x[1] == u->x[0])) adds = (int16_t)(adds | 1 << slot);
+    }
+    return adds;
+}
+
+static int reached(const uses *s, const cge_unit *u)
+{
+    int slot;
+    if (learns(s, u)) return 1;
+    for (slot = 0; slot < 2; slot++)
+        if (u->x[slot] >= 0 && s->units[u->x[slot]].learns) return 1;
+    return 0;
+}
+
+/* ---- tensors ---- */
+
+static int two_inputs(const uses *s, int32_t number)
+{
+    return s->units[number].x[1] != CGE_NO_UNIT;
+}
+
+/* Dropout: its backward reads no x. */
+static int drops(const uses *s, int32_t number)
+{
+    return (s->model->layers[s->units[number].main].kind->traits & CGE_DROPS) != 0;
+}
+
+/* An activation that is a unit of its own: its backward reads y. */
+static int main_reads_y(const uses *s, const cge_unit *u)
+{
+    return u->main >= 0 && (s->model->layers[u->main].kind->traits & CGE_INPUT_GRAD_READS_Y) != 0;
+}
+
+static int sums_in_place(const uses *s, int32_t number)
+{
+    return two_inputs(s, number) && (s->model->layers[s->units[number].main].kind->traits & CGE_IN_PLACE) != 0;
+}
+
+/* Backward needs unit u's output: as the x of who learns from it, or for a slope. Sums and channels side by side need no x. */
+static int backward_needs_y(const uses *s, int32_t u)
+{
+    const cge_unit *unit = &s->units[u];
+    int32_t r;
+    if (unit->learns && (main_reads_y(s, unit) || unit->activation >= 0)) return 1;
+    for (r = next_reader(s, u, u); r < s->unit_count; r = next_reader(s, u, r))
+        if (s->units[r].learns && !two_inputs(s, r) && !drops(s, r)) return 1;
+    return 0;
+}
+
+/* Whether the gradient of unit u's output is that of the sum that reads it, and lies there. */
+static int dy_is_of_sum(const uses *s, int32_t u)
+{
+    const int32_t reader = next_reader(s, u, u);
+    return reader < s->unit_count && !s->units[u].shared && !backward_needs_y(s, u) && sums_in_place(s, reader);
+}
+
+/* A mean over all rows, whose gradient is the same for each of them. */
+static int spreads_mean_by_rows(const uses *s, const cge_unit *u)
+{
+    return s->level->relays != NULL && (s->model->layers[u->main].kind->traits & CGE_SUMS_ROWS) != 0;
+}
+
+/* Gradient of the input over the input: then nothing else may lie there. A normalisation does not hand it on through an
+ * activation piece by piece. */
+static int writes_dx_over_x(const uses *s, const cge_unit *u)
+{
+    if ((s->model->layers[u->main].kind->traits & CGE_BY_GROUPS) != 0) return s->units[u->x[0]].activation < 0;
+    if (spreads_mean_by_rows(s, u)) return 1;
+    return cge_unit_runs_in_pieces(s->model, u) && (u->style & CGE_UNIT_DX_FIRST) == 0;
+}
+
+/* Whether the gradient of unit u's output takes the output's place. Then it comes through the unit's activation, element by
+ * element; the loss reads all of y first. */
+static int dy_over_y(const uses *s, int32_t u)
+{
+    const int32_t reader = next_reader(s, u, u);
+    if (main_reads_y(s, &s->units[u]) || s->units[u].shared) return 0;
+    if (reader == s->unit_count) return s->units[u].activation < 0;
+    return backward_needs_y(s, u) && (two_inputs(s, reader) || writes_dx_over_x(s, &s->units[reader]));
+}
+
+/* The input whose place a sum takes: nobody else reads it, and backward does without it. -1: none. */
+static int replaced_input(const uses *s, int32_t number)
+{
+    const int16_t *x = s->units[number].x;
+    int slot;
+    if (!sums_in_place(s, number) || has_no_whole_output(&s->units[number])) return -1;
+    for (slot = 0; slot < 2; slot++)
+        if (x[slot] >= 0 && !s->units[x[slot]].shared && !has_no_whole_output(&s->units[x[slot]]) && !backward_needs_y(s, x[slot])) return slot;
+    return -1;
+}
+
+static int32_t max_of(int32_t a, int32_t b)
+{
+    return a > b ? a : b;
+}
+
+/* The last operation that uses the gradient of unit u's output: of a sum, units before it may have the same. */
+static int32_t last_use_of_dy(const uses *s, int32_t u)
+{
+    int32_t before;
+    for (before = sums_in_place(s, u) ? 0 : u; before < u; before++) {
+        int32_t of = before;
+        while (of < u && dy_is_of_sum(s, of)) of = next_reader(s, of, of);
+        if (of == u && s->units[before].learns) break;
+    }
+    return backward_of(s, before);
+}
+
+/* Backward of unit r reads x, which unit u put out: for the weights' gradient, or because dx is handed on to u. */
+static int reads_x_again(const uses *s, int32_t r, int32_t u)
+{
+    const cge_unit *reader = &s->units[r];
+    if (!reader->learns || two_inputs(s, r)) return 0;
+    if (drops(s, r)) return s->units[u].activation >= 0;
+    return s->units[u].learns || s->model->layers[reader->main].trains != CGE_TRAINS_BIAS;
+}
+
+/* The same of its output, or of the gradient that has taken its place. */
+static int32_t last_use_of_own_y(const uses *s, int32_t u)
+{
+    const cge_unit *unit = &s->units[u];
+    int32_t r, last = last_reader(s, u);
+    if (unit->learns && dy_over_y(s, u)) return last_use_of_dy(s, u);
+    if (unit->learns && (main_reads_y(s, unit) || (unit->shared && unit->activation >= 0))) return backward_of(s, u);
+    for (r = last; r > u; r--)
+        if (r < s->unit_count && unit_reads(&s->units[r], u) && reads_x_again(s, r, u)) last = backward_of(s, r);
+    return last;
+}
+
+/* And of the outputs of sums that have taken its place. */
+static int32_t last_use_of_y(const uses *s, int32_t u)
+{
+    int32_t last = last_use_of_own_y(s, u);
+    while (!s->units[u].shared) {
+        const int32_t reader = next_reader(s, u, u), slot = reader < s->unit_count ? replaced_input(s, reader) : -1;
+        if (slot < 0 || s->units[reader].x[slot] != u) break;
+        u = reader;
+        last = max_of(last, last_use_of_own_y(s, u));
+    }
+    return last;
+}
+
+/* A row at a time of each input's gradient; or all of it, where it is added. */
+static int32_t scratch_of_gradients(const uses *s, const cge_unit *u, const cge_unit_call *c)
+{
+    const int32_t row = c->in.w * c->in.c, row2 = c->in2.w * c->in2.c;
+    if (u->x[1] != CGE_NO_UNIT) return max_of(row, row2);
+    if (u->x[0] < 0 || !s->units[u->x[0]].learns) return 0;
+    if (spreads_mean_by_rows(s, u)) return row;
+    return u->adds ? cge_shape_elems(c->in) : 0;
+}
+
+/* Of a stem so far, as the scratch of its last unit. */
+static cge_unit_scratch scratch_of_stem(const uses *s)
+{
+    const cge_stem_scratch *stem = &s->stem_scratch;
+    cge_unit_scratch scratch;
+    scratch.forward = stem->windows + stem->forward_room;
+    scratch.backward = stem->windows + stem->backward_room + stem->row + stem->winners + stem->gradients;
+    return scratch;
+}
+
+/* Without the window on the model's input. */
+static cge_unit_scratch own_scratch_of(const uses *s, const cge_unit *u, const cge_unit_call *c)
+{
+    const int needs_dx = (u->x[0] >= 0 && s->units[u->x[0]].learns) << (u->adds & 1);
+    const int conv2d = (c->layer->kind->traits & CGE_BY_ROWS) != 0;
+    cge_unit_scratch scratch = {0, 0};
+    if ((u->style & CGE_UNIT_STEM) != 0) return scratch_of_stem(s);
+    if ((u->style & CGE_UNIT_RELAY) != 0) return s->level->relays->relay_scratch(s->model, s->layers, s->units, s->unit_count, u);
+    if (!cge_unit_runs_in_pieces(s->model, u)) scratch.backward = scratch_of_gradients(s, u, c);
+    else scratch = conv2d ? cge_conv2d_unit_scratch(c, needs_dx) : cge_dense_unit_scratch(c, needs_dx);
+    if (s->level->at_once && learns(s, u)) scratch.backward += cge_unit_piece_elems(c, &s->layers[u->main]);
+    return scratch;
+}
+
+CGE_NOINLINE cge_unit_scratch scratch_of(const uses *s, const cge_unit *u, const cge_unit_call *c)
+{
+    const int32_t window = u->x[0] == CGE_MODEL_INPUT ? cge_unit_window(s->model, c) : 0;
+    cge_unit_scratch scratch = own_scratch_of(s, u, c);
+    scratch.forward += window;
+    scratch.backward += window;
+    return scratch;
+}
+
+CGE_INTERNAL cge_unit_scratch cge_scratch_of_unit(const cge_model *model, const cge_layer_plan *layers, const cge_memory_level *level, int32_t training, const cge_unit *units, const cge_unit *u)
+{
+    cge_unit_call c;
+    uses s;
+    memset(&s, 0, sizeof s);
+    s.model = model;
+    s.layers = layers;
+    s.level = level;
+    s.training = training;
+    s.units = (cge_unit *)(uintptr_t)units; /* read only */
+    cge_describe_unit(model, layers, u, &c);
+    return scratch_of(&s, u, &c);
+}
+
+/* What such a unit puts out never exists as a whole: it has no tensors. */
+static int is_inside_stem(const uses *s, int32_t number)
+{
+    return number + 1 < s->stem || has_no_whole_output(&s->units[number]);
+}
+
+/* Outputs, and what forward needs besides. */
+static void find_forward_uses(uses *s, int32_t number, const cge_unit_call *c, cge_unit *u)
+{
+    const int slot = replaced_input(s, number);
+    if ((u->style & CGE_UNIT_STEM) != 0) cge_add_to_stem(&s->stem_scratch, c, learns(s, u), s->level->at_once);
+    u->y = -1;
+    u->winners = -1;
+    u->forward = -1;
+    if (is_inside_stem(s, number)) return;
+    u->y = slot >= 0 ? s->units[u->x[slot]].y : use_tensor(s, cge_shape_elems(c->out), number, last_use_of_y(s, number));
+    if (u->learns) u->winners = use_tensor(s, cge_unit_winners_elems(c), number, backward_of(s, number));
+    u->forward = use_tensor(s, scratch_of(s, u, c).forward, number, number);
+}
+
+/* Gradients of outputs, and what backward needs besides; from the last unit to the first. */
+static void find_backward_uses(uses *s, int32_t number, const cge_unit_call *c, cge_unit *u)
+{
+    const int32_t back = backward_of(s, number);
+    u->dy = -1;
+    u->backward = -1;
+    if (!u->learns || is_inside_stem(s, number)) return;
+    if (dy_over_y(s, number))
+        u->dy = u->y;
+    else if (dy_is_of_sum(s, number))
+        u->dy = s->units[next_reader(s, number, number)].dy;
+    else
+        u->dy = use_tensor(s, cge_shape_elems(c->out), backward_of(s, last_reader(s, number)), last_use_of_dy(s, number));
+    u->backward = use_tensor(s, scratch_of(s, u, c).backward, back, back);
+}
+
+/* Notes what is found of a unit, or compares it: the same kind of thing in either case. */
+static void note_unit(uses *s, int32_t number, const cge_unit *unit)
+{
+    if (s->expected == NULL)
+        s->units[number] = *unit;
+    else
+        s->differs |= memcmp(unit, &s->units[number], sizeof *unit) != 0;
+}
+
+/* What a unit is, but for its tensors. */
+static void find_unit(uses *s, int32_t number)
+{
+    const cge_unit *known = &s->units[number];
+    cge_unit unit = cge_unit_from(s->model, s->graph, number == 0 ? 0 : known[-1].end);
+    cge_connect_unit(s->model, s->graph, s->units, number, &unit);
+    unit.learns = (int16_t)reached(s, &unit);
+    unit.style = known->style;
+    if (s->expected != NULL && unit.main >= 0) { /* compared later */
+        unit.y = known->y;
+        unit.dy = known->dy;
+        unit.winners = known->winners;
+        unit.forward = known->forward;
+        unit.backward = known->backward;
+        unit.adds = known->adds;
+    }
+    note_unit(s, number, &unit);
+}
+
+static void find_additions(uses *s, int32_t number)
+{
+    cge_unit unit = s->units[number];
+    unit.adds = added_inputs(s, number);
+    note_unit(s, number, &unit);
+}
+
+static void find_uses_of(uses *s, int32_t number, void (*find)(uses *s, int32_t number, const cge_unit_call *c, cge_unit *u))
+{
+    cge_unit unit = s->units[number];
+    cge_unit_call c;
+    if (unit.main < 0 || s->differs) return; /* its output is its input */
+    cge_describe_unit(s->model, s->layers, &unit, &c);
+    find(s, number, &c, &unit);
+    note_unit(s, number, &unit);
+}
+
+static void check_styles(uses *s)
+{
+    const cge_relays *relays = s->level->relays;
+    int32_t u;
+    if (s->differs) return;
+    s->stem = cge_count_stem_units(s->units, s->unit_count);
+    s->differs |= !cge_stem_is_possible(s->model, s->training, s->units, s->unit_count);
+    for (u = 0; u < s->unit_count; u++) {
+        const int32_t possible = s->level->together | cge_styles_of(s->model, s->level, s->training, &s->units[u]);
+        s->differs |= (s->units[u].style & ~possible) != 0; /* a stem of other units is not possible */
+    }
+    if (relays != NULL && !s->differs) s->differs = !relays->are_possible(s->model, s->layers, s->units, s->unit_count);
+}
+
+static void find_uses(uses *s)
+{
+    int32_t u;
+    s->tensor_count = 0;
+    s->graph = cge_is_graph(s->model);
+    for (u = 0; u < s->unit_count && !s->differs; u++) find_unit(s, u);
+    check_styles(s);
+    for (u = 0; u < s->unit_count && !s->differs; u++) find_additions(s, u);
+    for (u = 0; u < s->unit_count; u++) find_uses_of(s, u, find_forward_uses);
+    for (u = s->unit_count - 1; u >= 0; u--) find_uses_of(s, u, find_backward_uses);
+}
+
+CGE_INTERNAL int32_t cge_find_uses(const cge_model *model, const cge_layer_plan *layers, const cge_memory_level *level, int32_t training, cge_unit *units, int32_t unit_count, cge_tensor *tensors)
+{
+    uses s;
+    memset(&s, 0, sizeof s);
+    s.model = model;
+    s.layers = layers;
+    s.units = units;
+    s.tensors = tensors;
+    s.unit_count = unit_count;
+    s.training = training;
+    s.level = level;
+    find_uses(&s);
+    return s.tensor_count;
+}
+
+CGE_INTERNAL int cge_uses_match(const cge_model *model, const cge_plan *plan)
+{
+    uses s;
+    memset(&s, 0, sizeof s);
+    s.model = model;
+    s.layers = plan->layers;
+    s.units = (cge_unit *)(uintptr_t)plan->units; /* read only */
+    s.expected = plan->tensors;
+    s.expected_count = plan->tensor_count;
+    s.unit_count = plan->unit_count;
+    s.training = plan->training;
+    s.level = plan->level;
+    find_uses(&s);
+    return !s.differs && s.tensor_count == plan->tensor_count;
+}
