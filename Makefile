@@ -1,5 +1,7 @@
 # convgrad_embedded: the front door. `make help` lists what it opens; toolchains/common/ holds the works.
 
+include toolchains/common/options.mk
+
 # `make test` without a board is everything; `make size` is about a microcontroller.
 TEST_ONE := $(BOARD)
 BOARD ?= $(if $(filter size%,$(MAKECMDGOALS)),crazyflie21,host)
@@ -14,10 +16,10 @@ include toolchains/common/setup.mk
 include toolchains/common/matrix.mk
 include toolchains/common/bench.mk
 
-.PHONY: help setup demo test coverage lib firmware run size size-compare size-baseline boards boards-compare boards-baseline bench bench-compare bench-baseline clean
+.PHONY: help setup demo digits test coverage mutants lib flags firmware run size size-compare size-baseline boards boards-compare boards-baseline stack stack-baseline bench bench-compare bench-baseline clean
 
 help: ## this list
-	@echo 'make TARGET [BOARD=<name>] [OPT=-Os] [ABI=softfp] [FUSED=1] [SMALL=1] [V=1]'
+	@echo 'make TARGET [BOARD=<name>] [OPT=-Os] [ABI=softfp] [FUSED=1] [SMALL=1] [PLAIN=1] [V=1]'
 	@sed -n 's/^\([a-z-]*\):.*## /  \1@/p' Makefile | awk -F@ '{printf "%-17s %s\n", $$1, $$2}'
 	@echo 'Boards: $(BOARDS)'
 	@echo 'Tests of one build: make test-<one of>: $(VARIANTS)'
@@ -27,21 +29,31 @@ setup: packages .venv/ready ## Debian packages (as root or with sudo), .venv wit
 demo: setup .venv/demo ## train on digits in Python, go on training on an emulated flight controller
 	.venv/bin/python examples/demo.py
 
+digits: .venv/ready ## trains examples/digits again, the network that README's firmware needs
+	.venv/bin/python examples/digits/export.py
+
 test: $(if $(TEST_ONE),c-tests,everything) ## all tests, with set-up; with BOARD: the C tests on that board
 
 coverage: ## which lines and branches of csrc/ the C tests take; fails on one without a reason
 	@$(PYTHON) tests/coverage.py
 
+mutants: setup ## breaks the sources in COUNT places of each language, one at a time, for at most MINUTES; what no test sees
+	@$(PYTHON) tests/mutants.py c $(MUTANTS); status=$$?; .venv/bin/python tests/mutants.py python $(MUTANTS) && exit $$status
+MUTANTS = $(strip $(foreach name,COUNT SEED MINUTES,$(if $($(name)),--$(shell echo $(name) | tr A-Z a-z) $($(name)))))
+
 lib: $(LIBRARY) ## build/<board>/libcge.a
 
-firmware: $(if $(APP),$(OUT)) ## APP=<directories of .c files> OUT=<program>: compiled and linked for the board
+flags: ## `file: options` for other build systems: what make compiles each source with
+	@$(foreach source,$(LIBRARY_SOURCES),echo '$(source): $(strip $(filter-out -W%,$(FLAGS)) $(call library_flags,$(source)))';)
+
+firmware: $(if $(APP),$(OUT)) ## APP=<directories of .c and .cpp files> OUT=<program>: compiled and linked for the board
 	@$(if $(APP),,echo 'make firmware: say which program: APP=<directory>'; exit 1)
 
 run: ## ELF=<program>: runs it on the emulated board, passes its exit status out
 	@$(if $(ELF),,echo 'make run: say which program: ELF=<file>'; exit 1)
 	@$(RUN) $(ELF)
 
-size: $(BUILD)/size.csv ## code, constants and worst-case stack of each function
+size: $(BUILD)/size.csv ## code, constants and worst-case stack of each function; with PLAIN=1: by README's recipe
 	@$(PYTHON) benchmarks/size.py print $<
 
 size-compare: $(BUILD)/size.csv ## the same against the committed baseline
@@ -56,8 +68,16 @@ boards: build/boards.csv ## builds for all boards; one table of sizes
 boards-compare: build/boards.csv ## the same against the committed baseline
 	@$(PYTHON) benchmarks/size.py compare $< benchmarks/baselines/boards.csv
 
-boards-baseline: build/boards.csv ## commits to today's table
-	cp $< benchmarks/baselines/boards.csv
+boards-baseline: $(if $(TEST_ONE),$(BUILD)/size.csv,build/boards.csv) ## commits to today's table, in README.md too; with BOARD: to its row
+	$(if $(TEST_ONE),$(PYTHON) benchmarks/boards.py put $(BOARD) $< benchmarks/baselines/boards.csv,cp $< benchmarks/baselines/boards.csv)
+	$(PYTHON) benchmarks/boards.py readme benchmarks/baselines/boards.csv README.md
+
+stack: build/stack.csv ## worst-case stack of training by core, built here and as README's recipe builds
+	@$(PYTHON) benchmarks/stack.py print $<
+
+stack-baseline: build/stack.csv ## commits to today's figures, which net.summary reads; README's too
+	cp $< convgrad_embedded/stack.csv
+	$(PYTHON) benchmarks/boards.py readme benchmarks/baselines/boards.csv README.md
 
 bench: $(if $(TEST_ONE),bench-board,bench-host) ## speed beside PyTorch and others; with BOARD: instructions there
 

@@ -1,5 +1,6 @@
 BOARD_DESCRIPTION = WeAct Black Pill (STM32F411CE)
 BOARD_CORE = Cortex-M4F
+BOARD_TESTS_ON = netduinoplus2
 BOARD_PREFIX = arm-none-eabi-
 BOARD_CFLAGS = -mcpu=cortex-m4 -mthumb -mfpu=fpv4-sp-d16
 BOARD_FLOAT_ABI = hard

@@ -2,6 +2,7 @@
 # ArduPilot and Betaflight keep the first 128 or 256 KB of flash for boot loader and settings.
 BOARD_DESCRIPTION = Matek H743-WING and SLIM (STM32H743VI)
 BOARD_CORE = Cortex-M7
+BOARD_TESTS_ON = mps2_an500
 BOARD_PREFIX = arm-none-eabi-
 BOARD_CFLAGS = -mcpu=cortex-m7 -mthumb -mfpu=fpv5-d16
 BOARD_FLOAT_ABI = hard

@@ -1,5 +1,6 @@
 BOARD_DESCRIPTION = BBC micro:bit (nRF51822)
 BOARD_CORE = Cortex-M0
+BOARD_TESTS_ON = microbit
 BOARD_PREFIX = arm-none-eabi-
 BOARD_CFLAGS = -mcpu=cortex-m0 -mthumb
 BOARD_FLOAT_ABI = soft

@@ -1,6 +1,7 @@
 # "Flash" is the RAM at the boot address, as on the FPGA board.
 BOARD_DESCRIPTION = Arm MPS2 AN385 (QEMU)
 BOARD_CORE = Cortex-M3
+BOARD_TESTS_ON = mps2_an385
 BOARD_PREFIX = arm-none-eabi-
 BOARD_CFLAGS = -mcpu=cortex-m3 -mthumb
 BOARD_FLOAT_ABI = soft

@@ -1,6 +1,7 @@
 # "Flash" is the ITCM, from which the machine boots. Main RAM: ISRAM. Besides: SRAM 2 MB, DTCM 512 KB.
 BOARD_DESCRIPTION = Arm MPS3 Corstone-300 (AN547)
 BOARD_CORE = Cortex-M55
+BOARD_TESTS_ON = mps3_an547
 BOARD_PREFIX = arm-none-eabi-
 BOARD_CFLAGS = -mcpu=cortex-m55 -mthumb
 BOARD_FLOAT_ABI = hard

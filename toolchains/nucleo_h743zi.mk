@@ -1,6 +1,7 @@
 # Main RAM: AXI SRAM. Besides: ITCM 64 KB, DTCM 128 KB at 0x20000000, SRAM1-4 at 0x30000000, backup SRAM 4 KB.
 BOARD_DESCRIPTION = ST NUCLEO-H743ZI and ZI2
 BOARD_CORE = Cortex-M7
+BOARD_TESTS_ON = mps2_an500
 BOARD_PREFIX = arm-none-eabi-
 BOARD_CFLAGS = -mcpu=cortex-m7 -mthumb -mfpu=fpv5-d16
 BOARD_FLOAT_ABI = hard

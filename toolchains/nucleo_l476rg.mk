@@ -1,6 +1,7 @@
 # Main RAM: SRAM1. Besides: SRAM2 32 KB at 0x10000000, not contiguous with it.
 BOARD_DESCRIPTION = ST NUCLEO-L476RG
 BOARD_CORE = Cortex-M4F
+BOARD_TESTS_ON = netduinoplus2
 BOARD_PREFIX = arm-none-eabi-
 BOARD_CFLAGS = -mcpu=cortex-m4 -mthumb -mfpu=fpv4-sp-d16
 BOARD_FLOAT_ABI = hard

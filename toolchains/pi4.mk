@@ -1,5 +1,6 @@
 BOARD_DESCRIPTION = Raspberry Pi 4 (64-bit Linux; RAM of the smallest)
 BOARD_CORE = Cortex-A72
+BOARD_TESTS_ON = aarch64
 BOARD_PREFIX = aarch64-linux-gnu-
 BOARD_CFLAGS = -mcpu=cortex-a72
 BOARD_CLOCK_MHZ = 1500

@@ -1,5 +1,6 @@
 BOARD_DESCRIPTION = Raspberry Pi Zero 2 W and 3 (64-bit Linux)
 BOARD_CORE = Cortex-A53
+BOARD_TESTS_ON = aarch64
 BOARD_PREFIX = aarch64-linux-gnu-
 BOARD_CFLAGS = -mcpu=cortex-a53
 BOARD_CLOCK_MHZ = 1000

@@ -1,6 +1,7 @@
 # Main RAM: SRAM1. Besides: DTCM 128 KB at 0x20000000, ITCM 16 KB, SRAM2 16 KB. PX4 starts applications at 0x08008000.
 BOARD_DESCRIPTION = Holybro Pixhawk 4, FMUv5 (STM32F765II)
 BOARD_CORE = Cortex-M7
+BOARD_TESTS_ON = mps2_an500
 BOARD_PREFIX = arm-none-eabi-
 BOARD_CFLAGS = -mcpu=cortex-m7 -mthumb -mfpu=fpv5-d16
 BOARD_FLOAT_ABI = hard

@@ -3,6 +3,7 @@
 # Main RAM: the striped SRAM. Besides: two scratch banks of 4 KB.
 BOARD_DESCRIPTION = Raspberry Pi Pico (RP2040)
 BOARD_CORE = Cortex-M0+
+BOARD_TESTS_ON = microbit
 BOARD_PREFIX = arm-none-eabi-
 BOARD_CFLAGS = -mcpu=cortex-m0plus -mthumb
 BOARD_FLOAT_ABI = soft

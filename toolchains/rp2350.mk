@@ -2,6 +2,7 @@
 # Main RAM: the striped SRAM. Besides: two scratch banks of 4 KB.
 BOARD_DESCRIPTION = Raspberry Pi Pico 2 (RP2350, Arm cores)
 BOARD_CORE = Cortex-M33
+BOARD_TESTS_ON = mps2_an505
 BOARD_PREFIX = arm-none-eabi-
 BOARD_CFLAGS = -mcpu=cortex-m33 -mthumb -mfpu=fpv5-sp-d16
 BOARD_FLOAT_ABI = softfp

@@ -1,6 +1,7 @@
 # A library for Teensyduino, which brings the boot header. Main RAM: OCRAM. Besides: 512 KB of ITCM + DTCM.
 BOARD_DESCRIPTION = PJRC Teensy 4.1 (i.MX RT1062)
 BOARD_CORE = Cortex-M7
+BOARD_TESTS_ON = mps2_an500
 BOARD_PREFIX = arm-none-eabi-
 BOARD_CFLAGS = -mcpu=cortex-m7 -mthumb -mfpu=fpv5-d16
 BOARD_FLOAT_ABI = hard

@@ -8,9 +8,11 @@ comma := ,
 
 # -ffp-contract=off: multiply and add round apart, everywhere, or boards and computers would not get the same bits.
 WARNINGS = -Wall -Wextra -Wpedantic -Wconversion -Wdouble-promotion -Wshadow -Wvla -Wundef -Wstrict-prototypes \
-    -Wmissing-prototypes $(if $(WERROR),-Werror)
+    -Wmissing-prototypes -Wno-missing-field-initializers $(if $(WERROR),-Werror)
 FLAGS = -std=c99 $(OPT) -ffp-contract=off -ffunction-sections -fdata-sections $(MACHINE_FLAGS) $(WARNINGS) \
     $(if $(FUSED),-DCGE_FUSED=1) $(if $(SMALL),-DCGE_SMALL=1) $(CFLAGS) -Icsrc/include
+CXX_ONLY = -std=gnu++17 $(if $(BARE_METAL),-fno-exceptions -fno-rtti -fno-threadsafe-statics)
+CXX_FLAGS = $(CXX_ONLY) $(filter-out -std=c99 -Wstrict-prototypes -Wmissing-prototypes $(CFLAGS),$(FLAGS)) $(CXXFLAGS)
 # What `make size` reads. Only where the compiler is surely GCC.
 CALL_GRAPH = $(if $(BOARD_PREFIX),-fcallgraph-info=su)
 
@@ -18,38 +20,37 @@ CALL_GRAPH = $(if $(BOARD_PREFIX),-fcallgraph-info=su)
 
 # The double-precision copy is for gradient checks on the host.
 LIBRARY = $(BUILD)/libcge.a
-LIBRARY_SOURCES := $(filter-out $(if $(filter-out host,$(BOARD)),csrc/src/f64.c),$(sort $(wildcard csrc/src/*.c csrc/src/*/*.c)))
-library_object = $(BUILD)/lib/$(subst /,_,$(1:csrc/src/%.c=%)).o
+F64_SOURCE = csrc/src/host/f64.c
+CORE_SOURCES := $(filter-out $(F64_SOURCE),$(sort $(wildcard csrc/src/*.c csrc/src/*/*.c csrc/src/*/*/*.c)))
+# UNITY=1: the core as one translation unit, as other build systems like to compile.
+LIBRARY_SOURCES := $(if $(UNITY),$(BUILD)/unity.c,$(CORE_SOURCES)) $(if $(filter host,$(BOARD)),$(F64_SOURCE))
+library_object = $(BUILD)/lib/$(basename $(notdir $(1))).o# base names are unique
 
 define compile # source, object, further flags
 $(2): $(1) $(BUILD)/flags
 	@mkdir -p $$(@D)
-	$$(call run,CC,$$<) $(COMPILER) $$(FLAGS) $(3) -MMD -MP -c $$< -o $$@
+	$$(call run,$(if $(filter %.c,$(1)),CC,CXX),$$<) $(if $(filter %.c,$(1)),$(COMPILER) $$(FLAGS),$(CXX_COMPILER) $$(CXX_FLAGS)) $(3) -MMD -MP -c $$< -o $$@
 -include $(2:.o=.d)
 endef
 
-# On a microcontroller -O2 is for the loops in C. All else is compiled for size: conv2d_tiled.c, whose loops are assembly,
-# and the dense kernels, which get smaller and no slower, too. What is switched off here keeps more variables alive in
-# loops than 13 registers hold, or took more bytes than it saved.
-LOOPS := $(if $(SMALL),,$(patsubst %,csrc/src/kernels/%.c,activations conv2d_ref pool2d_ref pool2d_tiled sgd))
-TIGHT_FLAGS = -fno-ivopts -fno-tree-loop-im -fno-move-loop-invariants -fno-gcse -fno-tree-scev-cprop -fno-tree-dominator-opts \
-    -fno-schedule-insns2 -fno-tree-tail-merge
-SIZE_FLAGS := $(if $(BARE_METAL),$(if $(filter -O2,$(OPT)),-Os $(TIGHT_FLAGS),$(if $(SMALL),$(TIGHT_FLAGS))))
+include toolchains/common/optimise.mk
 
 # Linking a program for a microcontroller optimises the library as a whole: 0.9 KB less, 1.2 KB with SMALL=1. The objects
 # also have code for programs that are linked without it; WHOLE= builds none with it.
-WHOLE := $(BARE_METAL)
+WHOLE := $(if $(PLAIN),,$(BARE_METAL))
 WHOLE_FLAGS := $(if $(WHOLE),-flto -ffat-lto-objects)
 
-library_flags = $(CALL_GRAPH) $(if $(filter $(LOOPS),$(1)),,$(SIZE_FLAGS))
-$(foreach source,$(LIBRARY_SOURCES),$(eval $(call compile,$(source),$(call library_object,$(source)),$(call library_flags,$(source)) $(WHOLE_FLAGS))))
+$(foreach source,$(LIBRARY_SOURCES),$(eval $(call compile,$(source),$(call library_object,$(source)),$(CALL_GRAPH) $(call library_flags,$(source)) $(WHOLE_FLAGS))))
 
 $(LIBRARY): $(foreach source,$(LIBRARY_SOURCES),$(call library_object,$(source)))
 	@rm -f $@
 	$(call run,AR,$@) $(ARCHIVER) rcs $@ $^
 
+$(BUILD)/unity.c: $(CORE_SOURCES)
+	@mkdir -p $(@D); printf '#include "%s"\n' $(abspath $^) > $@
+
 # The command line as a file that changes only when the line does: all objects depend on it.
-FLAGS_LINE = $(COMPILER) $(FLAGS) $(SIZE_FLAGS) $(WHOLE_FLAGS) $(LINK_FLAGS) $(LIBRARY_SOURCES)
+FLAGS_LINE = $(COMPILER) $(FLAGS) $(CXX_COMPILER) $(CXX_FLAGS) $(SIZE_FLAGS) $(WHOLE_FLAGS) $(LINK_FLAGS) $(LIBRARY_SOURCES)
 $(BUILD)/flags: FORCE
 	@mkdir -p $(@D); echo '$(FLAGS_LINE)' | cmp -s - $@ || echo '$(FLAGS_LINE)' > $@
 FORCE:
@@ -61,7 +62,8 @@ RUNTIME_SOURCES = toolchains/common/runtime.c
 PROGRAM_FLAGS = -Itoolchains/common -DCGE_BARE_METAL=1 -DCGE_TEST_RAM_BYTES='($(BOARD_RAM_KB)*1024)'
 LINK_FLAGS = $(MACHINE_FLAGS) -nostartfiles --specs=nano.specs --specs=rdimon.specs -T toolchains/common/linker.ld \
     -Wl,--gc-sections -Wl,--defsym=FLASH_ORIGIN=$(BOARD_FLASH_ORIGIN) -Wl,--defsym=FLASH_KB=$(BOARD_FLASH_KB) \
-    -Wl,--defsym=RAM_ORIGIN=$(BOARD_RAM_ORIGIN) -Wl,--defsym=RAM_KB=$(BOARD_RAM_KB) $(if $(WHOLE),-flto -flto-partition=one)
+    -Wl,--defsym=RAM_ORIGIN=$(BOARD_RAM_ORIGIN) -Wl,--defsym=RAM_KB=$(BOARD_RAM_KB) \
+    -Wl,--defsym=CCM_ORIGIN=$(or $(BOARD_CCM_ORIGIN),0) -Wl,--defsym=CCM_KB=$(or $(BOARD_CCM_KB),0) $(if $(WHOLE),-flto -flto-partition=one)
 else
 LINK_FLAGS = $(MACHINE_FLAGS) -pthread $(if $(BOARD_PREFIX),-static -Wl$(comma)--gc-sections)
 endif
@@ -77,13 +79,27 @@ $(1): $(foreach source,$(2) $(RUNTIME_SOURCES),$(call program_object,$(1),$(sour
 endef
 program_object = $(BUILD)/$(notdir $(basename $(1)))/$(subst /,_,$(2:.c=)).o
 
-TESTS = $(BUILD)/tests.elf
-$(eval $(call program,$(TESTS),$(sort $(wildcard tests/c/*.c))))
+# For size on boards; where flash is small three programs have some of the suites each (tests/c/suites.h).
+TEST_SOURCES := $(sort $(wildcard tests/c/*.c))
+TEST_PARTS := $(if $(filter 32 64 128 256,$(BOARD_FLASH_KB)),OPERATORS NETWORKS PLANS)
+TESTS := $(if $(TEST_PARTS),$(TEST_PARTS:%=$(BUILD)/tests-%.elf),$(BUILD)/tests.elf)
+$(foreach part,$(TEST_PARTS),$(eval $(call program,$(BUILD)/tests-$(part).elf,$(TEST_SOURCES),-Os -DCHECK_$(part))))
+$(if $(TEST_PARTS),,$(eval $(call program,$(BUILD)/tests.elf,$(TEST_SOURCES),$(if $(BARE_METAL),-Os))))
 
-# APP: one or more directories; all .c files in and below them make the program, and each is an include directory.
+# Every kernel set against the reference on random geometries and wild numbers: not for boards, which have no memory for it.
+FUZZ := $(if $(BARE_METAL),,$(BUILD)/fuzz.elf)
+$(if $(FUZZ),$(eval $(call program,$(FUZZ),tests/c/fuzz/fuzz_kernels.c)))
+
+# APP: one or more directories; all C and C++ files in and below them make the program, and each is an include directory.
+# C++ is compiled without exceptions and run-time types on a board, and is linked without the C++ library there.
 OUT ?= $(BUILD)/firmware.elf
 ifneq ($(APP),)
-$(eval $(call program,$(OUT),$(sort $(shell find $(APP) -name '*.c')),$(addprefix -I,$(APP))))
+$(foreach folder,$(APP),$(if $(wildcard $(folder)/.),,$(error APP=$(APP): there is no directory $(folder))))
+APP_SOURCES := $(sort $(shell find $(APP) -name '*.c' -o -name '*.cpp' -o -name '*.cc' -o -name '*.cxx'))
+$(if $(APP_SOURCES),,$(error APP=$(APP): there is no .c, .cpp, .cc or .cxx file))
+APP_CXX := $(filter-out %.c,$(APP_SOURCES))
+$(if $(APP_CXX),$(if $(shell command -v $(firstword $(CXX_COMPILER))),,$(error $(firstword $(APP_CXX)) needs $(CXX_COMPILER): it is not installed)))
+$(eval $(call program,$(OUT),$(APP_SOURCES),$(addprefix -I,$(APP)),$(if $(APP_CXX),$(if $(BARE_METAL),,-lstdc++))))
 endif
 
 RUN = $(if $(BOARD_QEMU)$(filter host,$(BOARD)),,$(error $(BOARD) is not emulated; these are: $(EMULATED_BOARDS)))toolchains/common/run.sh '$(BOARD_QEMU)'
@@ -94,7 +110,7 @@ RUN = $(if $(BOARD_QEMU)$(filter host,$(BOARD)),,$(error $(BOARD) is not emulate
 # or of the one that linking makes of them. Then the rest of the library is measured in objects of its own.
 $(eval $(call program,$(BUILD)/size.elf,benchmarks/size_app/main.c,,-Wl$(comma)-Map=$(BUILD)/size.map $(if $(WHOLE),-save-temps $(CALL_GRAPH))))
 apart_object = $(if $(WHOLE),$(patsubst $(BUILD)/lib/%,$(BUILD)/apart/%,$(call library_object,$(1))))
-$(if $(WHOLE),$(foreach source,$(LIBRARY_SOURCES),$(eval $(call compile,$(source),$(call apart_object,$(source)),$(call library_flags,$(source))))))
+$(if $(WHOLE),$(foreach source,$(LIBRARY_SOURCES),$(eval $(call compile,$(source),$(call apart_object,$(source)),$(CALL_GRAPH) $(call library_flags,$(source))))))
 SIZE_OBJECTS = $(if $(WHOLE),'apart/*.o' size.elf.ltrans0.ltrans.o,'lib/*.o' 'lib/*.o')
 
 $(BUILD)/size.csv: $(BUILD)/size.elf $(foreach source,$(LIBRARY_SOURCES),$(call apart_object,$(source))) benchmarks/size.py

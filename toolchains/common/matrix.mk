@@ -18,6 +18,13 @@ $(foreach board,$(EMULATED_BOARDS),$(eval variant_$(board) = BOARD=$(board)))
 variant_netduinoplus2-softfp = BOARD=netduinoplus2 ABI=softfp
 variant_netduinoplus2-small  = BOARD=netduinoplus2 SMALL=1
 
+# Other computers, in user-mode emulation. No boards: nobody asks for their sizes. s390x and ppc64 are big-endian; on s390x
+# -std=c99 would compute float in double.
+variant_i386    = BOARD_PREFIX=i686-linux-gnu- BOARD_CFLAGS='-msse2 -mfpmath=sse' BOARD_QEMU=qemu-i386
+variant_riscv64 = BOARD_PREFIX=riscv64-linux-gnu- BOARD_QEMU=qemu-riscv64
+variant_s390x   = BOARD_PREFIX=s390x-linux-gnu- BOARD_CFLAGS='-fexcess-precision=fast -DCGE_TEST_SHORT' BOARD_QEMU=qemu-s390x
+variant_ppc64   = BOARD_PREFIX=powerpc64-linux-gnu- BOARD_CFLAGS=-DCGE_TEST_SHORT BOARD_QEMU=qemu-ppc64
+
 # Fused multiply-adds are another arithmetic: a constant of its own, equal among these.
 variant_gcc-fused           = CC=gcc FUSED=1
 variant_gcc-fused-native    = CC=gcc FUSED=1 OPT='-O3 -march=native'
@@ -26,12 +33,18 @@ variant_aarch64-fused       = BOARD=aarch64 FUSED=1
 variant_netduinoplus2-fused = BOARD=netduinoplus2 FUSED=1
 variant_mps2_an500-fused    = BOARD=mps2_an500 FUSED=1
 
+# All sources as one translation unit: names are unique, and no source changes what the compiler does with the next one.
+variant_gcc-unity           = CC=gcc UNITY=1
+variant_gcc-unity-fused     = CC=gcc UNITY=1 FUSED=1 OPT=-O3
+variant_clang-unity         = CC=clang UNITY=1
+variant_netduinoplus2-unity = BOARD=netduinoplus2 UNITY=1
+
 VARIANTS := $(patsubst variant_%,%,$(sort $(filter variant_%,$(.VARIABLES))))
 
 .PHONY: c-tests c-matrix everything $(VARIANTS:%=test-%)
 
-c-tests: $(if $(tools_missing),tools-missing,$(TESTS))
-	@$(if $(tools_missing),,$(RUN) $(TESTS) $(foreach set,$(KERNELS),&& echo 'CGE_KERNELS=$(set)' && CGE_KERNELS=$(set) $(RUN) $(TESTS)))
+c-tests: $(if $(tools_missing),tools-missing,$(TESTS) $(FUZZ))
+	@$(if $(tools_missing),,: $(TESTS:%=&& $(RUN) %) $(FUZZ:%=&& $(RUN) %) $(foreach set,$(KERNELS),&& echo 'CGE_KERNELS=$(set)' && CGE_KERNELS=$(set) $(RUN) $(TESTS)))
 
 # A variant may be left out for want of tools only in `make test`, and not with CI=true.
 NOT_RUN = build/test/not-run
@@ -48,7 +61,7 @@ c-matrix: $(VARIANTS:%=test-%)
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 
 # pytest last: its closing line is the verdict, if what came before did not fail.
-everything: setup
+everything: setup $(if $(filter true,$(CI)),oracles)
 	@mkdir -p build/test; rm -f $(NOT_RUN) build/test/failed
 	@$(MAKE) --keep-going --jobs=$(JOBS) --output-sync=recurse c-matrix $(if $(filter true,$(CI)),,MAY_SKIP=1) \
 	    && echo '== C tests: all passed' || { echo '== C tests: FAILED'; touch build/test/failed; }
@@ -67,3 +80,6 @@ $(SIZED_BOARDS:%=build-%): build-%:
 build/boards.csv: FORCE
 	@$(MAKE) --jobs=$(JOBS) --output-sync=recurse $(SIZED_BOARDS:%=build-%)
 	@$(PYTHON) benchmarks/boards.py measure build $@
+
+build/stack.csv: FORCE
+	@mkdir -p $(@D); $(PYTHON) benchmarks/stack.py measure $@

@@ -1,9 +1,9 @@
 #!/bin/sh
 # run.sh EMULATOR PROGRAM: runs a board's program here and ends with its exit status.
 #   EMULATOR is what the board's file calls BOARD_QEMU; empty: the program runs on this computer itself.
-#   RUN_SECONDS (default 300) ends a program that hangs, with status 124. QEMU_ARGS is added, e.g. "-icount shift=0".
+#   RUN_SECONDS (default 600) ends a program that hangs, with status 124. QEMU_ARGS is added, e.g. "-icount shift=0".
 set -u
-emulator=$1 program=$2 seconds=${RUN_SECONDS:-300}
+emulator=$1 program=$2 seconds=${RUN_SECONDS:-600}
 
 case $emulator in
 qemu-system-*)

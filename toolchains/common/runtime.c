@@ -1,5 +1,5 @@
 /*
- * Start-up of bare-metal programs, for every board: vectors, FPU, static data, semihosting, faults.
+ * Start-up of bare-metal programs, for every board: vectors, FPU, static data, semihosting, faults and interrupts.
  *
  * Semihosting is the C library's (rdimon): printf goes to the debugger or emulator, main's value becomes its exit status.
  */
@@ -12,9 +12,10 @@ extern int main(void);
 extern void initialise_monitor_handles(void); /* of the C library: opens stdin, stdout, stderr */
 
 extern unsigned char __data_start[], __data_end[], __data_load[], __bss_start[], __bss_end[]; /* linker.ld */
+extern void (*const __constructors[])(void), (*const __constructors_end[])(void);
 extern uint32_t __stack_limit[], __stack_top[];
 
-/* ---- faults: say where, and end with a failure ------------------------------------------------------------------ */
+/* ---- faults, and interrupts that nobody handles: say where, and end with a failure --------------------------------- */
 
 enum { SYS_WRITE0 = 0x04, SYS_EXIT = 0x18, RUN_TIME_ERROR = 0x20023 };
 
@@ -34,22 +35,42 @@ static void print_hex(const char *what, uint32_t value)
     semihosting(SYS_WRITE0, (uintptr_t)text);
 }
 
+/* Numbers of exceptions, as the core counts them in IPSR; interrupt n of the chip is EXTERNAL + n. */
+enum { SVCALL = 11, EXTERNAL = 16 };
+
+static uint32_t exception_number(void)
+{
+    uint32_t number;
+    __asm__ volatile("mrs %0, ipsr" : "=r"(number));
+    return number;
+}
+
 /* frame: what the core pushed: r0 r1 r2 r3 r12 lr pc psr. */
 __attribute__((used, noreturn)) static void fault_report(const uint32_t *frame)
 {
-    print_hex("fault at pc 0x", frame[6]);
+    const uint32_t number = exception_number();
+    semihosting(SYS_WRITE0, (uintptr_t)(number < SVCALL ? "fault" : "interrupt without a handler"));
+    print_hex(" at pc 0x", frame[6]);
     print_hex(" lr 0x", frame[5]);
     print_hex(" psr 0x", frame[7]);
+    print_hex(" exception 0x", number);
     semihosting(SYS_WRITE0, (uintptr_t)"\n");
     semihosting(SYS_EXIT, RUN_TIME_ERROR);
     for (;;) {
     }
 }
 
+/* The core pushed onto the stack that it was on: bit 2 of its return code (lr) says which. */
 __attribute__((naked)) static void fault(void)
 {
-    __asm__ volatile("mrs r0, msp\n"
-                     "ldr r1, =fault_report\n"
+    __asm__ volatile("movs r0, #4\n"
+                     "mov r1, lr\n"
+                     "tst r0, r1\n"
+                     "bne 1f\n"
+                     "mrs r0, msp\n"
+                     "b 2f\n"
+                     "1: mrs r0, psp\n"
+                     "2: ldr r1, =fault_report\n"
                      "bx r1\n"
                      ".ltorg\n");
 }
@@ -61,8 +82,10 @@ enum { PATTERN = 0x5ac35ac3 }; /* of stack that was not used yet */
 /* main's status, or a failure if the stack outgrew what the linker script keeps free for it. */
 static int run_main(void)
 {
+    void (*const *constructor)(void);
     int status;
     __stack_limit[0] = PATTERN;
+    for (constructor = __constructors; constructor < __constructors_end; constructor++) (*constructor)();
     status = main();
     if (__stack_limit[0] == PATTERN) return status;
     semihosting(SYS_WRITE0, (uintptr_t)"the stack and the heap met\n");
@@ -92,15 +115,58 @@ void reset(void)
     start();
 }
 
+/* ---- vectors ------------------------------------------------------------------------------------------------------ */
+
+/* A function of the same name in the program takes the place of one of these; runtime.h declares them. */
+#define UNLESS_DEFINED __attribute__((weak, alias("fault")))
+void NMI_Handler(void) UNLESS_DEFINED;
+void HardFault_Handler(void) UNLESS_DEFINED;
+void MemManage_Handler(void) UNLESS_DEFINED;
+void BusFault_Handler(void) UNLESS_DEFINED;
+void UsageFault_Handler(void) UNLESS_DEFINED;
+void SecureFault_Handler(void) UNLESS_DEFINED;
+void SVC_Handler(void) UNLESS_DEFINED;
+void DebugMon_Handler(void) UNLESS_DEFINED;
+void PendSV_Handler(void) UNLESS_DEFINED;
+void SysTick_Handler(void) UNLESS_DEFINED;
+void External_Handler(void) UNLESS_DEFINED;
+
 typedef union vector {
     const void *stack;
     void (*handler)(void);
 } vector;
 
-/* Reset, and the six faults of the architecture; programs here use no interrupts. */
-__attribute__((section(".vectors"), used)) static const vector vectors[16] = {
-    {__stack_top},      {.handler = reset}, {.handler = fault}, {.handler = fault},
-    {.handler = fault}, {.handler = fault}, {.handler = fault}, {.handler = fault},
+#define TWICE(entry) entry, entry
+#define EXTERNAL_X16 TWICE(TWICE(TWICE(TWICE({.handler = External_Handler}))))
+#define EXTERNAL_X32 EXTERNAL_X16, EXTERNAL_X16
+
+/* As many interrupts as the architecture has at most, 480 in ARMv8-M apart: no chip that is known here has more than 240. */
+#if __ARM_ARCH == 6
+enum { INTERRUPTS = 32 };
+#define EXTERNAL_VECTORS EXTERNAL_X32
+#else
+enum { INTERRUPTS = 240 };
+#define EXTERNAL_VECTORS TWICE(EXTERNAL_X32), TWICE(EXTERNAL_X32), TWICE(EXTERNAL_X32), EXTERNAL_X32, EXTERNAL_X16
+#endif
+
+__attribute__((section(".vectors"), used)) static const vector vectors[EXTERNAL + INTERRUPTS] = {
+    {__stack_top},
+    {.handler = reset},
+    {.handler = NMI_Handler},
+    {.handler = HardFault_Handler},
+    {.handler = MemManage_Handler},
+    {.handler = BusFault_Handler},
+    {.handler = UsageFault_Handler},
+    {.handler = SecureFault_Handler},
+    {.handler = fault},
+    {.handler = fault},
+    {.handler = fault},
+    {.handler = SVC_Handler},
+    {.handler = DebugMon_Handler},
+    {.handler = fault},
+    {.handler = PendSV_Handler},
+    {.handler = SysTick_Handler},
+    EXTERNAL_VECTORS,
 };
 
 /* ---- stack -------------------------------------------------------------------------------------------------------- */

@@ -1,16 +1,18 @@
 # What the tests and the demo need besides make: Debian packages, and a Python environment in .venv.
 
 # The one list. Compilers for host and boards, their C libraries, emulators, Python.
-DEBIAN_PACKAGES = build-essential clang libclang-rt-dev python3-venv python3-dev \
+DEBIAN_PACKAGES = build-essential cmake clang libclang-rt-dev python3-venv python3-dev \
     gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm qemu-user \
-    gcc-aarch64-linux-gnu libc6-dev-arm64-cross gcc-arm-linux-gnueabihf libc6-dev-armhf-cross
+    gcc-aarch64-linux-gnu libc6-dev-arm64-cross gcc-arm-linux-gnueabihf libc6-dev-armhf-cross \
+    gcc-i686-linux-gnu libc6-dev-i386-cross gcc-riscv64-linux-gnu libc6-dev-riscv64-cross \
+    gcc-s390x-linux-gnu libc6-dev-s390x-cross gcc-powerpc64-linux-gnu libc6-dev-ppc64-cross
 
 .PHONY: packages
 packages:
 	@toolchains/common/packages.sh $(DEBIAN_PACKAGES)
 
 # The package is installed as a link to this tree; its compiled part is built again when a C source changes.
-PACKAGE_SOURCES := pyproject.toml setup.py $(shell find csrc convgrad_embedded/_build -name '*.[chp]*' -not -name '*.pyc')
+PACKAGE_SOURCES := pyproject.toml setup.py $(shell find csrc convgrad_embedded/_build -name '*.[chpi]*' -not -name '*.pyc')
 PIP = .venv/bin/python -m pip --disable-pip-version-check --quiet
 
 .venv/ready: $(PACKAGE_SOURCES)
@@ -21,4 +23,11 @@ PIP = .venv/bin/python -m pip --disable-pip-version-check --quiet
 
 .venv/demo: pyproject.toml | .venv/ready
 	@echo '  PY .venv, for the demo'; $(PIP) install --no-build-isolation --editable '.[demo]'
+	@touch $@
+
+# What the tests compare with (tests/oracles.py): in CI, or by `make oracles`. CPU wheels, of which torch is the largest.
+.PHONY: oracles
+oracles: .venv/oracles
+.venv/oracles: pyproject.toml | .venv/ready
+	@echo '  PY .venv, to compare with'; $(PIP) install --no-build-isolation --editable '.[oracles]'
 	@touch $@
