@@ -13,19 +13,34 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from convgrad_embedded import _core
-from convgrad_embedded._core import Labels, Real
+from convgrad_embedded._core import Bytes, Labels, Real
 
 INT32_MAX = 2**31 - 1
-_FLOAT32_MAX = float(np.finfo(np.float32).max)
+_FLOAT32_END = 2.0**128 - 2.0**103  # the smallest number that rounds to infinity
 
 Pair = Union[int, Sequence[int]]
 Padding = Union[int, str, Sequence[Any]]
 
 
+_SHOWN_ITEMS, _SHOWN_LETTERS = 8, 200  # of a value in a message
+
+
 def describe(value: Any) -> str:
+    """Type and value."""
+    return shown(value) if isinstance(value, np.ndarray) else f"{type(value).__name__} {shown(value)}"
+
+
+def shown(value: Any) -> str:
+    """repr, but short and on one line."""
     if isinstance(value, np.ndarray):
         return f"an array of {value.dtype} with shape {value.shape}"
-    return f"{type(value).__name__} {value!r}"
+    if type(value) in (tuple, list):
+        items = [shown(item) for item in value[:_SHOWN_ITEMS]] + ["..."] * (len(value) > _SHOWN_ITEMS)
+        text = ", ".join(items) + "," * (type(value) is tuple and len(items) == 1)
+        text = f"({text})" if type(value) is tuple else f"[{text}]"
+    else:
+        text = " ".join(repr(value).split())
+    return text if len(text) <= _SHOWN_LETTERS else f"{text[:_SHOWN_LETTERS]}..."
 
 
 # ---- scalars and pairs -----------------------------------------------------------------------------------------------
@@ -44,10 +59,50 @@ def number(name: str, value: Any, below: float = math.inf) -> float:
     """A number that as a float32 is finite, at least 0 and smaller than `below`."""
     if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
         raise TypeError(f"{name}: expected a number, got {describe(value)}")
-    if not (0 <= value <= _FLOAT32_MAX and np.float32(value) < below):
+    exact = value.item() if isinstance(value, np.generic) else value  # NumPy would compare in the type of `value`
+    if not (0 <= exact < _FLOAT32_END and np.float32(exact) < below):
         limit = "a finite number >= 0" if below == math.inf else f"0 <= {name} < {below:g}"
         raise ValueError(f"{name}: expected {limit}, got {value}")
     return float(value)
+
+
+def positive(name: str, value: Any) -> float:
+    """A number that as a float32 is finite and above 0."""
+    if not number(name, value) or not np.float32(value):
+        raise ValueError(f"{name}: expected a finite number > 0, got {value}")
+    return float(value)
+
+
+def share(name: str, value: Any) -> float:
+    """A number from 0 to 1."""
+    if number(name, value) > 1:
+        raise ValueError(f"{name}: expected 0 <= {name} <= 1, got {value}")
+    return float(value)
+
+
+def scale(name: str, value: Any) -> float:
+    """A power of two, from 2^-64 to 2^64."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise TypeError(f"{name}: expected a number, got {describe(value)}")
+    if not 2.0**-64 <= value <= 2.0**64 or math.frexp(value)[0] != 0.5:
+        raise ValueError(f"{name}: expected a power of two from 2**-64 to 2**64, such as 1/256, got {value}")
+    return float(value)
+
+
+def shift(value: int) -> str:
+    """" + 3", " - 3", or nothing for 0."""
+    return f" {'-' if value < 0 else '+'} {abs(value)}" if value else ""
+
+
+def power_of_two(value: float) -> str:
+    """1/256 rather than 0.00390625."""
+    return f"{int(value)}" if value >= 1 else f"1/{int(1 / value)}"
+
+
+def boolean(name: str, value: Any) -> bool:
+    if not isinstance(value, (bool, np.bool_, int, np.integer)) or value not in (0, 1):
+        raise TypeError(f"{name}: expected True or False, got {describe(value)}")
+    return bool(value)
 
 
 def sequence(name: str, value: Any, expected: str) -> tuple[Any, ...]:
@@ -58,9 +113,9 @@ def sequence(name: str, value: Any, expected: str) -> tuple[Any, ...]:
 
 
 def choice(name: str, value: Any, choices: Sequence[str]) -> str:
-    if value not in choices:
-        raise ValueError(f"{name}: expected one of {', '.join(map(repr, choices))}, got {value!r}")
-    return str(value)
+    if not isinstance(value, str) or value not in choices:
+        raise ValueError(f"{name}: expected one of {', '.join(map(repr, choices))}, got {shown(value)}")
+    return value
 
 
 def pair(name: str, value: Any, minimum: int = 1) -> tuple[int, int]:
@@ -69,21 +124,21 @@ def pair(name: str, value: Any, minimum: int = 1) -> tuple[int, int]:
         both = integer(name, value, minimum)
         return both, both
     if len(value) != 2:
-        raise ValueError(f"{name}: expected an int or (h, w), got {value!r}")
+        raise ValueError(f"{name}: expected an int or (h, w), got {shown(value)}")
     return integer(f"{name}[0]", value[0], minimum), integer(f"{name}[1]", value[1], minimum)
 
 
 def padding(value: Padding, size: Pair, kernel: Pair, stride: Pair, dilation: Pair) -> dict[str, int]:
-    """int, (h, w), ((top, bottom), (left, right)) or "same", as the four fields of a geometry.
+    """int, (h, w), ((top, bottom), (left, right)), "valid" or "same", as the four fields of a geometry.
 
-    "same" gives ceil(size / stride) outputs; an odd rest goes to the bottom and to the right, as in TensorFlow.
+    "valid" is 0. "same" gives ceil(size / stride) outputs; an odd rest goes to the bottom and to the right, as in TensorFlow.
     """
     if isinstance(value, str):
-        choice("padding", value, ["same"])
-        sides = [_same(*axis) for axis in zip(_axes(size), _axes(kernel), _axes(stride), _axes(dilation))]
+        axes = zip(_axes(size), _axes(kernel), _axes(stride), _axes(dilation))
+        sides = [_same(*axis) if choice("padding", value, ["same", "valid"]) == "same" else (0, 0) for axis in axes]
     elif isinstance(value, (tuple, list)) and any(isinstance(axis, (tuple, list)) for axis in value):
         if len(value) != 2:
-            raise ValueError(f"padding: expected ((top, bottom), (left, right)), got {value!r}")
+            raise ValueError(f"padding: expected ((top, bottom), (left, right)), got {shown(value)}")
         sides = [pair(f"padding[{axis}]", value[axis], 0) for axis in (0, 1)]
     else:
         sides = [(side, side) for side in pair("padding", value, 0)]
@@ -104,21 +159,84 @@ def _same(size: int, kernel: int, stride: int, dilation: int) -> tuple[int, int]
 # ---- arrays ----------------------------------------------------------------------------------------------------------
 
 
-def real(name: str, value: ArrayLike, like: Real | None = None) -> Real:
-    """A float32 or float64 array; `like` another one, if given."""
+def real(name: str, value: ArrayLike, like: Real | None = None, byte_hint: str = "") -> Real:
+    """A float32 or float64 array; `like` another one, if given. `byte_hint` ends the message about an array of uint8."""
+    array = _array(name, value).view()  # of its own, whose shape nobody else changes
+    if array.dtype.kind != "f" or array.dtype.itemsize not in (4, 8):
+        hint = _conversion(name, array) + (byte_hint if array.dtype == np.uint8 else "")
+        raise TypeError(f"{name}: expected float32 or float64, got {describe(array)}; {hint}")
+    native = array.dtype.newbyteorder("=")
+    if like is not None and native != like.dtype:
+        raise TypeError(f"{name}: expected {like.dtype} as the arguments before it, got {describe(array)}")
+    result: Real = _dense(array, native)
+    return result
+
+
+def byte_values(name: str, value: ArrayLike, scale: float, offset: int) -> Bytes:
+    """A uint8 array, for a network that reads bytes, each of which stands for (byte - offset) * scale."""
+    array = _array(name, value).view()
+    if array.dtype != np.uint8:
+        steps = f"{name} / ({power_of_two(scale)}){shift(offset)}"
+        raise TypeError(
+            f"{name}: expected uint8, as this network has input_scale={power_of_two(scale)}, got {describe(array)}; "
+            f"use np.rint({steps}).clip(0, 255).astype(np.uint8), or make the network without input_scale"
+        )
+    result: Bytes = _dense(array, np.uint8)
+    return result
+
+
+def single(name: str, array: Real) -> Real:
+    """`array` as float32; a finite number that is too large for that is an error."""
+    if array.dtype == np.float32:
+        return array
+    with np.errstate(all="ignore"):
+        result: Real = array.astype(np.float32)
+    lost = np.isinf(result) & np.isfinite(array)
+    if lost.any():
+        raise ValueError(f"{name}: expected numbers that are finite as float32, got {array[lost][0]}")
+    return result
+
+
+def _array(name: str, value: ArrayLike) -> Any:
     try:
-        array = np.asarray(value)
+        return np.asarray(value)
     except ValueError as error:  # nested lists of different lengths
         raise ValueError(f"{name}: expected an array, got {type(value).__name__} that makes none: {error}") from None
-    if array.dtype.kind != "f" or array.dtype.itemsize not in (4, 8):
-        raise TypeError(
-            f"{name}: expected float32 or float64, got {describe(array)}; "
-            f"convert it first, for example {name}.astype(np.float32)"
-        )
-    if like is not None and array.dtype != like.dtype:
-        raise TypeError(f"{name}: expected {like.dtype} as the arguments before it, got {describe(array)}")
-    result: Real = _dense(array, array.dtype.newbyteorder("="))
-    return result
+    except (TypeError, RuntimeError) as error:
+        if hasattr(value, "detach"):  # a tensor of PyTorch that requires a gradient, or lies on another device
+            raise TypeError(
+                f"{name}: expected an array, got a {type(value).__name__} that is none; use {name}.detach().cpu().numpy()"
+            ) from None
+        raise TypeError(f"{name}: expected an array, got {type(value).__name__} that makes none: {error}") from None
+
+
+def _conversion(name: str, array: Any) -> str:
+    """How to make float32 of it; pixels are divided by a power of two, which is exact on every machine."""
+    convert = f"np.asarray({name}, np.float32)"
+    if array.dtype == np.uint8:
+        return f"if these are pixels 0 .. 255, use {convert} / 256"
+    if array.dtype.kind in "iu" and array.size > 0 and array.min() >= 0 and 1 < array.max() <= 255:
+        return f"use {convert}, or if these are pixels 0 .. 255 {convert} / 256"
+    return f"use {convert}"
+
+
+def content(name: str, value: Any) -> bytes:
+    """The bytes of an object that lends them."""
+    try:
+        return bytes(memoryview(value))
+    except TypeError:
+        raise TypeError(f"{name}: expected bytes, bytearray, memoryview or the like, got {describe(value)}") from None
+
+
+def first_not_finite(name: str, array: Real) -> str | None:
+    """What is wrong with the first sample that holds NaN or infinity; None if none does."""
+    samples = array.reshape(len(array), -1)
+    finite = np.isfinite(samples).all(axis=1)
+    if finite.all():
+        return None
+    index = int(finite.argmin())
+    value = samples[index][~np.isfinite(samples[index])][0]
+    return f"{name}[{index}]: expected finite numbers, got {'NaN' if np.isnan(value) else value}"
 
 
 def _dense(array: Any, dtype: Any) -> Any:
@@ -160,14 +278,65 @@ def like_batch(result: Real, given: ArrayLike, batched_rank: int = 4) -> Real:
 
 
 def labels(name: str, value: ArrayLike, count: int, classes: int) -> Labels:
-    """(N,) class numbers 0 .. classes - 1 of any integer type."""
-    array = np.asarray(value)
+    """(N,) class numbers 0 .. classes - 1 of any integer type. A copy: the core reads it after the check, without the GIL."""
+    array = _array(name, value).copy()
+    hint = _labels_hint(name, array, count)
     if array.dtype.kind not in "iu":
-        raise TypeError(
-            f"{name}: expected integer class labels, got {describe(array)}; one-hot rows become labels by {name}.argmax(axis=1)"
-        )
-    shaped(name, array, (count,))
+        raise TypeError(f"{name}: expected integer class labels, got {describe(array)}{hint}")
+    if array.shape != (count,):
+        raise ValueError(f"{name}: expected shape ({count},), got {array.shape}{hint}")
     if array.min() < 0 or array.max() >= classes:
         raise ValueError(f"{name}: expected labels 0 .. {classes - 1}, got {array.min()} .. {array.max()}")
     result: Labels = _dense(array, np.int32)
+    return result
+
+
+def _labels_hint(name: str, array: Any, count: int) -> str:
+    """How to make labels of what came."""
+    if array.shape == (count, 1) and array.dtype.kind in "iub":
+        return f"; a column becomes labels by np.ravel({name})"
+    if array.ndim == 2 and array.shape[1] > 1:
+        return f"; one-hot rows become labels by np.argmax({name}, axis=1)"
+    if array.dtype.kind == "b" or (array.dtype.kind == "f" and (array == np.floor(array)).all()):
+        return f"; whole numbers become labels by np.asarray({name}, np.int32)"
+    return '; numbers as targets need loss="mean_squared_error"' if array.dtype.kind == "f" else ""
+
+
+def values(name: str, value: ArrayLike, shape: Sequence[int]) -> Real:
+    """Numbers as targets, of this shape: (N,) + what the network puts out."""
+    array = _array(name, value)
+    if array.dtype.kind in "iu" and array.shape == tuple(shape[:1]) and math.prod(shape[1:]) > 1:
+        raise TypeError(
+            f"{name}: expected float32 or float64 with shape {tuple(shape)}, got {describe(array)}; "
+            'class labels need loss="softmax_cross_entropy"'
+        )
+    if array.shape != tuple(shape) and array.shape == tuple(shape[:1]) and math.prod(shape[1:]) == 1:
+        raise ValueError(f"{name}: expected shape {tuple(shape)}, got {array.shape}; use np.reshape({name}, (-1, 1))")
+    result: Real = shaped(name, real(name, array), shape)
+    return result
+
+
+def probabilities(name: str, value: ArrayLike, shape: Sequence[int]) -> Real:
+    """Numbers 0 .. 1 as targets, or 0 and 1 as integers or booleans."""
+    array = _array(name, value)
+    if array.dtype.kind in "iub" and array.shape == tuple(shape):
+        array = array.astype(np.float32)
+    result = single(name, values(name, array, shape))
+    outside = ~((result >= 0) & (result <= 1))
+    if outside.any():
+        raise ValueError(f"{name}: expected targets 0 .. 1, got {result[outside][0]}")
+    return result
+
+
+def weights(name: str, value: ArrayLike, count: int) -> Real:
+    """(N,) numbers, finite and >= 0. A copy, as labels() makes one."""
+    array = _array(name, value)
+    if array.dtype.kind in "iub":
+        array = array.astype(np.float64)
+    result: Real = single(name, real(name, array)).copy()
+    if result.shape != (count,):
+        raise ValueError(f"{name}: expected shape ({count},), got {result.shape}")
+    bad = ~((result >= 0) & np.isfinite(result))
+    if bad.any():
+        raise ValueError(f"{name}: expected finite numbers >= 0, got {result[bad][0]}")
     return result

@@ -13,9 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from convgrad_embedded import _arrays, _core
+from convgrad_embedded import _again, _arguments, _arrays, _core
 from convgrad_embedded._arrays import Padding, Pair
 from convgrad_embedded._core import Real, Shape
+
+_FORWARD, _WEIGHT_GRAD, _BIAS_GRAD, _INPUT_GRAD = (
+    _again.Operator(f"conv2d_{name}") for name in ("forward", "weight_grad", "bias_grad", "input_grad")
+)
 
 # ---- convolution -----------------------------------------------------------------------------------------------------
 
@@ -60,6 +64,10 @@ def conv2d_forward(
     groups: int = 1,
 ) -> Real:
     """y = w * x + b: (N, OH, OW, K) for x (N, H, W, C)."""
+    key = _again.key_with_bias(x, w, b, _again.conv2d_settings(stride, padding, dilation, groups))
+    again = _again.with_bias(_FORWARD, key, x, w, b)
+    if again is not None:
+        return again
     images = _arrays.images("x", x)
     weights = _conv2d_weights(w, images)
     count, in_h, in_w, in_c = images.shape
@@ -67,8 +75,10 @@ def conv2d_forward(
     bias = None if b is None else _arrays.shaped("b", _arrays.real("b", b, images), (weights.shape[3],))
     g, out = _conv2d((in_h, in_w), in_c, weights.shape[3], weights.shape[:2], stride, padding, dilation, groups)
     y = np.empty((count, *out), images.dtype)
-    _core.run("conv2d_forward", y.dtype, count, [g], (images, True), (weights, False), (bias, False), (y, True))
-    return _arrays.like_batch(y, x)
+    result = _arrays.like_batch(y, x)
+    operands = [(images, True), (weights, False), (bias, False), (y, True)]
+    _FORWARD.run(key, (x, w, b), count, [g], operands, result.shape)
+    return result
 
 
 def conv2d_weight_grad(
@@ -82,23 +92,31 @@ def conv2d_weight_grad(
     groups: int = 1,
 ) -> Real:
     """dL/dw (KH, KW, C / groups, K), summed over the batch, from x and dL/dy."""
+    key = _again.key_of_two(x, dy, _again.conv2d_settings(stride, padding, dilation, groups), kernel_size)
+    again = _again.with_two(_WEIGHT_GRAD, key, x, dy)
+    if again is not None:
+        return again
     images = _arrays.images("x", x)
     count, in_h, in_w, in_c = images.shape
     out_c = _arrays.images("dy", dy, like=images).shape[-1]
     g, out = _conv2d((in_h, in_w), in_c, out_c, kernel_size, stride, padding, dilation, groups)
     grads = _arrays.images("dy", dy, like=images, shape=out, count=count)
     dw = np.zeros((g.kernel_h, g.kernel_w, in_c // groups, out_c), images.dtype)
-    _core.run("conv2d_weight_grad", dw.dtype, count, [g], (images, True), (grads, True), (dw, False))
+    _WEIGHT_GRAD.run(key, (x, dy), count, [g], [(images, True), (grads, True), (dw, False)], dw.shape)
     return dw
 
 
 def conv2d_bias_grad(dy: ArrayLike) -> Real:
     """dL/db (K,): dL/dy summed over the batch, rows and columns."""
+    key = _again.key_of_one(dy)
+    again = _again.with_one(_BIAS_GRAD, key, dy)
+    if again is not None:
+        return again
     grads = _arrays.images("dy", dy)
     count, out_h, out_w, out_c = grads.shape
     g, _ = _conv2d((out_h, out_w), 1, out_c, 1, 1, 0, 1, 1)  # any geometry with this output
     db = np.zeros(out_c, grads.dtype)
-    _core.run("conv2d_bias_grad", db.dtype, count, [g], (grads, True), (db, False))
+    _BIAS_GRAD.run(key, (dy,), count, [g], [(grads, True), (db, False)], db.shape)
     return db
 
 
@@ -113,6 +131,10 @@ def conv2d_input_grad(
     groups: int = 1,
 ) -> Real:
     """dL/dx (N, H, W, C) from w and dL/dy; `input_size` is (H, W)."""
+    key = _again.key_of_two(w, dy, _again.conv2d_settings(stride, padding, dilation, groups), input_size)
+    again = _again.with_two(_INPUT_GRAD, key, w, dy)
+    if again is not None:
+        return again
     weights = _conv2d_weights(w)
     kernel_h, kernel_w, per_group, out_c = weights.shape
     in_c = per_group * _arrays.integer("groups", groups, 1)
@@ -120,8 +142,9 @@ def conv2d_input_grad(
     g, out = _conv2d(size, in_c, out_c, (kernel_h, kernel_w), stride, padding, dilation, groups)
     grads = _arrays.images("dy", dy, like=weights, shape=out)
     dx = np.empty((len(grads), *size, in_c), weights.dtype)
-    _core.run("conv2d_input_grad", dx.dtype, len(grads), [g], (weights, False), (grads, True), (dx, True))
-    return _arrays.like_batch(dx, dy)
+    result = _arrays.like_batch(dx, dy)
+    _INPUT_GRAD.run(key, (w, dy), len(grads), [g], [(weights, False), (grads, True), (dx, True)], result.shape)
+    return result
 
 
 def _channels_per_group(in_c: int, groups: int) -> int:
@@ -192,3 +215,6 @@ def _output_grads(name: str, value: ArrayLike, size: Sequence[int], kernel_size:
 def _weight_grad(x: Real, grads: Real, kernel_size: Sequence[int], dilation_w: int = 1) -> Real:
     """(kh, kw, K) from x (H, W) and grads (oh, ow, K)."""
     return conv2d_weight_grad(x[:, :, None], grads, tuple(kernel_size), dilation=(1, dilation_w))[:, :, 0, :]
+
+
+_arguments.check_functions(globals())

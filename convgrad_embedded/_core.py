@@ -7,35 +7,83 @@ aligned, of the precision's dtype.
 
 from __future__ import annotations
 
+import array
 import math
+import os
+import re
 import threading
+import time
 import weakref
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Union
+from collections.abc import Iterable, Mapping, Sequence
+from types import SimpleNamespace
+from typing import Any, Callable, NamedTuple, Union
 
 import numpy as np
 from numpy.typing import NDArray
 
-from convgrad_embedded._native import ffi, lib
+try:
+    from convgrad_embedded._native import ffi, lib
+except ModuleNotFoundError as error:
+    from convgrad_embedded import _source_tree
+
+    raise (_source_tree.explained(error) or error) from None
 
 Real = NDArray[Any]  # float32 or float64
 Labels = NDArray[np.int32]
+Bytes = NDArray[np.uint8]
 Shape = tuple[int, int, int]
 Operand = tuple[Union[Real, Labels, None], bool]  # an array, and whether each sample has a part of its own
 
+ARITHMETICS = {
+    lib.CGE_ARITHMETIC_CONTRACTED: "with fused multiply-adds",
+    lib.CGE_ARITHMETIC_OTHER: "with other roundings, or without subnormal numbers, infinities and NaN",
+}
+
+
+def require_exact(arithmetic: int) -> None:
+    """Weights are the same bits on every machine: a module that gives others must not run unnoticed."""
+    if arithmetic == lib.CGE_ARITHMETIC_EXACT:
+        return
+    raise ImportError(
+        f"convgrad_embedded was compiled to compute {ARITHMETICS[arithmetic]}: its weights would differ from those of boards.\n"
+        "Unset CFLAGS and install it again: pip install --force-reinstall --no-binary convgrad_embedded convgrad_embedded"
+    )
+
+
+require_exact(lib.cge_check_arithmetic())
+
 VERSION = f"{lib.CGE_VERSION_MAJOR}.{lib.CGE_VERSION_MINOR}.{lib.CGE_VERSION_PATCH}"
 EXPORT_VERSION: int = lib.CGE_EXPORT_VERSION
+MOST_RANGES: int = lib.CGE_MOST_RANGES
+PLAN_VERSION: int = lib.CGE_PLAN_VERSION
 MAX_ELEMS: int = lib.CGE_MAX_ELEMS
 MAX_THREADS: int = lib.CGE_MAX_THREADS
 FROZEN: int = lib.CGE_FROZEN
 NO_BIAS: int = lib.CGE_NO_BIAS
+NO_AFFINE: int = lib.CGE_NO_AFFINE
+TRAINS_ALL: int = lib.CGE_TRAINS_ALL
+TRAINS_BIAS: int = lib.CGE_TRAINS_BIAS
+MEMORY_LEVELS = ("fast", "small", "smallest")  # "fast": no plan; the others are cge_memory_<name>
+_TIGHT = "_tight"  # the levels "small" and "smallest" with all that they can
+SLICED_LEVELS = ("small_sliced", "smallest_sliced")  # for steps in slices
 INITS: tuple[str, ...] = ("he_uniform", "he_normal", "glorot_uniform", "glorot_normal")  # in the order of cge_init
 
-# Names as Python users write them; the C names are cge_kind_<kind>, cge_<loss>, cge_<optimizer>.
-KINDS = (
-    "conv2d", "dense", "maxpool2d", "avgpool2d", "global_avgpool2d", "relu", "leaky_relu", "sigmoid", "tanh", "flatten",
-)  # fmt: skip
-LOSSES = ("softmax_cross_entropy", "mean_squared_error")
+
+def _catalogued(tables: str, count: str, prefix: str) -> dict[Any, str]:
+    """Names as Python users write them, by the address of the C constant: cge_<name> or cge_kind_<name>.
+
+    What there is says the core's catalog, what it is called the header's declarations.
+    """
+    found = (re.fullmatch(f"{prefix}(.+)_address", name) for name in dir(lib))
+    names = {getattr(lib, match[0]): match[1] for match in found if match}
+    catalog = lib.cge_catalog_all_address
+    table = getattr(catalog, tables)[0 : getattr(catalog, count)]
+    return {address: names[address] for address in table}
+
+
+KINDS = _catalogued("layers", "layer_count", "cge_kind_")
+LOSSES = _catalogued("losses", "loss_count", "cge_")
+OPTIMIZERS = _catalogued("optimizers", "optimizer_count", "cge_")
 
 
 def kernel_set() -> str:
@@ -47,11 +95,14 @@ def kernel_set() -> str:
     return str(ffi.string(lib.cge_kernel_set_name()).decode())
 
 
-_INT32_BUFFER = ffi.typeof("int32_t[]")
+INT32_BUFFER = ffi.typeof("int32_t[]")
 
 
 class NotFiniteError(FloatingPointError):
-    """A loss or a gradient is NaN or infinite; the weights and the optimizer are as they were before that step."""
+    """A loss or a gradient is NaN or infinite; the weights and the optimizer are as they were before that step.
+
+    With memory="smallest" a step is refused already if a gradient, a weight or a velocity could be 2^64 or more.
+    """
 
 
 def check(status: int, context: str) -> None:
@@ -59,6 +110,8 @@ def check(status: int, context: str) -> None:
     if not status:  # CGE_OK
         return
     text = ffi.string(lib.cge_status_text(status)).decode()
+    if status == lib.CGE_ERR_BUSY:
+        raise RuntimeError(f"{context}: {text}; if one was begun, resume() it to its end or abort() it")
     error = NotFiniteError if status == lib.CGE_ERR_NOT_FINITE else ValueError
     raise error(f"{context}: {text}")
 
@@ -94,8 +147,17 @@ def precision(dtype: np.dtype[Any]) -> Precision:
     return FLOAT32 if dtype == np.float32 else FLOAT64
 
 
-def _buffer(array: Any, kind: Any) -> Any:
-    return ffi.NULL if array is None else ffi.from_buffer(kind, array)
+def _buffer(values: Any, kind: Any) -> Any:
+    return ffi.NULL if values is None else ffi.from_buffer(kind, values)
+
+
+# For calls that were checked before (_again.py): as little as can be.
+NULL, from_buffer = ffi.NULL, ffi.from_buffer
+
+
+def new_labels(values: list[int]) -> Any:
+    """OverflowError or TypeError where they are no int32."""
+    return ffi.new(INT32_BUFFER, values)
 
 
 # ---- operators on single layers --------------------------------------------------------------------------------------
@@ -108,16 +170,26 @@ def geometry(operator: str, fields: Mapping[str, int]) -> tuple[Any, Shape]:
     return g, _shape(out)
 
 
+def norm(fields: Mapping[str, Any]) -> Any:
+    """A cge_norm."""
+    return ffi.new("cge_norm *", fields)
+
+
+def dropout_key(seed: int, layer: int, step: int, sample: int) -> int:
+    """Of the mask that a layer draws."""
+    return int(lib.cge_dropout_key(seed, layer, step, sample))
+
+
 def run(operator: str, dtype: np.dtype[Any], count: int, head: Sequence[Any], *operands: Operand) -> None:
     """The operator for `count` samples in one C call; `head` is what comes before the arrays: a geometry or sizes."""
     kind = precision(dtype)
     arguments = list(head)
-    for array, per_sample in operands:
-        if array is not None and array.dtype == np.int32:
-            arguments.append(ffi.from_buffer(_INT32_BUFFER, array))
+    for operand, per_sample in operands:
+        if operand is not None and operand.dtype == np.int32:
+            arguments.append(ffi.from_buffer(INT32_BUFFER, operand))
         else:
-            step = array.size // count if per_sample and array is not None else 0
-            arguments += [_buffer(array, kind.buffer_type), step]
+            step = operand.size // count if per_sample and operand is not None else 0
+            arguments += [_buffer(operand, kind.buffer_type), step]
     check(kind.batch(operator)(count, *arguments), operator)
 
 
@@ -127,6 +199,22 @@ def _described(fields: Mapping[str, int]) -> str:
 
 def _shape(c_shape: Any) -> Shape:
     return c_shape.h, c_shape.w, c_shape.c
+
+
+# ---- learning rates from step to step ------------------------------------------------------------------------------------
+
+_SCHEDULE_KINDS = [name for name in dir(lib) if name.startswith("CGE_SCHEDULE_")]
+SCHEDULES: dict[str, int] = {name.removeprefix("CGE_SCHEDULE_").lower(): getattr(lib, name) for name in _SCHEDULE_KINDS}
+
+
+def schedule_rate(fields: Mapping[str, Any], step: int) -> float:
+    return float(lib.cge_schedule_rate(ffi.new("cge_schedule *", fields), step))
+
+
+def plateau_rate(fields: Mapping[str, Any], state: tuple[Any, ...], measured: float) -> tuple[float, tuple[Any, ...]]:
+    c_state = ffi.new("cge_plateau_state *", state)
+    rate = float(lib.cge_plateau_rate(ffi.new("cge_plateau *", fields), c_state, measured))
+    return rate, _values(c_state[0])
 
 
 # ---- random order ----------------------------------------------------------------------------------------------------
@@ -140,10 +228,23 @@ class Rng:
         check(lib.cge_rng_seed(self._rng, seed), "seed")
 
     def permutation(self, count: int) -> Labels:
-        """0 .. count - 1, shuffled by cge_rng_shuffle."""
-        order = np.arange(count, dtype=np.int32)
-        check(lib.cge_rng_shuffle(self._rng, ffi.from_buffer(_INT32_BUFFER, order), count), "shuffle")
-        return order
+        return _permutation(self._rng, count)
+
+
+def _permutation(rng: Any, count: int) -> Labels:
+    """0 .. count - 1, shuffled by cge_rng_shuffle."""
+    order = np.arange(count, dtype=np.int32)
+    check(lib.cge_rng_shuffle(rng, ffi.from_buffer(INT32_BUFFER, order), count), "shuffle")
+    return order
+
+
+def members(struct: str) -> list[str]:
+    """Names, in the order of the declaration."""
+    return [name for name, _ in ffi.typeof(struct).fields]
+
+
+# Of cge_layer, without its two addresses; all other names are of configs.
+ROW_MEMBERS = frozenset(members("cge_layer")) - {"kind", "config"}
 
 
 # ---- networks --------------------------------------------------------------------------------------------------------
@@ -166,62 +267,313 @@ class LayerInfo(NamedTuple):
         return sum(math.prod(shape) for shape in self.parameter_shapes)
 
 
-_WEIGHT_RANK = {"conv2d": 4, "dense": 2}
-
-
 class Optimizer(NamedTuple):
-    """cge_optimizer without its kind."""
+    """The settings of a cge_optimizer."""
 
+    kind: str  # cge_<kind>
     learning_rate: float
     momentum: float
     weight_decay: float
     nesterov: int
+    beta2: float
+    epsilon: float
+
+
+def _optimizer(c: Any) -> Optimizer:
+    """From a cge_optimizer of single precision."""
+    return Optimizer(OPTIMIZERS[c.kind], *(getattr(c, name) for name in Optimizer._fields[1:]))
+
+
+SMALLEST_NORMAL = float(np.finfo(np.float32).tiny)
+
+
+def float32(value: float) -> float:
+    """As the core reads a setting."""
+    return float(np.float32(value))
+
+
+class Clipping(NamedTuple):
+    """Of the mean gradient, before each update."""
+
+    norm: float | None
+    value: float | None
+
+
+class InputBytes(NamedTuple):
+    """Samples are bytes, of which each stands for (byte - offset) * scale."""
+
+    scale: float
+    offset: int
+
+
+class LayerRow(NamedTuple):
+    """A cge_layer without its kind's address, and what it points to: members by name, those left out are 0."""
+
+    kind: str
+    members: dict[str, Any]
+    config: str | None  # cge_<config>
+    fields: dict[str, Any]  # of the config
+
+    @classmethod
+    def of(cls, kind: str, config: str | None, values: Mapping[str, Any]) -> LayerRow:
+        """From members of both structs."""
+        row = {name: value for name, value in values.items() if name in ROW_MEMBERS}
+        return cls(kind, row, config, {name: value for name, value in values.items() if name not in row})
 
 
 class Model:
-    """A cge_model and the table of layers that it points to."""
+    """A cge_model, the table of layers that it points to, and their configs."""
 
     def __init__(
-        self, kind: Precision, input_shape: Shape, layer_count: int, loss: str | None, optimizer: Optimizer | None
+        self,
+        kind: Precision,
+        input_shape: Shape,
+        layer_count: int,
+        loss: tuple[str, Mapping[str, float]] | None,
+        optimizer: Optimizer | None,
+        input_bytes: InputBytes | None = None,
+        slots: int = 0,
     ) -> None:
         self.kind = kind
+        self.slots = slots  # numbers that the optimizer keeps for each parameter that learns
+        self.trains = loss is not None
         self.infos: list[LayerInfo] = []
+        self.is_graph = False
+        self._plans: dict[tuple[str, bool], MemoryPlan] = {}
         self._layers = ffi.new(f"cge_layer{kind.suffix}[]", layer_count)
+        self._configs: list[Any] = []
         self.c = kind.new("model", {"input": input_shape, "layers": self._layers, "layer_count": layer_count})
         if loss is not None:
-            self.c.loss = kind.constant(loss)
+            self.c.loss, self.c.loss_config = kind.constant(loss[0]), loss[1]
         if optimizer is not None:
-            self.c.optimizer = dict(optimizer._asdict(), kind=kind.constant("sgd"))
+            self.c.optimizer = dict(optimizer._asdict(), kind=kind.constant(optimizer.kind))
+        if input_bytes is not None:
+            self.c.input_kind = kind.constant("input_u8")
+            self.c.input_scale, self.c.input_offset = input_bytes
 
-    def add_layer(self, name: str, members: Mapping[str, Any], context: str) -> LayerInfo:
-        """Fills in the next row of the table and tells what becomes of it."""
+    def add_layer(
+        self, row: LayerRow, sources: Sequence[int], in_shapes: Sequence[Shape], weight_rank: int, context: str
+    ) -> LayerInfo:
+        """Fills in the next row of the table, which reads tensors of these shapes, and tells what becomes of it."""
         index = len(self.infos)
-        self._layers[index] = dict(members, kind=self.kind.constant(f"kind_{name}"))
+        members = dict(row.members, kind=self.kind.constant(f"kind_{row.kind}"), **{"from": sources})
+        if row.config is not None:
+            self._configs.append(ffi.new(f"cge_{row.config} *", row.fields))
+            members["config"] = self._configs[-1]
+        self._layers[index] = members
+        self.is_graph |= len(in_shapes) > 1 or any(sources)
         info = ffi.new("cge_layer_info *")
-        check(self.kind.function("model_layer_info")(self.c, index, info), context)
+        check(self._layer_info(index, in_shapes, info), context)
         self.infos.append(
             LayerInfo(
                 in_shape=_shape(getattr(info, "in")),
                 out_shape=_shape(info.out),
-                weight_shape=tuple(info.weight_shape)[: _WEIGHT_RANK.get(name, 0)],
+                weight_shape=tuple(info.weight_shape)[:weight_rank] if info.weight_elems else (),
                 bias_elems=info.bias_elems,
                 macs=info.macs,
             )
         )
         return self.infos[-1]
 
-    def arena_bytes(self, *, training: bool, params_outside: bool = False) -> int:
+    def _layer_info(self, index: int, in_shapes: Sequence[Shape], info: Any) -> int:
+        """From the shapes, since the core would begin at the first layer each time. The first layer checks all the rest."""
+        if index == 0 and not self.is_graph:
+            return int(self.kind.function("model_layer_info")(self.c, index, info))
+        return int(self.kind.function("layer_infer")(self._layers + index, ffi.new("cge_shape[]", in_shapes), info))
+
+    def arena_bytes(self, *, training: bool, params_outside: bool = False, memory: str = "fast") -> int:
         """For one sample at a time, as firmware runs it."""
-        return _arena_bytes(self, _options(self.kind, training, 1, params_outside))
+        return _arena_bytes(self, _options(self.kind, training, 1, params_outside, self.plan(memory, training=training)))
+
+    def plan(self, memory: str, *, training: bool) -> MemoryPlan | None:
+        """None for "fast", but for graphs, which always need one. Prediction takes no gradients: "small" is "smallest"."""
+        if memory == "fast" and not self.is_graph:
+            return None
+        level = memory if training and memory != "fast" else "small"
+        found = self._plans.get((level, training))
+        if found is None:  # of two threads that get here, both take the plan of the first
+            found = self._plans.setdefault((level, training), MemoryPlan(self, level, training))
+        return found
+
+    def spread(self, memory: str, ranges: Sequence[int], *, training: bool, params_outside: bool = False) -> MemoryPlan | None:
+        """A plan over memories of so many bytes each, the arena first. None: no way was found. Not for a chain at "fast"."""
+        plan = MemoryPlan(self, memory if training and memory != "fast" else "small", training)
+        return plan if plan.spread_over(self, tuple(ranges), params_outside) else None
 
     def capacity_within(self, limit_bytes: int, most: int, *, training: bool) -> int:
-        """The largest number of samples at once, up to `most`, whose arena stays below the limit; 1 in any case."""
-        one, two = (_arena_bytes(self, _options(self.kind, training, capacity)) for capacity in (1, 2))
-        return max(1, min(most, 1 + (limit_bytes - one) // (two - one)))
+        """How many samples at once: `most`, or as often its half as brings the arena within the limit; 1 in any case."""
+        size = ffi.new("size_t *")
+        while most > 1:
+            status = _arena_status(self, _options(self.kind, training, most), size)
+            if status == lib.CGE_OK and size[0] <= limit_bytes:
+                break
+            most //= 2  # too large, or more than any arena may have
+        return most
 
 
-def _options(kind: Precision, training: bool, capacity: int, params_outside: bool = False) -> Any:
+class Tensor(NamedTuple):
+    """cge_tensor: numbers of elements and of operations."""
+
+    offset: int
+    elems: int
+    first: int
+    last: int
+
+
+class Unit(NamedTuple):
+    """cge_unit: numbers of layers, then of tensors; -1: none."""
+
+    begin: int
+    end: int
+    main: int
+    activation: int
+    pool: int
+    pool_first: int
+    y: int
+    dy: int
+    winners: int
+    forward: int
+    backward: int
+    x: tuple[int, int]
+    learns: int
+    shared: int
+    adds: int
+    style: int
+
+
+class Layout(NamedTuple):
+    """What a MemoryPlan says, without the memory that it points to: to keep, copy and pickle."""
+
+    level: str
+    units: list[Unit]
+    tensors: list[Tensor]
+    ranges: tuple[int, ...]
+    used: tuple[int, ...]
+    blocks: dict[str, int]
+    peak_bytes: int
+    bound_bytes: int
+    elem_bytes: int
+
+    def place_of(self, offset: int) -> tuple[int, int]:
+        """As MemoryPlan's."""
+        return _place_of(offset, self.elem_bytes)
+
+
+def _place_of(offset: int, elem_bytes: int) -> tuple[int, int]:
+    number, elems = divmod(offset, int(lib.CGE_RANGE_ELEMS))
+    return number, elems * elem_bytes
+
+
+class MemoryPlan:
+    """A cge_plan and the memory that it points to: of a level other than "fast"."""
+
+    def __init__(self, model: Model, level: str, training: bool, tight: bool = True) -> None:
+        kind, size = model.kind, ffi.new("size_t *")
+        context = f"a plan for memory={level!r}"
+        check(kind.function("plan_bytes")(model.c, size), context)
+        self._memory = ffi.new("uint64_t[]", (size[0] + 7) // 8)
+        self.c = kind.new("plan")
+        make = kind.function("plan_make")
+        in_c = kind.constant(f"memory_{level}{_TIGHT}" if tight and level in MEMORY_LEVELS else f"memory_{level}")
+        check(make(model.c, in_c, training, self._memory, size[0], self.c), context)
+        self.level, self.training = level, training
+        self._elem_bytes = kind.dtype.itemsize
+        self._layer_count = len(model.infos)
+        self.ranges: tuple[int, ...] = ()  # bytes that there are; the arena first, if there are other memories
+        self.used: tuple[int, ...] = ()  # and that are used of them
+        self.blocks: dict[str, int] = {}  # offsets of params, grads and velocity
+
+    def spread_over(self, model: Model, ranges: tuple[int, ...], params_outside: bool) -> bool:
+        """Whether there is a way. The addresses stay open, so no network can run by such a plan."""
+        kind = model.kind
+        self._ranges = ffi.new(f"cge_memory_range{kind.suffix}[]", [(ffi.NULL, size) for size in ranges[1:]])
+        self._spread = kind.new("spread", {"ranges": self._ranges, "range_count": len(ranges) - 1})
+        options = _options(kind, self.training, 1, params_outside, self)
+        status = kind.function("plan_spread")(model.c, options.params, ranges[0], self._spread, self.c)
+        if status == lib.CGE_ERR_ARENA:
+            return False
+        check(status, "memory_ranges")
+        elsewhere = (self._elem_bytes * int(elems) for elems in self._spread.elems[0 : len(ranges) - 1])
+        self.ranges, self.used = ranges, (_arena_bytes(model, options), *elsewhere)
+        self.blocks = {name: int(getattr(self._spread, name)) for name in ("params", "grads", "velocity")}
+        return True
+
+    def seal(self, model: Model, params_outside: bool) -> int:
+        """What cge_network_init may compare, in place of working the plan out again: of the level that is exported."""
+        value, own = ffi.new("uint32_t *"), self.c.level
+        options = _options(model.kind, self.training, 1, params_outside)
+        self.c.level = model.kind.constant(f"memory_{self.level_name(model)}")
+        status = model.kind.function("plan_seal")(model.c, options.params, self.c, value)
+        self.c.level = own
+        check(status, "sealed")
+        return int(value[0])
+
+    @property
+    def spread_members(self) -> dict[str, Any]:
+        """Of cge_spread, arrays as tuples."""
+        return dict(zip(members("cge_spread"), _values(self._spread[0])))
+
+    def place_of(self, offset: int) -> tuple[int, int]:
+        """(number of the memory, bytes into it; of the arena, into its activations)."""
+        return _place_of(offset, self._elem_bytes)
+
+    def layout(self) -> Layout:
+        memories = (self.ranges, self.used, self.blocks)
+        return Layout(
+            self.level, self.units, self.tensors, *memories, self.peak_bytes, self.bound_bytes, elem_bytes=self._elem_bytes
+        )
+
+    def level_name(self, model: Model) -> str:
+        """cge_memory_<that> is the smallest in code of those that can follow the plan."""
+        plain = MemoryPlan(model, self.level, self.training, tight=False)
+        lives = [[tensor[1:] for tensor in plan.tensors] for plan in (plain, self)]  # offsets differ where memories are several
+        return self.level if plain.units == self.units and lives[0] == lives[1] else self.level + _TIGHT
+
+    @property
+    def units(self) -> list[Unit]:
+        return [Unit(*_values(unit)) for unit in self.c.units[0 : self.c.unit_count]]
+
+    @property
+    def tensors(self) -> list[Tensor]:
+        return [Tensor(*_values(tensor)) for tensor in self.c.tensors[0 : self.c.tensor_count]]
+
+    @property
+    def layers(self) -> list[tuple[Any, ...]]:
+        """cge_layer_plan: shapes as tuples, and integers."""
+        return [_values(row) for row in self.c.layers[0 : self._layer_count]]
+
+    @property
+    def peak_bytes(self) -> int:
+        """Of the arena's activation region."""
+        return int(self.c.peak_elems) * self._elem_bytes
+
+    @property
+    def bound_bytes(self) -> int:
+        return int(self.c.bound_elems) * self._elem_bytes
+
+    @property
+    def table_bytes(self) -> int:
+        """Of its constants on a board."""
+        counts = {"plan": 1, "layer_plan": self._layer_count, "unit": self.c.unit_count, "tensor": self.c.tensor_count}
+        if self.ranges:
+            counts.update(spread=1, memory_range=len(self.ranges) - 1)
+        return sum(count * _board_bytes(ffi.typeof(f"cge_{struct}")) for struct, count in counts.items())
+
+
+
+def _values(struct: Any) -> tuple[Any, ...]:
+    """Of all members; structs and arrays among them as tuples."""
+    convert: dict[str, Callable[[Any], tuple[Any, ...]]] = {"struct": _values, "array": tuple}
+    fields = ((getattr(struct, name), member.type.kind) for name, member in ffi.typeof(struct).fields)
+    return tuple(convert[kind](value) if kind in convert else value for value, kind in fields)
+
+
+def _options(
+    kind: Precision, training: bool, capacity: int, params_outside: bool = False, plan: MemoryPlan | None = None
+) -> Any:
     options = kind.new("options", {"training": training, "capacity": capacity})
+    if plan is not None:
+        options.plan = plan.c
     if params_outside:
         options.params = ffi.cast(ffi.typeof(options.params), options)  # a size query asks only whether it is NULL
     return options
@@ -229,55 +581,90 @@ def _options(kind: Precision, training: bool, capacity: int, params_outside: boo
 
 def _arena_bytes(model: Model, options: Any) -> int:
     size = ffi.new("size_t *")
-    check(model.kind.function("network_arena_bytes")(model.c, options, size), "network")
+    check(_arena_status(model, options, size), "network")
     return int(size[0])
+
+
+def _arena_status(model: Model, options: Any, size: Any) -> int:
+    return int(model.kind.function("network_arena_bytes")(model.c, options, size))
 
 
 class ParsedModel(NamedTuple):
     input_shape: Shape
-    layers: list[tuple[str, dict[str, Any]]]  # kind, members
+    layers: list[tuple[str, dict[str, Any]]]  # kind, members of the row and of its config
     loss: str | None
+    loss_config: dict[str, float]
     optimizer: Optimizer | None
+    input_bytes: InputBytes | None
 
 
-_LAYER_MEMBERS = [name for name, _ in ffi.typeof("cge_layer").fields if name != "kind"]
+def table_bytes(layer_count: int, configs: Iterable[str]) -> int:
+    """Of the constants that describe a network on a board; configs: their structs, cge_<config>."""
+    structs = ["model", *["layer"] * layer_count, *configs]
+    return sum(_board_bytes(ffi.typeof(f"cge_{struct}")) for struct in structs)
 
 
-def table_bytes(layer_count: int) -> int:
-    """Of the constants that describe a network on a board, where a pointer takes 4 bytes as every other member does."""
-    return 4 * (_member_count(ffi.typeof("cge_model")) + layer_count * _member_count(ffi.typeof("cge_layer")))
+def layer_plan_bytes(layer_count: int) -> int:
+    """Of the table in the arena of a network without a plan."""
+    return layer_count * _board_bytes(ffi.typeof("cge_layer_plan"))
 
 
-def _member_count(c_type: Any) -> int:
-    return sum(_member_count(member.type) if member.type.kind == "struct" else 1 for _, member in c_type.fields)
+def _board_bytes(c_type: Any) -> int:
+    """Where a pointer takes 4 bytes."""
+    if c_type.kind == "struct":
+        size = sum(_board_bytes(member.type) for _, member in c_type.fields)
+        return -(-size // _board_alignment(c_type)) * _board_alignment(c_type)
+    return 4 if c_type.kind == "pointer" or c_type.cname == "size_t" else int(ffi.sizeof(c_type))
 
 
-def parse_model(data: bytes, context: str) -> ParsedModel:
-    """The model part of what cge_network_save wrote."""
-    max_layers = len(data) // 32 + 1  # a layer takes twice that in the file
-    layers = ffi.new("cge_layer[]", max_layers)
+def _board_alignment(c_type: Any) -> int:
+    if c_type.kind == "struct":
+        return max(_board_alignment(member.type) for _, member in c_type.fields)
+    return _board_alignment(c_type.item) if c_type.kind == "array" else min(4, int(ffi.sizeof(c_type)))
+
+
+_BYTES_OF_A_RECORD = 28  # of a layer in a file, at least
+_LAYER_COUNT_AT = 12  # where a file says how many there are
+
+
+def _most_layers(data: bytes) -> int:
+    """As many as a file of that size can hold, or as it says."""
+    said = int.from_bytes(data[_LAYER_COUNT_AT : _LAYER_COUNT_AT + 4], "little")
+    return min(said, len(data) // _BYTES_OF_A_RECORD) + 1
+
+
+def parse_model(data: bytes, context: str, configs: Mapping[str, str | None]) -> ParsedModel:
+    """The model part of what cge_network_save wrote; configs: by kind, the struct that its rows point to."""
+    max_layers = _most_layers(data)
+    layers, memory = ffi.new("cge_layer[]", max_layers), ffi.new("cge_layer_config[]", max_layers)
     model = ffi.new("cge_model *")
     catalog = lib.cge_catalog_all_address
-    check(lib.cge_model_parse(data, len(data), catalog, layers, max_layers, model), context)
+    check(lib.cge_model_parse(data, len(data), catalog, layers, memory, max_layers, model), context)
     optimizer = model.optimizer
     return ParsedModel(
         input_shape=_shape(model.input),
-        layers=[
-            (_name(layer.kind, KINDS, "kind_"), {field: getattr(layer, field) for field in _LAYER_MEMBERS})
-            for layer in layers[0 : model.layer_count]
-        ],
-        loss=None if model.loss == ffi.NULL else _name(model.loss, LOSSES, ""),
-        optimizer=None if optimizer.kind == ffi.NULL else Optimizer(*(getattr(optimizer, name) for name in Optimizer._fields)),
+        layers=[_parsed_layer(layer, configs) for layer in layers[0 : model.layer_count]],
+        loss=None if model.loss == ffi.NULL else LOSSES[model.loss],
+        loss_config={name: getattr(model.loss_config, name) for name in members("cge_loss_config")},
+        optimizer=None if optimizer.kind == ffi.NULL else _optimizer(optimizer),
+        input_bytes=None if model.input_kind == ffi.NULL else InputBytes(model.input_scale, model.input_offset),
     )
 
 
-def _name(address: Any, names: Sequence[str], prefix: str) -> str:
-    return next(name for name in names if FLOAT32.constant(prefix + name) == address)
+def _parsed_layer(layer: Any, configs: Mapping[str, str | None]) -> tuple[str, dict[str, Any]]:
+    kind = KINDS[layer.kind]
+    values = {name: value for name, value in zip(members("cge_layer"), _values(layer)) if name in ROW_MEMBERS}
+    struct = configs[kind]
+    if struct is not None:
+        fields = ffi.cast(f"cge_{struct} *", layer.config)
+        values.update((name, getattr(fields, name)) for name in members(f"cge_{struct}"))
+    return kind, values
 
 
 class Targets(NamedTuple):
     labels: Labels | None
     values: Real | None
+    weights: Real | None = None  # of samples
 
 
 class ThreadPool:
@@ -297,16 +684,102 @@ def _stop_pool(pool: Any, memory: Any) -> None:
     del memory  # until here the pool was in it
 
 
+CALL_SECONDS = 0.05  # of work in one call; a call more costs some microseconds
+
+
+def _own_labels(labels: Any) -> bytes:
+    """As int32. A copy: the core reads them without the GIL, and must not find others than it checked."""
+    if labels.dtype == np.int32:
+        copied: bytes = labels.tobytes()
+        return copied
+    try:
+        return array.array("i", labels.tolist()).tobytes()
+    except OverflowError as error:
+        raise ValueError(str(error)) from None
+
+
+class Pace:
+    """How many samples a call takes that lasts CALL_SECONDS, as measured: Python sees Ctrl-C only between calls."""
+
+    def __init__(self) -> None:
+        self.samples = 1
+
+    def run(self, call: Callable[[int], int], samples: int, context: str) -> None:
+        began = time.perf_counter()
+        check(call(samples), context)
+        seconds = max(time.perf_counter() - began, 1e-6)
+        self.samples = max(1, min(MAX_ELEMS, int(samples * CALL_SECONDS / seconds)))
+
+
+def _give_way() -> None:
+    """A thread that waits for a lock does not get it if the one that let it go takes it again at once."""
+    if threading.active_count() > 1:
+        time.sleep(1e-4)
+
+
+class _Cells(NamedTuple):
+    """What a call hands over to C and back."""
+
+    targets: Any
+    loss: Any
+    weights: Any  # to which the targets point, if samples have some
+
+
+class _Step(NamedTuple):
+    """A step in slices, and what keeps its arrays alive."""
+
+    kind: str  # "train", "evaluate", "forward"
+    x: Real
+    targets: Targets | None
+    y: Real | None
+    cells: _Cells
+    loss: Any
+    correct: Any
+
+
+_BEGINS = {"train": "train", "evaluate": "evaluate", "forward": "predict"}  # the Python method's name
+
+
+class StepNotFiniteError(NotFiniteError):
+    """Of a step in slices, with the samples that it was begun with."""
+
+    def __init__(self, text: str, step: _Step) -> None:
+        super().__init__(text)
+        self.step = step
+
+
+class SelfTest(NamedTuple):
+    """What cge_selftest reports of this build on this processor."""
+
+    passed: bool
+    arithmetic: str  # "exact", "fused" or "other"
+    max_gradient_error: float
+    gradients_checked: int
+
+
+def selftest() -> SelfTest:
+    size, report = ffi.new("size_t *"), ffi.new("cge_selftest_report *")
+    check(lib.cge_selftest_arena_bytes(size), "selftest")
+    arena = ffi.new("uint64_t[]", size[0] // 8 + 1)
+    check(lib.cge_selftest(arena, size[0], report), "selftest")
+    arithmetic = ("exact", "fused", "other")[report.arithmetic]
+    return SelfTest(bool(report.passed), arithmetic, float(report.max_gradient_error), int(report.gradients_checked))
+
+
 class Runtime:
     """A cge_network and its arena. A lock keeps threads apart, since calls run without the GIL.
+
+    A signal handler runs between two calls into the core, in the thread that may hold the lock: so the lock may be taken
+    again, and a call does not share its cells with the one that it came into.
 
     With `threads` > 1 the work of a call is shared; in a forked process, which has no such threads, the core leaves it to
     the caller's.
     """
 
-    def __init__(self, model: Model, *, training: bool, capacity: int, threads: int = 1) -> None:
+    def __init__(self, model: Model, *, training: bool, capacity: int, threads: int = 1, memory: str = "fast") -> None:
         kind = model.kind
-        options = _options(kind, training, capacity)
+        self._plan = model.plan(memory, training=training)  # the network points to it
+        options = _options(kind, training, capacity, plan=self._plan)
         self._pool = None
         if threads > 1:
             self._pool = ThreadPool(threads)
@@ -316,16 +789,19 @@ class Runtime:
         self._model = model  # the network points to it
         self._arena = np.zeros((size + 7) // 8, np.uint64)  # 8-byte aligned
         self._net = kind.new("network")
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
         check(kind.function("network_init")(self._net, model.c, options, ffi.from_buffer(self._arena), size), "network")
-        self._forward, self._evaluate, self._accumulate, self._train_batch, self._train_epoch = (
-            kind.function(f"network_{name}") for name in ("forward", "evaluate", "accumulate", "train_batch", "train_epoch")
+        self._forward, self._evaluate_part, self._accumulate, self._train_batch, self._train_epoch_part = (
+            kind.function(f"network_{name}")
+            for name in ("forward", "evaluate_part", "accumulate", "train_batch", "train_epoch_part")
         )
-        self._loss = ffi.new(f"{kind.c_type} *")
-        self._correct = ffi.new("int32_t *")
-        self._targets = kind.new("targets")
+        self._forward_pace, self._train_pace = Pace(), Pace()
+        self._spare_cells: list[_Cells] = []
+        self._step: _Step | None = None
+        self.schedule: Callable[[int], float] | None = None  # the learning rate, by the number of steps so far
         self.params = self._view(self._net.params, self._net.param_elems)
         self.grads = self._view(self._net.grads, self._net.grad_elems)
+        _runtimes[id(self)] = self
 
     def _view(self, pointer: Any, elems: int) -> Real:
         """Numbers inside the arena as an array that keeps the arena alive."""
@@ -345,11 +821,31 @@ class Runtime:
     @property
     def optimizer(self) -> Optimizer:
         """With the learning rate as it is now."""
-        return Optimizer(*(getattr(self._net.optimizer, name) for name in Optimizer._fields))
+        return _optimizer(self._net.optimizer)
 
-    def set_learning_rate(self, value: float) -> None:
+    def check_no_step(self, context: str) -> None:
+        """For what reads or writes the network's memory from here; the caller holds the lock."""
+        if self._net.step.task != ffi.NULL:
+            check(lib.CGE_ERR_BUSY, context)
+
+    def set_optimizer(self, member: str, value: float) -> None:
         with self.lock:
-            self._net.optimizer.learning_rate = value
+            self.check_no_step(member)
+            setattr(self._net.optimizer, member, value)
+
+    def _follow_schedule(self) -> None:
+        """Before a step; the caller holds the lock."""
+        if self.schedule is not None and self._net.step.task == ffi.NULL:
+            self._net.optimizer.learning_rate = self.schedule(int(self._net.step_count))
+
+    def seed_shuffles(self, seed: int) -> None:
+        with self.lock:
+            check(lib.cge_rng_seed(ffi.addressof(self._net, "rng"), seed), "seed")
+
+    def permutation(self, count: int) -> Labels:
+        """The next order of `count` samples from the network's stream."""
+        with self.lock:
+            return _permutation(ffi.addressof(self._net, "rng"), count)
 
     def init_params(self, seed: int) -> None:
         with self.lock:
@@ -362,48 +858,306 @@ class Runtime:
         return int(value[0])
 
     def forward(self, x: Real, y: Real) -> None:
-        with self.lock:
-            status = self._forward(self._net, self._reals(x), len(x), self._reals(y))
-        check(status, "predict")
+        count, progress = len(x), SimpleNamespace(done=0)
+        if count <= self._forward_pace.samples:
+            with self.lock:
+                status = self._forward(self._net, ffi.from_buffer(x), count, self._reals(y))
+            check(status, "predict")
+            return
 
-    def evaluate(self, x: Real, targets: Targets) -> tuple[float, int]:
-        """Mean loss, and how many samples have their largest output at the label."""
+        def part(most: int) -> int:
+            rows = slice(progress.done, progress.done + most)
+            progress.done += most
+            return int(self._forward(self._net, ffi.from_buffer(x[rows]), most, self._reals(y[rows])))
+
+        self._in_parts(part, self._forward_pace, progress, count, count, "predict")
+
+    def evaluate(self, x: Real, targets: Targets, *, sharing: bool = False) -> tuple[float, int]:
+        """Mean loss, and how many samples have their largest output at the label; of losses without, how many outputs fit.
+
+        With `sharing`, other threads get their turn meanwhile.
+        """
+        c_x, cells, count = ffi.from_buffer(x), self._point(self._new_cells(), targets), len(x)
+        progress, loss, correct = self._kind.new("progress"), cells.loss, 0
+
+        def part(most: int) -> int:
+            nonlocal correct
+            status = int(self._evaluate_part(self._net, c_x, cells.targets, count, most, progress, loss))
+            correct += progress.correct  # which ends at 2^31 - 1
+            progress.correct = 0
+            return status
+
+        unit, between = (1, _give_way) if sharing else (count, None)
+        self._in_parts(part, self._forward_pace, progress, count, unit, "evaluate", between)
+        return loss[0], correct
+
+    def _in_parts(
+        self,
+        part: Callable[[int], int],
+        pace: Pace,
+        progress: Any,
+        count: int,
+        unit: int,
+        context: str,
+        between: Callable[[], None] | None = None,
+    ) -> None:
+        """Calls part(most) until progress.done is `count`, and between() where the lock is free: after multiples of `unit`."""
+        while progress.done < count:
+            with self.lock:
+                end = min(count, progress.done + max(1, pace.samples // unit) * unit)
+                while progress.done < end:
+                    pace.run(part, min(pace.samples, end - progress.done), context)
+            if between is not None:
+                between()
+
+    # ---- steps in slices ----
+
+    def train_begin(self, x: Real, targets: Targets) -> None:
+        self._begin("train", x, targets, None)
+
+    def evaluate_begin(self, x: Real, targets: Targets) -> None:
+        self._begin("evaluate", x, targets, None)
+
+    def forward_begin(self, x: Real, y: Real) -> None:
+        self._begin("forward", x, None, y)
+
+    def _begin(self, kind: str, x: Real, targets: Targets | None, y: Real | None) -> None:
+        cells = self._new_cells()
+        step = _Step(kind, x, targets, y, cells, cells.loss, ffi.new("int32_t *"))
+        if targets is not None:
+            self._point(cells, targets)
+        more = {"train": (), "evaluate": (step.correct,), "forward": ()}[kind]
+        c_x = ffi.from_buffer(x)
+        given = (c_x, cells.targets, len(x)) if y is None else (c_x, len(x), self._reals(y))
         with self.lock:
-            status = self._evaluate(self._net, self._reals(x), self._set(targets), len(x), self._loss, self._correct)
-            result = self._loss[0], self._correct[0]
-        check(status, "evaluate")
-        return result
+            if kind == "train":
+                self._follow_schedule()
+            check(self._kind.function(f"network_{kind}_begin")(self._net, *given, *more), f"{_BEGINS[kind]}_begin")
+            self._step = step  # the core reads its arrays until the step is over
+
+    def resume(self, budget_macs: int) -> _Step | None:
+        """The step that was begun, when it is done; None: not yet."""
+        with self.lock:
+            step = self._step
+            if step is None:
+                raise RuntimeError("resume: no step was begun; train_begin, evaluate_begin or predict_begin begins one")
+            status = self._kind.function("network_resume")(self._net, budget_macs, step.loss)
+            if status == lib.CGE_AGAIN:
+                return None
+            if self._net.step.task == ffi.NULL:
+                self._step = None
+        if status:
+            try:
+                check(status, "resume")
+            except NotFiniteError as error:
+                raise StepNotFiniteError(str(error), step) from None
+        return step
+
+    def abort(self) -> None:
+        with self.lock:
+            if self._step is None:
+                raise RuntimeError("abort: no step was begun")
+            if self._kind.function("network_abort")(self._net) == lib.CGE_ERR_MODE:
+                raise RuntimeError("abort: too late, weights have begun to change; resume() the step to its end")
+            self._step = None
+
+    def largest_slice(self) -> int:
+        macs = ffi.new("int64_t *")
+        with self.lock:
+            check(self._kind.function("network_largest_slice")(self._net, macs), "largest_slice_macs")
+        return int(macs[0])
 
     def accumulate(self, x: Real, targets: Targets) -> float:
         """Adds the samples' gradients to `grads`."""
-        return self._mean_loss(self._accumulate, x, targets)
+        return self._mean_loss(self._accumulate, x, targets, len(x))
+
+    def gradients(self, x: Real, targets: Targets, context: str) -> tuple[float, Real]:
+        """Mean loss and the sums of the gradients of these samples alone."""
+        with self.lock:
+            loss, sums = self._fresh_gradients(x, targets, context)
+            check(self._kind.function("network_zero_grads")(self._net), context)
+        return loss, sums
+
+    def step_with_gradients(self, x: Real, targets: Targets) -> tuple[float, Real | None]:
+        """The same, and the step that follows; None where each sample is a step."""
+        if self.grads.size == 0:
+            return self.train_batch(x, targets), None
+        with self.lock:
+            found = self._fresh_gradients(x, targets, "training")
+            check(self._kind.function("network_update")(self._net), "training")
+        return found
+
+    def _fresh_gradients(self, x: Real, targets: Targets, context: str) -> tuple[float, Real]:
+        check(self._kind.function("network_zero_grads")(self._net), context)
+        return self.accumulate(x, targets), self.grads.copy()
+
+    def forget_steps(self) -> None:
+        """The optimizer starts anew, with the parameters as they are."""
+        params = self.params.copy()
+        with self.lock:
+            self.init_params(0)
+            self.params[...] = params
+
+    def update(self) -> None:
+        with self.lock:
+            self._follow_schedule()
+            check(self._kind.function("network_update")(self._net), "update")
+
+    def zero_grads(self) -> None:
+        with self.lock:
+            check(self._kind.function("network_zero_grads")(self._net), "zero_gradients")
+
+    @property
+    def pending(self) -> int:
+        """Samples whose gradients wait for an update."""
+        return int(self._net.pending)
+
+    def clip_norm(self, most: float) -> float:
+        norm = ffi.new(f"{self._kind.c_type} *")
+        with self.lock:
+            check(self._kind.function("network_clip_norm")(self._net, most, norm), "clip_gradient_norm")
+        return float(norm[0])
+
+    def clip_value(self, most: float) -> None:
+        with self.lock:
+            check(self._kind.function("network_clip_value")(self._net, most), "clip_gradient_value")
+
+    def step_loss(self, x: Real, targets: Targets) -> float:
+        """The mean loss as the next step finds it, whatever layers do in training alone."""
+        check(self._kind.function("network_zero_grads")(self._net), "gradcheck")
+        return self.accumulate(x, targets)
 
     def train_batch(self, x: Real, targets: Targets) -> float:
-        return self._mean_loss(self._train_batch, x, targets)
+        return self._mean_loss(self._train_batch, x, targets, len(x))
 
-    def train_labelled(self, x: Real, labels: Labels) -> float:
-        """train_batch with as little on the way as can be. ValueError also if an array is not contiguous."""
+    def train_labelled(self, x: Real, labels: Any) -> float:
+        """train_batch with as little on the way as can be. ValueError also if x is not contiguous."""
+        own = _own_labels(labels)
         with self.lock:
-            self._targets.labels = ffi.from_buffer(_INT32_BUFFER, labels)
-            status = self._train_batch(self._net, ffi.from_buffer(self._kind.buffer_type, x), self._targets, len(x), self._loss)
-            loss: float = self._loss[0]
+            self._follow_schedule()
+            cells = self._spare_cells.pop() if self._spare_cells else self._new_cells()
+            c_loss = cells.loss
+            c_x = ffi.from_buffer(x)
+            status = lib.cge_network_train_labelled(self._net, c_x, own, labels.size, c_loss)
+            loss: float = c_loss[0]
+            self._spare_cells.append(cells)
         check(status, "training")
         return loss
 
-    def train_epoch(self, x: Real, targets: Targets, order: Labels | None, batch_size: int) -> float:
-        c_order = _buffer(order, _INT32_BUFFER)
+    def is_short(self, samples: int) -> bool:
+        """Whether their forward pass is known to be over soon enough for one call."""
+        return bool(samples <= self._forward_pace.samples)
+
+    def evaluate_labelled(self, x: Real, labels: Any) -> tuple[float, int]:
+        """evaluate of a few samples likewise."""
+        own = _own_labels(labels)
         with self.lock:
-            status = self._train_epoch(self._net, self._reals(x), self._set(targets), c_order, len(x), batch_size, self._loss)
-            loss: float = self._loss[0]
+            cells = self._spare_cells.pop() if self._spare_cells else self._new_cells()
+            correct = ffi.new("int32_t *")
+            c_x = ffi.from_buffer(x)
+            status = lib.cge_network_evaluate_labelled(self._net, c_x, own, labels.size, cells.loss, correct)
+            loss: float = cells.loss[0]
+            self._spare_cells.append(cells)
+        check(status, "evaluate")
+        return loss, correct[0]
+
+    def train_epoch(
+        self,
+        x: Real,
+        targets: Targets,
+        order: Labels | None,
+        batch_size: int,
+        report: Callable[[int, float], None],
+        clip: Clipping | None = None,
+    ) -> float:
+        """Calls report(samples so far, their mean loss) from time to time; then other threads get their turn."""
+        c_x, cells, count = ffi.from_buffer(x), self._point(self._new_cells(), targets), len(x)
+        c_targets, c_order = cells.targets, _buffer(order, INT32_BUFFER)
+        progress, loss = self._kind.new("progress"), cells.loss
+
+        def some(most: int) -> int:
+            return int(self._train_epoch_part(self._net, c_x, c_targets, c_order, count, batch_size, most, progress, loss))
+
+        def part(most: int) -> int:
+            if clip is not None:
+                return self._clipped_part(x, targets, order, batch_size, progress, progress.done + most, loss, clip)
+            if self.schedule is None:
+                return some(most)
+            end, status = progress.done + most, 0
+            while status == lib.CGE_OK and progress.done < end:
+                if progress.done % batch_size == 0:
+                    self._follow_schedule()
+                status = some(min(batch_size - progress.done % batch_size, end - progress.done))
+            return status
+
+        def between() -> None:
+            report(progress.done, loss[0])
+            _give_way()
+
+        self._in_parts(part, self._train_pace, progress, count, batch_size, "training", between)
+        result: float = loss[0]
+        return result
+
+    def _clipped_part(
+        self,
+        x: Real,
+        targets: Targets,
+        order: Labels | None,
+        batch_size: int,
+        progress: Any,
+        end: int,
+        loss: Any,
+        clip: Clipping,
+    ) -> int:
+        """Samples progress.done .. end - 1 of an epoch, by accumulate, clip and update. The caller holds the lock."""
+        cells = self._new_cells()
+        status, begin, total = 0, progress.done, loss[0] * progress.done
+        while not status and begin < end:
+            if begin % batch_size == 0:
+                self._follow_schedule()
+                status = self._kind.function("network_zero_grads")(self._net)
+            stop = min(begin + batch_size - begin % batch_size, end)
+            chosen = slice(begin, stop) if order is None else order[begin:stop]
+            some, theirs = (
+                np.ascontiguousarray(x[chosen]),
+                Targets(*(None if part is None else part[chosen] for part in targets)),
+            )
+            c_targets = self._point(cells, theirs).targets
+            status = status or self._accumulate(self._net, ffi.from_buffer(some), c_targets, stop - begin, cells.loss)
+            total += cells.loss[0] * (stop - begin)
+            if not status and (stop % batch_size == 0 or stop == len(x)):
+                status = self._clip(clip) or self._kind.function("network_update")(self._net)
+            begin = stop
+        if not status:
+            progress.done, loss[0] = begin, total / begin
+        return int(status)
+
+    def _clip(self, clip: Clipping) -> int:
+        norm, status = ffi.new(f"{self._kind.c_type} *"), 0
+        if clip.value is not None:
+            status = self._kind.function("network_clip_value")(self._net, clip.value)
+        if clip.norm is not None and not status:
+            status = self._kind.function("network_clip_norm")(self._net, clip.norm, norm)
+        return int(status)
+
+    def _mean_loss(self, function: Any, x: Real, targets: Targets, *arguments: Any) -> float:
+        with self.lock:
+            self._follow_schedule()
+            cells = self._cells(targets)
+            status = function(self._net, ffi.from_buffer(x), cells.targets, *arguments, cells.loss)
+            loss: float = cells.loss[0]
+            self._spare_cells.append(cells)
         check(status, "training")
         return loss
 
-    def _mean_loss(self, function: Any, x: Real, targets: Targets) -> float:
-        with self.lock:
-            status = function(self._net, self._reals(x), self._set(targets), len(x), self._loss)
-            loss: float = self._loss[0]
-        check(status, "training")
-        return loss
+    def _new_cells(self) -> _Cells:
+        weights = self._kind.new("weights", {"kind": self._kind.constant("weighted")})
+        return _Cells(self._kind.new("targets"), ffi.new(f"{self._kind.c_type} *"), weights)
+
+    def _cells(self, targets: Targets) -> _Cells:
+        """Cells of the caller's own, pointing to these arrays. Their values may change, but for labels, by which C indexes."""
+        cells = self._spare_cells.pop() if self._spare_cells else self._new_cells()
+        return self._point(cells, targets)
 
     def save(self) -> bytes:
         """The network as cge_network_save writes it; single precision only."""
@@ -418,11 +1172,55 @@ class Runtime:
         with self.lock:
             check(lib.cge_network_restore(self._net, data, len(data)), context)
 
-    def _reals(self, array: Real) -> Any:
-        return ffi.from_buffer(self._kind.buffer_type, array)
+    def _reals(self, values: Real) -> Any:
+        return ffi.from_buffer(self._kind.buffer_type, values)
 
-    def _set(self, targets: Targets) -> Any:
-        """The one cge_targets, pointing to these arrays; the caller holds the lock, and the arrays."""
-        self._targets.labels = _buffer(targets.labels, _INT32_BUFFER)
-        self._targets.values = _buffer(targets.values, self._kind.buffer_type)
-        return self._targets
+    def _point(self, cells: _Cells, targets: Targets) -> _Cells:
+        """The cells, whose cge_targets points to these arrays; the caller holds them."""
+        c_targets = cells.targets
+        c_targets.labels = _buffer(targets.labels, INT32_BUFFER)
+        c_targets.values = _buffer(targets.values, self._kind.buffer_type)
+        c_targets.weights = ffi.NULL if targets.weights is None else cells.weights
+        cells.weights.samples = _buffer(targets.weights, self._kind.buffer_type)
+        return cells
+
+
+# ---- forked processes --------------------------------------------------------------------------------------------------
+#
+# A child process has the thread that forked and no other. A fork waits until no other thread is at work on a network, so
+# that the child's networks are whole and nobody who is not there holds their locks.
+
+_runtimes: weakref.WeakValueDictionary[int, Runtime] = weakref.WeakValueDictionary()
+_taken: set[Runtime] = set()
+_fork_lock = threading.RLock()  # one fork at a time, as they take the locks in any order
+
+
+def _alive() -> set[Runtime]:
+    return {runtime for reference in _runtimes.valuerefs() if (runtime := reference()) is not None}
+
+
+def _before_fork() -> None:
+    _fork_lock.acquire()
+    while not_taken := _alive() - _taken:  # again, as networks may be made meanwhile
+        for runtime in not_taken:
+            runtime.lock.acquire()
+            _taken.add(runtime)
+
+
+def _after_fork_in_parent() -> None:
+    for runtime in _taken:
+        runtime.lock.release()
+    _taken.clear()
+    _fork_lock.release()
+
+
+def _after_fork_in_child() -> None:
+    global _fork_lock
+    _fork_lock = threading.RLock()
+    _taken.clear()
+    for runtime in _alive():
+        runtime.lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Callable, NamedTuple
 
 import numpy as np
 
-from convgrad_embedded import _core
+from convgrad_embedded import _core, _learning
 from convgrad_embedded._core import Real, Targets
 
 if TYPE_CHECKING:
     from convgrad_embedded._network import Network
+
+_Loss = Callable[[Real, Targets], float]
 
 # A unit that passes its kink (ReLU, max pooling) inside a step spoils that difference, and rounding spoils a step that
 # is too short. A wrong gradient is wrong at every step, so the best of several counts.
@@ -26,7 +28,7 @@ class GradientCheck(NamedTuple):
     parameter: int
     gradient: float
     difference: float
-    checked: int  # parameters; those of frozen layers have no gradient
+    checked: int  # parameters; those that do not learn have no gradient
 
 
 class GradientCheckError(ArithmeticError):
@@ -43,17 +45,21 @@ class GradientCheckError(ArithmeticError):
 def run(network: Network, x: Real, targets: Targets, tolerance: float) -> GradientCheck:
     model = network._build(_core.FLOAT64)
     twin = _core.Runtime(model, training=True, capacity=1)
-    twin.params[...] = network._runtime.params
-    x64 = x.astype(np.float64)
-    targets64 = targets._replace(values=None if targets.values is None else targets.values.astype(np.float64))
+    with network._runtime.lock:
+        twin.params[...] = network._runtime.params
+    x64 = x if network.input_scale is not None else x.astype(np.float64)  # bytes stand for the same numbers
+    values, weights = (None if array is None else array.astype(np.float64) for array in (targets.values, targets.weights))
+    targets64 = targets._replace(values=values, weights=weights)
     twin.accumulate(x64, targets64)
     gradients: list[float] = (twin.grads / len(x)).tolist()
+    drops = any(layer.kind == "dropout" for layer in network.layers)
+    loss = twin.step_loss if drops else lambda x, targets: twin.evaluate(x, targets)[0]
     where = _trainable(network)
     if len(where) == 0:
         raise ValueError("gradcheck: expected a network with trainable parameters, got none")
     worst = GradientCheck(-1.0, 0, 0, 0.0, 0.0, len(where))
     for gradient, (layer, index, param) in zip(gradients, where):
-        error, difference = min(_difference(twin, x64, targets64, param, step, gradient) for step in STEPS)
+        error, difference = min(_difference(twin, loss, x64, targets64, param, step, gradient) for step in STEPS)
         if error > worst.max_error:
             worst = worst._replace(max_error=error, layer=layer, parameter=index, gradient=gradient, difference=difference)
     if worst.max_error > tolerance:
@@ -62,14 +68,14 @@ def run(network: Network, x: Real, targets: Targets, tolerance: float) -> Gradie
 
 
 def _difference(
-    twin: _core.Runtime, x: Real, targets: Targets, param: int, step: float, gradient: float
+    twin: _core.Runtime, loss: _Loss, x: Real, targets: Targets, param: int, step: float, gradient: float
 ) -> tuple[float, float]:
     """(relative error, central difference) for one parameter."""
     value = float(twin.params[param])
     twin.params[param] = value + step
-    above, _ = twin.evaluate(x, targets)
+    above = loss(x, targets)
     twin.params[param] = value - step
-    below, _ = twin.evaluate(x, targets)
+    below = loss(x, targets)
     twin.params[param] = value
     difference = (above - below) / (2 * step)
     error = abs(gradient - difference) / (abs(gradient) + abs(difference) + FLOOR)
@@ -80,7 +86,6 @@ def _trainable(network: Network) -> list[tuple[int, int, int]]:
     """(layer, index in the layer, index in all parameters) of each parameter that has a gradient, in order."""
     where, begin = [], 0
     for layer, info in enumerate(network.layer_infos):
-        if not getattr(network.layers[layer], "frozen", False):
-            where += [(layer, index, begin + index) for index in range(info.param_elems)]
+        where += [(layer, index, begin + index) for index in _learning.learned_indices(network.layers[layer], info)]
         begin += info.param_elems
     return where

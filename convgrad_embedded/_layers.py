@@ -1,17 +1,21 @@
-"""Layers and the optimizer as plain descriptions. A Network turns them into rows of the C core's tables, and back."""
+"""Layers as plain descriptions. A Network turns them into rows of the C core's tables, and back."""
 
 from __future__ import annotations
 
+import functools
+import inspect
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, field, fields
-from typing import Any, Callable, ClassVar, NamedTuple
+from dataclasses import MISSING, InitVar, dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Callable, ClassVar, NamedTuple, TypeVar, Union
 
 import numpy as np
 
-from convgrad_embedded import _arrays, _core
+from convgrad_embedded import _arguments, _arrays, _core, _graph
 from convgrad_embedded._arrays import Padding, Pair
+from convgrad_embedded._graph import Tensor
 
-# ---- an attribute of a layer <-> members of the C struct -------------------------------------------------------------
+# ---- an attribute of a layer <-> members of the C structs ------------------------------------------------------------
 
 
 class _Attribute(NamedTuple):
@@ -28,14 +32,18 @@ def _count(member: str) -> dict[str, _Attribute]:
 
 
 def _two(member: str, c_default: int | None) -> dict[str, _Attribute]:
-    """(h, w); `c_default` is what zero means in C, None if it means the Python value None."""
+    """(h, w); `c_default` is what zero means in C, None if that is the kernel's size (both zero: the Python value None)."""
 
     def encode(name: str, value: Any) -> dict[str, Any]:
         h, w = (0, 0) if value is None and c_default is None else _arrays.pair(name, value)
         return {f"{member}_h": h, f"{member}_w": w}
 
     def decode(c: Mapping[str, Any]) -> Any:
-        return _simplest(c[f"{member}_h"] or c_default, c[f"{member}_w"] or c_default)
+        h, w = c[f"{member}_h"], c[f"{member}_w"]
+        if h == w == 0:
+            return c_default
+        default_h, default_w = (c["kernel_h"], c["kernel_w"]) if c_default is None else (c_default, c_default)
+        return _simplest(h or default_h, w or default_w)
 
     return _in_c(encode, decode)
 
@@ -56,13 +64,33 @@ def _encode_init(name: str, value: Any) -> dict[str, Any]:
 
 
 def _encode_padding(name: str, value: Any) -> dict[str, Any]:
-    return _arrays.padding(value, 1, 1, 1, 1)  # "same" depends on what comes in: see Layer.c_members
+    return _arrays.padding(value, 1, 1, 1, 1)  # "same" depends on what comes in: see Layer.c_row
+
+
+_UPSAMPLE_MODES = ("nearest", "bilinear")
+
+
+def _encode_pads(name: str, value: Any) -> dict[str, Any]:
+    """As padding, without its words."""
+    if isinstance(value, (tuple, list)) and len(value) == 2 and any(isinstance(axis, (tuple, list)) for axis in value):
+        (top, bottom), (left, right) = (_arrays.pair(f"{name}[{axis}]", value[axis], 0) for axis in (0, 1))
+    else:
+        (top, left) = (bottom, right) = _arrays.pair(name, value, 0)
+    return {"pad_top": top, "pad_left": left, "pad_bottom": bottom, "pad_right": right}
 
 
 def _decode_padding(c: Mapping[str, Any]) -> Padding:
     top, bottom, left, right = (c[f"pad_{side}"] for side in ("top", "bottom", "left", "right"))
     symmetric: Padding = _simplest(top, left)
     return symmetric if (top, left) == (bottom, right) else ((top, bottom), (left, right))
+
+
+def ceil_padding(size: int, kernel: int, stride: int, before: int, after: int) -> int:
+    """`after`, or more, so that a last window is there that begins inside, as PyTorch's ceil_mode has it."""
+    windows = -(-(size + before + after - kernel) // stride) + 1
+    if (windows - 1) * stride >= size + before:
+        windows -= 1
+    return max(after, (windows - 1) * stride + kernel - size - before) if size + before + after >= kernel else after
 
 
 def _simplest(h: Any, w: Any) -> Any:
@@ -75,10 +103,74 @@ def shortest(value: float) -> float:
 
 
 _PADDING = _in_c(_encode_padding, _decode_padding)
+_COUNT_PADDING = _in_c(
+    lambda name, value: {"count_padding": int(_arrays.boolean(name, value))}, lambda c: bool(c["count_padding"])
+)
+_CEIL_MODE = _in_c(lambda name, value: {"flags": 0 * _arrays.boolean(name, value)}, lambda c: False)  # it becomes paddings
+_BEGIN = _in_c(lambda name, value: {"begin": _arrays.integer(name, value, 0)}, lambda c: int(c["begin"]))
+_PADS = _in_c(_encode_pads, _decode_padding)
+_MODE = _in_c(
+    lambda name, value: {"bilinear": _UPSAMPLE_MODES.index(_arrays.choice(name, value, _UPSAMPLE_MODES))},
+    lambda c: _UPSAMPLE_MODES[c["bilinear"]],
+)
 _INIT = _in_c(_encode_init, lambda c: _core.INITS[c["init"]])
 _ALPHA = _in_c(lambda name, value: {"alpha": _arrays.number(name, value)}, lambda c: shortest(c["alpha"]))
 _USE_BIAS = _flag(_core.NO_BIAS, if_set=False)
-_FROZEN = _flag(_core.FROZEN, if_set=True)
+_AFFINE = _flag(_core.NO_AFFINE, if_set=False)
+_EPS = _in_c(lambda name, value: {"eps": _arrays.positive(name, value)}, lambda c: shortest(c["eps"] or 1e-5))
+
+
+# ---- what learns ------------------------------------------------------------------------------------------------------
+
+Trainable = Union[bool, str, int]  # True, False, "bias", or n > 0: the weights of the first n input channels, and the biases
+_TRAINABLE_TEXT = 'True, False, "bias" or a number of input channels'
+
+
+def _checked_trainable(value: Any) -> Trainable:
+    if isinstance(value, (bool, np.bool_)):
+        return bool(value)
+    if isinstance(value, str):
+        if value != "bias":
+            raise ValueError(f"trainable: expected {_TRAINABLE_TEXT}, got {value!r}")
+        return value
+    if not isinstance(value, (int, np.integer)):
+        raise TypeError(f"trainable: expected {_TRAINABLE_TEXT}, got {_arrays.describe(value)}")
+    if not 1 <= value <= _core.MAX_ELEMS:
+        raise ValueError(f"trainable: expected {_TRAINABLE_TEXT}, at least 1, got {_arrays.shown(value)}")
+    return int(value)
+
+
+def _encode_trainable(name: str, value: Any) -> dict[str, Any]:
+    value = _checked_trainable(value)
+    if isinstance(value, bool):
+        return {"trains": _core.TRAINS_ALL, "flags": 0 if value else _core.FROZEN}
+    return {"trains": _core.TRAINS_BIAS if value == "bias" else value}
+
+
+def _decode_trainable(c: Mapping[str, Any]) -> Trainable:
+    if c["trains"] == _core.TRAINS_ALL:
+        return not c["flags"] & _core.FROZEN
+    return "bias" if c["trains"] == _core.TRAINS_BIAS else int(c["trains"])
+
+
+_TRAINABLE = _in_c(_encode_trainable, _decode_trainable)
+
+
+def _without_frozen(named: dict[str, Any]) -> dict[str, Any]:
+    """The argument `frozen`, True or False, as what it means for `trainable`."""
+    frozen = named["frozen"]
+    if not isinstance(frozen, (bool, np.bool_)):
+        raise TypeError(f"frozen: expected True or False, got {_arrays.describe(frozen)}")
+    rest = {name: value for name, value in named.items() if name != "frozen"}
+    trainable = _checked_trainable(rest.setdefault("trainable", not frozen))
+    if bool(frozen) != (trainable is False):
+        raise ValueError(f"frozen: expected what trainable={trainable!r} says, got frozen={bool(frozen)}; give trainable alone")
+    return rest
+
+
+def _is_default(value: Any, default: Any) -> bool:
+    """True is not 1 here."""
+    return isinstance(value, (bool, np.bool_)) == isinstance(default, bool) and bool(value == default)
 
 
 class _Described:
@@ -86,27 +178,80 @@ class _Described:
 
     def __repr__(self) -> str:
         values = ((f, getattr(self, f.name)) for f in fields(self))  # type: ignore[arg-type]
-        given = (repr(v) if f.default is MISSING else f"{f.name}={v!r}" for f, v in values if v != f.default)
+        given = (repr(v) if f.default is MISSING else f"{f.name}={v!r}" for f, v in values if not _is_default(v, f.default))
         return f"{type(self).__name__}({', '.join(given)})"
 
 
 # ---- layers ----------------------------------------------------------------------------------------------------------
 
+_Class = TypeVar("_Class", bound=type)
 
+
+def _by_position(count: int, hint: str = "") -> Callable[[_Class], _Class]:
+    """Only so many arguments may be given without their name: frameworks differ in the order of the others."""
+
+    def decorate(cls: _Class) -> _Class:
+        construct = _arguments.checked(cls.__init__)  # type: ignore[misc]
+        own, *parameters = inspect.signature(construct).parameters.values()
+        names = " and ".join(parameter.name for parameter in parameters[:count])
+        may_freeze = any(parameter.name == "trainable" for parameter in parameters)
+
+        @functools.wraps(construct)
+        def checked(self: Any, *arguments: Any, **named: Any) -> None:
+            if len(arguments) > count:
+                text = ", ".join(map(_arrays.shown, arguments))
+                raise TypeError(
+                    f"{cls.__name__}: expected {names} by position and all others by name, got {cls.__name__}({text}){hint}"
+                )
+            if may_freeze and "frozen" in named:
+                try:
+                    named = _without_frozen(named)
+                except (TypeError, ValueError) as error:
+                    raise type(error)(f"{cls.__name__}: {error}") from None
+            construct(self, *arguments, **named)
+
+        named_only = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in parameters[count:]]
+        if may_freeze:
+            named_only.append(inspect.Parameter("frozen", inspect.Parameter.KEYWORD_ONLY, default=False, annotation="bool"))
+        checked.__signature__ = inspect.Signature([own, *parameters[:count], *named_only])  # type: ignore[attr-defined]
+        cls.__init__ = checked  # type: ignore[misc]
+        return cls
+
+    return decorate
+
+
+LAYERS: dict[str, type[Layer]] = {}  # by kind: every class below
+
+
+@_arguments.checked_methods
 @dataclass(frozen=True, repr=False)
 class Layer(_Described):
     """A layer's description: immutable, comparable, and free to be used in several networks."""
 
     kind: ClassVar[str]  # cge_kind_<kind>
+    config: ClassVar[str | None] = None  # cge_<config>, the struct that cge_layer.config of that kind points to
+    input_count: ClassVar[int] = 1
+    weight_rank: ClassVar[int] = 0  # axes of its weight, if it has one
+    reads_bytes: ClassVar[bool] = True  # it may be the layer that reads a network's bytes
+
+    def __init_subclass__(cls) -> None:
+        if "kind" in vars(cls):
+            LAYERS[cls.kind] = cls
 
     def __post_init__(self) -> None:
         try:
-            self.c_members((1, 1))
+            self.c_row((1, 1))
         except (TypeError, ValueError) as error:
             raise type(error)(f"{type(self).__name__}: {error}") from None
 
-    def c_members(self, in_size: tuple[int, int]) -> dict[str, Any]:
-        """The members of cge_layer, but for its kind, behind an input of `in_size`."""
+    def check_input(self, in_shape: tuple[int, int, int]) -> None:
+        """ValueError if no layer like this may follow one of that output."""
+    def __call__(self, *inputs: Tensor) -> Tensor:
+        """The layer's output in a graph: Add()(a, b), ReLU()(x); see Network."""
+        return _graph.apply(self, inputs)
+
+    def c_row(self, in_size: tuple[int, int]) -> _core.LayerRow:
+        """The row of a C table behind an input of `in_size`; what it reads is not said."""
         members: dict[str, Any] = {"flags": 0}
         for f in fields(self):
             encoded = f.metadata["c"].encode(f.name, getattr(self, f.name))
@@ -122,19 +267,75 @@ class Layer(_Described):
                 )
             )
             members.update(_arrays.padding("same", in_size, kernel, stride, dilation))
-        return members
+        if getattr(self, "ceil_mode", False):
+            for size, axis, before, after in ((in_size[0], "h", "top", "bottom"), (in_size[1], "w", "left", "right")):
+                kernel_size, pads = members[f"kernel_{axis}"], (members[f"pad_{before}"], members[f"pad_{after}"])
+                members[f"pad_{after}"] = ceil_padding(size, kernel_size, members[f"stride_{axis}"] or kernel_size, *pads)
+        return _core.LayerRow.of(self.kind, self.config, members)
 
 
-@dataclass(frozen=True, repr=False)
-class Conv2d(Layer):
+class _Parametric(Layer, ABC):
+    """A layer with parameters, of which some learn."""
+
+    use_bias: bool
+    trainable: Trainable
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "trainable", _checked_trainable(self.trainable))
+        if self.trainable == "bias" and not self.use_bias:
+            raise ValueError(f'{type(self).__name__}: trainable: expected no "bias" with use_bias=False')
+
+    @property
+    def frozen(self) -> bool:
+        """Nothing learns: trainable=False."""
+        return self.trainable is False
+
+    @abstractmethod
+    def inputs(self, in_shape: tuple[int, int, int]) -> int:
+        """Of how many input channels the weights are (of a dense layer: inputs)."""
+
+    def check_input(self, in_shape: tuple[int, int, int]) -> None:
+        if isinstance(self.trainable, (bool, str)):
+            return
+        inputs, groups = self.inputs(in_shape), getattr(self, "groups", 1)
+        if self.trainable > inputs:
+            raise ValueError(f"trainable: expected at most {inputs}, the number of input channels, got {self.trainable}")
+        if self.trainable < inputs and groups > 1:
+            raise ValueError(
+                f"trainable: expected all {inputs} input channels of each of {groups} groups, got {self.trainable}"
+            )
+
+    def _key(self) -> tuple[Any, ...]:
+        """What makes layers equal; trainable=1 is not trainable=True."""
+        values = tuple(getattr(self, f.name) for f in fields(self))
+        return (*values, isinstance(self.trainable, bool))
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        assert isinstance(other, _Parametric)
+        return self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash((type(self), self._key()))
+
+
+@_by_position(2, "; the number of input channels is known from the layer before")
+@dataclass(frozen=True, repr=False, eq=False)
+class Conv2d(_Parametric):
     """Convolution (cross-correlation) with weights (KH, KW, C / groups, filters).
 
-    padding: int, (h, w), ((top, bottom), (left, right)) or "same". init: "he_uniform", "he_normal", "glorot_uniform" or
-    "glorot_normal". A frozen layer keeps its parameters and costs no memory or time in training.
+    padding: int, (h, w), ((top, bottom), (left, right)), "valid" (0) or "same". init: "he_uniform", "he_normal",
+    "glorot_uniform" or "glorot_normal". trainable: True; False, nothing learns, which frozen=True means too; "bias", the
+    biases learn; or n, the weights of the first n input channels and the biases (with groups, all channels of a group).
+    What does not learn takes no memory for gradients and no time for them.
     """
 
     kind = "conv2d"
-    filters: int = field(metadata=_count("units"))
+    config = "conv2d"
+    weight_rank = 4
+    filters: int = field(metadata=_count("out_c"))
     kernel_size: Pair = field(metadata=_two("kernel", None))
     stride: Pair = field(default=1, metadata=_two("stride", 1))
     padding: Padding = field(default=0, metadata=_PADDING)
@@ -142,38 +343,73 @@ class Conv2d(Layer):
     groups: int = field(default=1, metadata=_count("groups"))
     use_bias: bool = field(default=True, metadata=_USE_BIAS)
     init: str = field(default="he_uniform", metadata=_INIT)
-    frozen: bool = field(default=False, metadata=_FROZEN)
+    trainable: Trainable = field(default=True, metadata=_TRAINABLE)
+    if TYPE_CHECKING:
+        frozen: InitVar[bool] = False
+
+    def inputs(self, in_shape: tuple[int, int, int]) -> int:
+        return in_shape[2] // self.groups
 
 
-@dataclass(frozen=True, repr=False)
-class Dense(Layer):
-    """Fully connected, weights (in, units); takes any input shape, flattened."""
+@_by_position(1)
+@dataclass(frozen=True, repr=False, eq=False)
+class Dense(_Parametric):
+    """Fully connected, weights (in, units); takes any input shape, flattened.
+
+    trainable: True; False, as frozen=True; "bias", the biases learn; or n, the weights of the first n inputs and the biases.
+    """
 
     kind = "dense"
+    config = "dense"
+    weight_rank = 2
     units: int = field(metadata=_count("units"))
     use_bias: bool = field(default=True, metadata=_USE_BIAS)
     init: str = field(default="he_uniform", metadata=_INIT)
-    frozen: bool = field(default=False, metadata=_FROZEN)
+    trainable: Trainable = field(default=True, metadata=_TRAINABLE)
+    if TYPE_CHECKING:
+        frozen: InitVar[bool] = False
+
+    def inputs(self, in_shape: tuple[int, int, int]) -> int:
+        return in_shape[0] * in_shape[1] * in_shape[2]
 
 
+@_by_position(2)
 @dataclass(frozen=True, repr=False)
 class MaxPool2d(Layer):
-    """The largest value of each window; stride None means the window's size."""
+    """The largest value of each window; stride None means the window's size.
+
+    ceil_mode: a last window that reaches beyond the image counts, as in PyTorch; loaded networks say it as padding.
+    """
 
     kind = "maxpool2d"
+    config = "pool2d"
     pool_size: Pair = field(default=2, metadata=_two("kernel", None))
     stride: Pair | None = field(default=None, metadata=_two("stride", None))
     padding: Padding = field(default=0, metadata=_PADDING)
+    ceil_mode: bool = field(default=False, metadata=_CEIL_MODE)
 
 
+@_by_position(2)
 @dataclass(frozen=True, repr=False)
 class AvgPool2d(Layer):
-    """The mean of each window, padding not counted; stride None means the window's size."""
+    """The mean of each window; stride None means the window's size.
+
+    count_include_pad: divide by all taps of a window, padding too, which is PyTorch's default; False, as Keras has it, divides
+    by those inside the image. ceil_mode: as in MaxPool2d, and not with count_include_pad.
+    """
 
     kind = "avgpool2d"
+    config = "pool2d"
     pool_size: Pair = field(default=2, metadata=_two("kernel", None))
     stride: Pair | None = field(default=None, metadata=_two("stride", None))
     padding: Padding = field(default=0, metadata=_PADDING)
+    ceil_mode: bool = field(default=False, metadata=_CEIL_MODE)
+    count_include_pad: bool = field(default=False, metadata=_COUNT_PADDING)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.ceil_mode and self.count_include_pad:
+            raise ValueError("AvgPool2d: ceil_mode: expected False with count_include_pad, got True")
 
 
 class GlobalAvgPool2d(Layer):
@@ -182,17 +418,70 @@ class GlobalAvgPool2d(Layer):
     kind = "global_avgpool2d"
 
 
+class GlobalMaxPool2d(Layer):
+    """The largest value over rows and columns of each channel."""
+
+    kind = "global_maxpool2d"
+
+
+@_by_position(1)
+@dataclass(frozen=True, repr=False)
+class ZeroPad2d(Layer):
+    """Rows and columns of zeros around the image; padding: int, (h, w) or ((top, bottom), (left, right))."""
+
+    kind = "zero_pad2d"
+    config = "pad2d"
+    padding: Padding = field(metadata=_PADS)
+
+
+@_by_position(1)
+@dataclass(frozen=True, repr=False)
+class Crop2d(Layer):
+    """The image without rows and columns at its borders; cropping: int, (h, w) or ((top, bottom), (left, right))."""
+
+    kind = "crop2d"
+    config = "pad2d"
+    cropping: Padding = field(metadata=_PADS)
+
+
+@_by_position(2)
+@dataclass(frozen=True, repr=False)
+class ChannelSlice(Layer):
+    """Channels start .. start + count - 1."""
+
+    kind = "channel_slice"
+    config = "channel_slice"
+    start: int = field(metadata=_BEGIN)
+    count: int = field(metadata=_count("count"))
+
+
+@_by_position(1)
+@dataclass(frozen=True, repr=False)
+class Upsample2d(Layer):
+    """The image scale_factor times as high and wide, int or (h, w).
+
+    mode: "nearest", or "bilinear" between the centres of pixels, as PyTorch with align_corners=False and Keras.
+    """
+
+    kind = "upsample2d"
+    config = "upsample2d"
+    scale_factor: Pair = field(default=2, metadata=_two("scale", 1))
+    mode: str = field(default="nearest", metadata=_MODE)
+
+
 class ReLU(Layer):
     """max(x, 0)."""
 
     kind = "relu"
 
 
+@_arguments.checked_methods
 @dataclass(frozen=True, repr=False)
 class LeakyReLU(Layer):
     """x for x >= 0, otherwise alpha x."""
 
     kind = "leaky_relu"
+    config = "leaky_relu"
     alpha: float = field(default=0.01, metadata=_ALPHA)
 
 
@@ -208,52 +497,184 @@ class Tanh(Layer):
     kind = "tanh"
 
 
+class ReLU6(Layer):
+    """min(max(x, 0), 6)."""
+
+    kind = "relu6"
+
+
+class HardSigmoid(Layer):
+    """min(max(x + 3, 0), 6) / 6."""
+
+    kind = "hard_sigmoid"
+
+
+@_arguments.checked_methods
+@dataclass(frozen=True, repr=False)
+class ELU(Layer):
+    """x for x > 0, otherwise alpha (exp(x) - 1); alpha >= 0."""
+
+    kind = "elu"
+    config = "leaky_relu"
+    alpha: float = field(default=1.0, metadata=_ALPHA)
+
+
+class Softplus(Layer):
+    """log(1 + exp(x)), accurate for small results too."""
+
+    kind = "softplus"
+
+
+class Softmax(Layer):
+    """exp(x) / sum(exp(x)) over the channels of each pixel; with the loss "softmax_cross_entropy" leave it out."""
+
+    kind = "softmax"
+
+
+class HardSwish(Layer):
+    """x HardSigmoid(x)."""
+
+    kind = "hard_swish"
+
+
+class SiLU(Layer):
+    """x Sigmoid(x)."""
+
+    kind = "silu"
+
+
+class GELU(Layer):
+    """x (1 + erf(x / sqrt(2))) / 2: PyTorch's default, not its approximation by tanh."""
+
+    kind = "gelu"
+
+
 class Flatten(Layer):
     """(H, W, C) to (H * W * C,): costs nothing."""
 
     kind = "flatten"
 
 
-LAYERS: dict[str, type[Layer]] = {
-    layer.kind: layer
-    for layer in (Conv2d, Dense, MaxPool2d, AvgPool2d, GlobalAvgPool2d, ReLU, LeakyReLU, Sigmoid, Tanh, Flatten)
-}  # fmt: skip
+class Add(Layer):
+    """The sum of two outputs of one shape: Add()(a, b)."""
+
+    kind = "add"
+    input_count = 2
+
+
+class Concat(Layer):
+    """Two outputs of one height and width, the channels of the first before those of the second: Concat()(a, b)."""
+
+    kind = "concat"
+    input_count = 2
+
+
+class _Norm(_Parametric):
+    """A normalisation: its weights are of what it puts out, and of no input."""
+
+    affine: bool
+    reads_bytes = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.trainable, (bool, str)):
+            raise ValueError(f'{type(self).__name__}: trainable: expected True, False or "bias", got {self.trainable}')
+        if self.trainable == "bias" and not self.affine:
+            raise ValueError(f'{type(self).__name__}: trainable: expected no "bias" with affine=False')
+
+    def inputs(self, in_shape: tuple[int, int, int]) -> int:
+        return in_shape[2]
+
+
+@_by_position(1, "; the number of channels is known from the layer before")
+@dataclass(frozen=True, repr=False, eq=False)
+class GroupNorm(_Norm):
+    """(x - mean) / sqrt(variance + eps) * w + b; mean and variance are those of a sample's group of channels, over all pixels.
+
+    w and b have one number for each channel, and begin as ones and zeros. groups: a divisor of the number of channels. affine:
+    whether there are w and b; use_bias: whether there is a b. trainable: True, False (as frozen=True) or "bias". Works on one
+    sample at a time, so a board gets what a batch gets. Formula and defaults are PyTorch's; Keras's eps is 0.001.
+    """
+
+    kind = "group_norm"
+    config = "norm"
+    weight_rank = 1
+    groups: int = field(metadata=_count("groups"))
+    eps: float = field(default=1e-5, metadata=_EPS)
+    affine: bool = field(default=True, metadata=_AFFINE)
+    use_bias: bool = field(default=True, metadata=_USE_BIAS)
+    trainable: Trainable = field(default=True, metadata=_TRAINABLE)
+    if TYPE_CHECKING:
+        frozen: InitVar[bool] = False
+
+    def check_input(self, in_shape: tuple[int, int, int]) -> None:
+        super().check_input(in_shape)
+        if in_shape[2] % self.groups:
+            raise ValueError(f"groups: expected a divisor of {in_shape[2]}, the number of channels, got {self.groups}")
+
+
+@_by_position(0, "; the number of channels is known from the layer before")
+@dataclass(frozen=True, repr=False, eq=False)
+class InstanceNorm(_Norm):
+    """GroupNorm with a group for each channel. As in PyTorch, affine is False by default."""
+
+    kind = "instance_norm"
+    config = "norm"
+    weight_rank = 1
+    eps: float = field(default=1e-5, metadata=_EPS)
+    affine: bool = field(default=False, metadata=_AFFINE)
+    use_bias: bool = field(default=True, metadata=_USE_BIAS)
+    trainable: Trainable = field(default=True, metadata=_TRAINABLE)
+    if TYPE_CHECKING:
+        frozen: InitVar[bool] = False
+
+
+@_by_position(0, "; what comes in is normalised as a whole")
+@dataclass(frozen=True, repr=False, eq=False)
+class LayerNorm(_Norm):
+    """(x - mean) / sqrt(variance + eps) * w + b, with mean and variance of all numbers of a sample, (H, W, C).
+
+    w and b have one number for each of them, (H, W, C): PyTorch's LayerNorm with normalized_shape=(H, W, C). Keras's
+    LayerNormalization differs: it normalises the channels of each pixel, and its eps is 0.001. Arguments as GroupNorm's.
+    """
+
+    kind = "layer_norm"
+    config = "norm"
+    weight_rank = 3
+    eps: float = field(default=1e-5, metadata=_EPS)
+    affine: bool = field(default=True, metadata=_AFFINE)
+    use_bias: bool = field(default=True, metadata=_USE_BIAS)
+    trainable: Trainable = field(default=True, metadata=_TRAINABLE)
+    if TYPE_CHECKING:
+        frozen: InitVar[bool] = False
+
+
+def _encode_seed(name: str, value: Any) -> dict[str, Any]:
+    return {"seed": _arrays.integer(name, value, 0)}
+
+
+_P = _in_c(lambda name, value: {"p": _arrays.number(name, value, below=1.0)}, lambda c: shortest(c["p"]))
+
+
+@_by_position(1)
+@dataclass(frozen=True, repr=False)
+class Dropout(Layer):
+    """In training a share p of the numbers, 0 <= p < 1, becomes 0, and the others are multiplied by 1 / (1 - p). Else y = x.
+
+    Which ones follows from seed (0 .. 2**31 - 1), the layer's place, step_count and the number of the sample in its batch: no
+    mask is stored, and a network that was saved goes on as if it had not been. Formula and default are PyTorch's.
+    """
+
+    kind = "dropout"
+    config = "dropout"
+    p: float = field(default=0.5, metadata=_P)
+    seed: int = field(default=0, metadata=_in_c(_encode_seed, lambda c: int(c["seed"])))
+
+
+CONFIGS = {kind: cls.config for kind, cls in LAYERS.items()}
 
 
 def decode_layer(kind: str, members: Mapping[str, Any]) -> Layer:
-    """The layer that a row of a saved table describes."""
+    """The layer that a row of a saved table and its config describe."""
     cls = LAYERS[kind]
     return cls(**{f.name: f.metadata["c"].decode(members) for f in fields(cls)})
-
-
-# ---- the optimizer ---------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, repr=False)
-class SGD(_Described):
-    """Stochastic gradient descent, in PyTorch's form: g += weight_decay w;  v = momentum v + g;  w -= learning_rate v.
-
-    With nesterov, w -= learning_rate (g + momentum v). Momentum costs one number of memory per trainable parameter.
-    """
-
-    learning_rate: float = 0.01
-    momentum: float = 0.0
-    weight_decay: float = 0.0
-    nesterov: bool = False
-
-    def __post_init__(self) -> None:
-        try:
-            _arrays.number("learning_rate", self.learning_rate)
-            _arrays.number("momentum", self.momentum, below=1.0)
-            _arrays.number("weight_decay", self.weight_decay)
-            if self.nesterov and not self.momentum:
-                raise ValueError("nesterov: expected momentum > 0 with it, got momentum 0")
-        except (TypeError, ValueError) as error:
-            raise type(error)(f"SGD: {error}") from None
-
-    def c_members(self) -> _core.Optimizer:
-        return _core.Optimizer(self.learning_rate, self.momentum, self.weight_decay, int(self.nesterov))
-
-
-def decode_optimizer(c: _core.Optimizer) -> SGD:
-    return SGD(shortest(c.learning_rate), shortest(c.momentum), shortest(c.weight_decay), bool(c.nesterov))

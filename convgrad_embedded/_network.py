@@ -2,97 +2,259 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Callable, NamedTuple, Union
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from convgrad_embedded import _arrays, _core, _export, _gradcheck, _summary
+from convgrad_embedded import (
+    _arguments,
+    _arrays,
+    _core,
+    _export,
+    _files,
+    _gradcheck,
+    _graph,
+    _learning,
+    _losses,
+    _optimizers,
+    _plan,
+    _summary,
+    importers,
+)
 from convgrad_embedded._core import LayerInfo, NotFiniteError, Real, Targets
 from convgrad_embedded._gradcheck import GradientCheck
-from convgrad_embedded._layers import SGD, Layer, decode_layer, decode_optimizer
+from convgrad_embedded._graph import Sources, Tensor
+from convgrad_embedded._layers import CONFIGS, Layer, decode_layer
+from convgrad_embedded._losses import ClassWeight, Loss
+from convgrad_embedded._optimizers import SGD, Optimizer, RMSprop
+from convgrad_embedded._plan import Plan
 from convgrad_embedded._progress import Progress
+from convgrad_embedded.schedules import ReduceOnPlateau, Schedule
 
 PathLike = Union[str, "os.PathLike[str]"]
+Buffer = Any  # bytes, bytearray, memoryview, array.array, numpy.ndarray, mmap.mmap: what has the buffer protocol
 
 _CAPACITY, _ARENA_BYTES = 32, 64 * 2**20  # at most, unless the caller knows better
+_MOST_OFFSET = 65535
+_BYTE_HINT = "; a network made with input_scale=1/256 takes them as they are"
 
-_FLOAT32, _INT32 = np.dtype(np.float32), np.dtype(np.int32)
-_LOSSES = {name: name for name in _core.LOSSES}
-_LOSSES["mse"] = "mean_squared_error"
+_FLOAT32, _INT32, _INT64, _UINT8 = np.dtype(np.float32), np.dtype(np.int32), np.dtype(np.int64), np.dtype(np.uint8)
+_FEW = 64  # samples, of which a call is short
+
+_SETTABLE = ("learning_rate", "momentum")
+# Set once, when the network is made.
+_FIXED_INPUT = ("input_offset", "input_scale", "input_shape")
+_FIXED = (*_FIXED_INPUT, "layers", "sources", "loss", "memory", "frozen_in", "memory_ranges", "output_shape")
+_FIXED_OPTIMIZER = tuple(sorted(_optimizers.settings() - set(_SETTABLE)))
 
 
 class Evaluation(NamedTuple):
     loss: float
-    accuracy: float | None  # share of samples whose largest output is at the label; None without labels
+    # Share of samples whose largest output is at the label; of binary_cross_entropy, share of outputs on the target's side.
+    # None for other losses. Weights of samples do not count here.
+    accuracy: float | None
 
 
+@_arguments.checked_methods
 class Network:
-    """A sequence of layers, a loss and an optimizer, with parameters drawn from `seed`.
+    """Layers, a loss and an optimizer, with parameters drawn from `seed`.
+
+    Layers in a list read one the other: Network((28, 28, 1), [Conv2d(8, 3), ReLU(), Dense(10)]). Skips and branches are
+    written as in Keras, by calling layers:
+
+        x = Input((32, 32, 3))
+        h = Conv2d(16, 3, padding="same")(x)
+        h = Add()(h, Conv2d(16, 3, padding="same")(ReLU()(h)))
+        net = Network(inputs=x, outputs=Dense(10)(h))
+
+    Such a network follows a plan at every memory level. `sources` says what each of `layers` reads: numbers of layers, -1
+    for the input.
 
     input_shape is (H, W, C), or (n,) for vectors, which (1, 1, n) means too; samples come as arrays of shape
-    (N,) + input_shape. The network works in float32; float64 samples are converted. Without a loss it predicts only,
+    (N,) + input_shape. A series (T, C) is an image (T, 1, C), which Conv1d and its like work on; its samples may be
+    (N, T, C). The network works in float32; float64 samples are converted. Without a loss it predicts only,
     without an optimizer it does not train. The optimizer belongs to the network because momentum takes memory.
+
+    `loss` is a name: "softmax_cross_entropy", "binary_cross_entropy", "mean_squared_error" ("mse"), "mean_absolute_error"
+    ("mae"), "huber" or "distillation"; or one with settings: SoftmaxCrossEntropy(label_smoothing=0.1), Huber(delta=0.5),
+    Distillation(temperature=2.0, alpha=0.1).
+
+    With `input_scale`, a power of two, samples are uint8 arrays, which are never expanded: a byte stands for
+    (byte - input_offset) * input_scale, and all bits are those of a network that is given these numbers. So pictures train as
+    they come, here and on a camera's board: input_scale=1/256 does what dividing them by 256 would.
 
     Two settings are for speed on this machine; no bit of a result depends on them, and firmware has 1 of both.
     `capacity` is the number of samples whose activations are held at once, by default up to 32 as far as 64 MB allow.
     `threads`, 1 to 64, share the samples of a batch (the parts of a gradient, in backward); worth it for batches of more
     than a few samples, up to the number of processor cores. A forked process does all the work on its own thread.
 
-    Methods may be called from several threads; calls on one network wait for each other.
+    `memory` is what firmware runs with, and no bit depends on it either. "fast" keeps every layer's output as a whole.
+    "small" keeps what a plan says, one sample at a time: capacity and threads are 1. "smallest" besides has no buffer for
+    gradients: each sample is a step, so batch_size is 1. docs/memory.md tells how. `frozen_in` says where firmware has the
+    parameters that do not learn while it trains: in "ram" with the others, or in "flash", where it reads them. Sizes, summaries
+    and exports follow it. `memory_ranges`, of "small" or "smallest": bytes of two to four memories that firmware has, the arena
+    first. Parameters, gradients, velocities and each tensor lie in one of them. It needs a loss; predictions have one arena.
+    `plan`, what plan() of a network of these layers found, sets all that and what learns.
+
+    Methods may be called from several threads; calls on one network wait for each other. fit lets others have their turn
+    between two batches, several times a second if no batch takes longer.
     """
+
+    input_scale: float | None  # None: samples are numbers
+    input_offset: int
+    input_shape: tuple[int, ...]
+    layers: tuple[Layer, ...]
+    sources: Sources
+    loss: str | Loss | None
+    memory: str
+    frozen_in: str
+    memory_ranges: tuple[int, ...] | None
+    output_shape: tuple[int, ...]
 
     def __init__(
         self,
-        input_shape: int | Sequence[int],
-        layers: Iterable[Layer],
-        loss: str | None = None,
-        optimizer: SGD | None = None,
+        input_shape: int | Sequence[int] | None = None,
+        layers: Iterable[Layer] | None = None,
+        loss: str | Loss | None = None,
+        optimizer: Optimizer | None = None,
         seed: int = 0,
         *,
+        input_scale: float | None = None,
+        input_offset: int = 0,
+        inputs: Tensor | None = None,
+        outputs: Tensor | None = None,
         capacity: int | None = None,
         threads: int = 1,
+        memory: str = "fast",
+        frozen_in: str = "ram",
+        memory_ranges: Sequence[int] | None = None,
+        plan: Plan | None = None,
     ) -> None:
+        input_shape, layers, sources = _table(input_shape, layers, inputs, outputs)
+        if plan is not None:
+            layers, optimizer, memory, frozen_in, memory_ranges = _plan.applied(
+                plan, layers, optimizer, memory, frozen_in, memory_ranges
+            )
+        if loss is None and isinstance(optimizer, Optimizer):
+            raise ValueError("optimizer: expected None for a network without a loss, got one; give the network a loss")
+        self._set_input(input_scale, input_offset)
+        self._set_up(input_shape, layers, sources, loss, optimizer, capacity, threads, memory, frozen_in, memory_ranges)
+        if plan is not None:
+            _plan.check_bytes(plan, self.arena_bytes)
+        self.initialize(seed)
+
+    def _set_input(self, scale: float | None, offset: int) -> None:
+        self.input_scale = None if scale is None else _arrays.scale("input_scale", scale)
+        self.input_offset = _arrays.integer("input_offset", offset, -_MOST_OFFSET, _MOST_OFFSET)
+        if scale is None and self.input_offset != 0:
+            raise ValueError(f"input_offset: expected 0 for a network without input_scale, got {self.input_offset}")
+
+    def _set_up(
+        self,
+        input_shape: int | Sequence[int],
+        layers: Sequence[Layer],
+        sources: Sources,
+        loss: str | Loss | None,
+        optimizer: Optimizer | None,
+        capacity: int | None,
+        threads: int,
+        memory: str,
+        frozen_in: str,
+        memory_ranges: Sequence[int] | None,
+    ) -> None:
+        """All but the weights. A file may name an optimizer and no loss, as a model in C may: it predicts, and keeps both."""
         self.input_shape = _input_shape(input_shape)
-        self.layers = _arrays.sequence("layers", layers, "a list of layers")
-        self.loss = None if loss is None else _LOSSES[_arrays.choice("loss", loss, list(_LOSSES))]
+        self.layers = tuple(layers)
+        self.sources = sources
+        if self.input_scale is not None:
+            _graph.check_one_reader(self.layers, sources)
+        self._loss = _losses.of(loss)
+        self.loss = _losses.shown(self._loss)
         if capacity is not None:
             capacity = _arrays.integer("capacity", capacity, 1, _core.MAX_ELEMS)
         threads = _arrays.integer("threads", threads, 1, _core.MAX_THREADS)
+        self.memory = _arrays.choice("memory", memory, [*_core.MEMORY_LEVELS, *_core.SLICED_LEVELS])
+        self.frozen_in = _arrays.choice("frozen_in", frozen_in, _plan.PLACES)
+        if memory != "fast" or _graph.is_graph(sources):
+            kind = f'memory="{memory}"' if memory != "fast" else "a graph"
+            _check_one_at_a_time(kind, {"capacity": capacity, "threads": threads})
+            capacity = 1
         self._optimizer = optimizer
-        self._check_types()
+        self._schedule: Schedule | ReduceOnPlateau | None = None
+        self._plateau: tuple[Any, ...] = ()
+        self._history: dict[str, list[float]] = {}
+        self._import_notes: tuple[str, ...] = ()
+        self._step_result: Any = None
+        if optimizer is not None and not isinstance(optimizer, Optimizer):
+            given = _arrays.describe(optimizer)
+            raise TypeError(f"optimizer: expected an optimizer such as SGD(0.01) or Adam(), or None, got {given}")
         self._model = self._build(_core.FLOAT32)
         training = self.loss is not None
         if capacity is None:
             capacity = self._model.capacity_within(_ARENA_BYTES, _CAPACITY, training=training)
-        self._runtime = _core.Runtime(self._model, training=training, capacity=capacity, threads=threads)
+        self._runtime = _core.Runtime(self._model, training=training, capacity=capacity, threads=threads, memory=memory)
+        self.memory_ranges = None if memory_ranges is None else _ranges("memory_ranges", memory_ranges)
+        self._spread = None if self.memory_ranges is None else self._spread_over(self.memory_ranges)
+        self._settings: dict[str, Any] = {"capacity": capacity, "threads": threads, "memory": memory, "frozen_in": frozen_in}
+        self._settings["memory_ranges"] = self.memory_ranges
+        if optimizer is not None:
+            self._set_rate(optimizer.learning_rate)
         out_h, out_w, out_c = self.layer_infos[-1].out_shape
-        self.output_shape: tuple[int, ...] = (out_c,) if (out_h, out_w) == (1, 1) else (out_h, out_w, out_c)
-        self.initialize(seed)
+        self.output_shape = (out_c,) if (out_h, out_w) == (1, 1) else (out_h, out_w, out_c)
 
-    def _check_types(self) -> None:
-        if not self.layers:
-            raise ValueError("layers: expected at least one layer, got none")
-        for index, layer in enumerate(self.layers):
-            if not isinstance(layer, Layer):
-                raise TypeError(f"layers[{index}]: expected a layer such as Dense(10), got {_arrays.describe(layer)}")
-        if self._optimizer is not None and not isinstance(self._optimizer, SGD):
-            raise TypeError(f"optimizer: expected an SGD or None, got {_arrays.describe(self._optimizer)}")
-        if self._optimizer is not None and self.loss is None:
-            raise ValueError("optimizer: expected None for a network without a loss, got one; give the network a loss")
+    def _spread_over(self, ranges: tuple[int, ...]) -> _core.MemoryPlan:
+        """The plan to train by; networks on this machine run in one memory, with the same bits."""
+        if self.loss is None:
+            raise ValueError("memory_ranges: expected None for a network without a loss, which predicts in one arena")
+        if self._model.plan(self.memory, training=True) is None:
+            raise ValueError('memory_ranges: expected None with memory="fast", which has no plan; pass memory="small"')
+        outside = self.frozen_in == "flash"
 
-    def _build(self, kind: _core.Precision) -> _core.Model:
-        """The C core's table of these layers, in one of its precisions."""
-        optimizer = None if self._optimizer is None else self._optimizer.c_members()
+        def spread(first: int) -> _core.MemoryPlan | None:
+            sizes = (first, *ranges[1:])
+            return self._model.spread(self.memory, sizes, training=True, params_outside=outside)
+
+        found = spread(ranges[0])
+        if found is None:
+            total = self._model.arena_bytes(training=True, params_outside=outside, memory=self.memory)
+            missing = _plan.lacks(lambda first: spread(first) is not None, ranges[0], total)
+            raise ValueError(
+                f"memory_ranges: expected memories that hold {total:,} bytes, got {list(ranges)}; the first lacks {missing:,}"
+            )
+        return found
+
+    def _memory_plan(self, *, training: bool) -> _core.MemoryPlan | None:
+        """What firmware follows."""
+        return self._spread if training and self._spread else self._model.plan(self.memory, training=training)
+
+    def _build(
+        self, kind: _core.Precision, layers: Sequence[Layer] | None = None, optimizer: Optimizer | None = None
+    ) -> _core.Model:
+        """The C core's table of these layers (or of others in their place), in one of its precisions."""
+        layers = self.layers if layers is None else layers
+        own = self._optimizer if optimizer is None else optimizer
+        c_optimizer = None if own is None else own.c_members()
         in_shape = self.input_shape if len(self.input_shape) == 3 else (1, 1, self.input_shape[0])
-        model = _core.Model(kind, in_shape, len(self.layers), self.loss, optimizer)
-        for index, layer in enumerate(self.layers):
-            context = f"layers[{index}] {layer!r} on input {in_shape}"
-            in_shape = model.add_layer(layer.kind, layer.c_members(in_shape[:2]), context).out_shape
+        input_bytes = None if self.input_scale is None else _core.InputBytes(self.input_scale, self.input_offset)
+        loss = None if self._loss is None else (self._loss.kind, self._loss.c_members())
+        model = _core.Model(kind, in_shape, len(layers), loss, c_optimizer, input_bytes, 0 if own is None else own.slots)
+        for index, (layer, sources) in enumerate(zip(layers, self.sources)):
+            shapes = [model.infos[source].out_shape if source >= 0 else in_shape for source in sources]
+            context = f"layers[{index}] {layer!r} on input {' and '.join(map(str, shapes))}"
+            try:
+                layer.check_input(shapes[0])
+                if input_bytes is not None and not layer.reads_bytes and _reads_input(layers, self.sources, index):
+                    raise ValueError("it cannot read bytes; put another layer before it, or leave input_scale out")
+            except ValueError as error:
+                raise ValueError(f"{context}: {error}") from None
+            model.add_layer(layer.c_row(shapes[0][:2]), _graph.to_c(sources, index), shapes, layer.weight_rank, context)
         return model
 
     @property
@@ -102,111 +264,329 @@ class Network:
 
     def initialize(self, seed: int) -> None:
         """Draws all weights anew, zeroes biases and the optimizer's memory, restarts the stream of shuffles."""
-        seed = _arrays.integer("seed", seed, 0, 2**64 - 1)
-        self._runtime.init_params(seed)
-        self._rng = _core.Rng(seed)
+        self._runtime.init_params(_arrays.integer("seed", seed, 0, 2**64 - 1))
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Refuses what would have no effect: slips of the pen, and what is fixed when the network is made."""
+        is_first = name in _FIXED and not hasattr(self, name)  # vars(self) would make every later look-up slower
+        is_subclass_own = hasattr(type(self), name) and not hasattr(Network, name)
+        if not (name.startswith("_") or name in _SETTABLE or is_first or is_subclass_own):
+            raise AttributeError(_why_not_set(name))
+        super().__setattr__(name, value)
+
+    def __repr__(self) -> str:
+        optimizer = None if self._optimizer is None else self.optimizer
+        memory = None if self.memory == "fast" else self.memory
+        frozen_in = None if self.frozen_in == "ram" else self.frozen_in
+        scale = None if self.input_scale is None else _arrays.power_of_two(self.input_scale)
+        before: dict[str, Any] = {"loss": self.loss, "optimizer": optimizer}
+        ranges = None if self.memory_ranges is None else list(self.memory_ranges)
+        behind: dict[str, Any] = {"input_offset": self.input_offset, "memory": memory, "frozen_in": frozen_in}
+        behind["memory_ranges"] = ranges
+        options = _options_text(before) + ("" if scale is None else f", input_scale={scale}") + _options_text(behind)
+        sources = f", sources={list(self.sources)}" if _graph.is_graph(self.sources) else ""
+        return f"{type(self).__name__}({self.input_shape}, {list(self.layers)}{sources}{options})"
 
     # ---- training ----------------------------------------------------------------------------------------------------
 
     def fit(
         self,
         x: ArrayLike,
-        y: ArrayLike,
+        y: Any,
         *,
         epochs: int = 1,
         batch_size: int = 32,
         shuffle: bool = True,
         seed: int | None = None,
-        validation_data: tuple[ArrayLike, ArrayLike] | None = None,
+        validation_data: tuple[Any, ...] | None = None,
+        class_weight: ClassWeight | None = None,
+        sample_weight: ArrayLike | None = None,
         track_accuracy: bool = True,
-        verbose: bool = True,
+        verbose: bool | int = True,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
     ) -> dict[str, list[float]]:
         """Trains and returns the history: "loss", "accuracy", "val_loss", "val_accuracy", one number per epoch.
 
-        "loss" is the mean while the epoch trained. "accuracy" (with labels) is measured on x after the epoch, by one more
-        forward pass; track_accuracy=False leaves it out. The last batch of an epoch is what is left over.
+        verbose: 0 is silent; 1 shows progress within an epoch too, where stderr is a terminal; 2 prints a line per epoch.
 
-        Each epoch visits 0 .. N - 1 as permuted by cge_rng_shuffle, from one stream that cge_rng_seed starts: with `seed`
-        at this call, else with the network's seed when it was made, going on over epochs and calls. Firmware that does
-        the same replays the training. A loaded network starts its stream with seed 0: pass `seed` to resume a run.
+        `y` is what the loss reads: labels (N,), values (N,) + output_shape, or for distillation (labels, the teacher's logits).
+        A sample's loss and gradient are multiplied by its sample_weight (N,), and by its label's class_weight: a dict from
+        class to weight (1 where it names none), or one number for each class. Weights are finite and >= 0. Means are sums over
+        N, as in Keras. The accuracy does not weigh. validation_data is (x, y) or (x, y, sample_weight).
+
+        "loss" is the mean while the epoch trained. "accuracy" (with labels, or binary_cross_entropy) is measured on x after the
+        epoch, by one more forward pass; track_accuracy=False leaves it out. The last batch of an epoch is what is left over.
+
+        clip_norm and clip_value clip the mean gradient before each step, the value first, as clip_gradient_norm and
+        clip_gradient_value do (not with memory="smallest").
+
+        Each epoch visits 0 .. N - 1 as permuted by cge_rng_shuffle, from the network's stream. The network's seed started
+        it, `seed` starts it anew; it goes on over epochs, calls, saved files and copies. So three epochs, save, load and
+        three more give the weights of six. Firmware that does the same replays the training.
+
+        Ctrl-C ends fit within a fraction of a second. The weights then are those after the last whole batch, and
+        `history` has the epochs that were finished; so it is when a loss is not finite.
         """
         self._check_trainable()
-        samples, targets = self._data(x, y)
+        samples, targets = self._weighted(*self._data(x, y), sample_weight, class_weight)
         epochs = _arrays.integer("epochs", epochs, 1)
         batch_size = _arrays.integer("batch_size", batch_size, 1)
+        if self.memory.startswith("smallest") and batch_size != 1:
+            raise ValueError(
+                f'batch_size: expected 1 with memory="smallest", where each sample is a step, got {batch_size}; '
+                'pass batch_size=1, or make the network with memory="small"'
+            )
+        shuffle = _arrays.boolean("shuffle", shuffle)
+        clip = self._clipping(clip_norm, clip_value)
+        track_accuracy = _arrays.boolean("track_accuracy", track_accuracy) and self._has_accuracy
+        if verbose not in (0, 1, 2):
+            raise ValueError(f"verbose: expected 0, 1 or 2, got {_arrays.shown(verbose)}")
         validation = None if validation_data is None else self._validation_data(validation_data)
-        rng = self._rng if seed is None else _core.Rng(_arrays.integer("seed", seed, 0, 2**64 - 1))
+        if seed is not None:
+            self._runtime.seed_shuffles(_arrays.integer("seed", seed, 0, 2**64 - 1))
         history: dict[str, list[float]] = {}
-        with Progress(epochs, verbose) as progress:
+        self._history = history
+        with Progress(epochs, len(samples), int(verbose)) as progress:
             for epoch in range(epochs):
-                order = rng.permutation(len(samples)) if shuffle else None
-                metrics = {"loss": self._train_epoch(samples, targets, order, batch_size, epoch)}
-                if track_accuracy and targets.labels is not None:
-                    metrics["accuracy"] = self._evaluate(samples, targets)._asdict()["accuracy"]
-                if validation is not None:
-                    metrics.update({f"val_{name}": value for name, value in self._evaluate(*validation)._asdict().items()})
+                order = self._runtime.permutation(len(samples)) if shuffle else None
+                try:
+                    loss = self._runtime.train_epoch(samples, targets, order, batch_size, progress.samples, clip)
+                except NotFiniteError as error:
+                    raise self._explained(error, samples, targets, f"epoch {epoch + 1}: ") from None
+                metrics = {"loss": loss, **self._measured(samples, targets, track_accuracy, validation)}
                 for name, value in metrics.items():
-                    if value is not None:
-                        history.setdefault(name, []).append(value)
+                    history.setdefault(name, []).append(value)
+                self._follow_plateau(metrics)
                 progress.epoch(metrics)
         return history
 
-    def _train_epoch(self, x: Real, targets: Targets, order: _core.Labels | None, batch_size: int, epoch: int) -> float:
-        try:
-            return self._runtime.train_epoch(x, targets, order, batch_size)
-        except NotFiniteError as error:
-            raise NotFiniteError(f"epoch {epoch + 1}: {error}; a smaller learning rate may help") from None
+    def _clipping(self, norm: float | None, value: float | None) -> _core.Clipping | None:
+        limits = {"clip_norm": norm, "clip_value": value}
+        for name, limit in limits.items():
+            if limit is not None:
+                self._check_collects(name)
+                limits[name] = _above_0(name, limit)
+        return None if norm is None and value is None else _core.Clipping(*limits.values())
+
+    def _measured(
+        self, x: Real, targets: Targets, track_accuracy: bool, validation: tuple[Real, Targets] | None
+    ) -> dict[str, float]:
+        """What fit reports beside the loss."""
+        metrics = {}
+        if track_accuracy:
+            metrics["accuracy"] = self._evaluate(x, targets, sharing=True).accuracy
+        if validation is not None:
+            measured = self._evaluate(*validation, sharing=True)._asdict()
+            metrics.update({f"val_{name}": value for name, value in measured.items()})
+        return {name: value for name, value in metrics.items() if value is not None}
+
+    @property
+    def history(self) -> dict[str, list[float]]:
+        """Of the last fit, also of one that was interrupted: the epochs that it finished."""
+        return self._history
+
+    def _explained(self, error: NotFiniteError, x: Real, targets: Targets, where: str = "") -> NotFiniteError:
+        """What to do about a loss or gradient that is not finite: the data are to blame, or the weights, or the steps."""
+        bad = _arrays.first_not_finite("x", x) if self.input_scale is None else None
+        if bad is None and targets.values is not None:
+            bad = _arrays.first_not_finite("y", targets.values)
+        if bad is None and not np.isfinite(self._runtime.params).all():
+            bad = "the weights hold NaN or infinity: initialize() draws new ones"
+        return NotFiniteError(bad or f"{where}{error}; a smaller learning rate may help")
 
     def _validation_data(self, data: Any) -> tuple[Real, Targets]:
-        if not isinstance(data, (tuple, list)) or len(data) != 2:
-            raise ValueError(f"validation_data: expected (x, y), got {_arrays.describe(data)}")
-        x, y = data
-        return self._data(x, y, ("validation_data[0]", "validation_data[1]"))
+        if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
+            raise ValueError(f"validation_data: expected (x, y) or (x, y, sample_weight), got {_arrays.describe(data)}")
+        x, y, *weight = data
+        return self._weighted(*self._data(x, y, ("validation_data[0]", "validation_data[1]")), *weight)
 
-    def train_on_batch(self, x: ArrayLike, y: ArrayLike) -> float:
-        """One optimizer step with the mean gradient of these samples; returns their mean loss before the step."""
+    def gradients(self, x: ArrayLike, y: Any) -> list[Real]:
+        """Mean gradient of the loss of these samples, shaped like get_weights(); zeros where nothing learns.
+
+        The weights stay. memory="smallest" keeps no gradients: ValueError.
+        """
+        self._check_trainable()
+        if self.memory.startswith("smallest"):
+            raise ValueError(
+                'gradients: expected a network that keeps them, got memory="smallest"; "small" gives the same bits'
+            )
+        samples, targets = self._step_data(x, y)
+        try:
+            _, sums = self._runtime.gradients(samples, targets, "gradients")
+        except NotFiniteError as error:
+            raise self._explained(error, samples, targets) from None
+        mean = np.zeros(self.param_count, _FLOAT32)
+        learned, begin = [], 0
+        for layer, info in zip(self.layers, self.layer_infos):
+            learned += [begin + index for index in _learning.learned_indices(layer, info)]
+            begin += info.param_elems
+        mean[learned] = sums * np.float32(1 / len(samples))
+        return self._by_layer(mean)
+
+    @property
+    def _has_accuracy(self) -> bool:
+        return self._loss is not None and self._loss.has_accuracy
+
+    def _weighted(
+        self, x: Real, targets: Targets, sample_weight: ArrayLike | None = None, class_weight: ClassWeight | None = None
+    ) -> tuple[Real, Targets]:
+        return x, _losses.with_weights(targets, sample_weight, class_weight, len(x), math.prod(self.output_shape))
+
+    def train_on_batch(
+        self, x: ArrayLike, y: Any, *, sample_weight: ArrayLike | None = None, class_weight: ClassWeight | None = None
+    ) -> float:
+        """One optimizer step with the mean gradient of these samples; returns their mean loss before the step.
+
+        sample_weight and class_weight as in fit: a step's mean is the sum over its samples divided by their number.
+
+        With memory="smallest" it is one sample.
+        """
         self._check_trainable()
         images: Any = x
         labels: Any = y
-        if self._needs_no_check(images, labels):
+        unweighted = sample_weight is None and class_weight is None
+        if unweighted and self._takes(images) and self._takes_labels(images, labels):
             try:
                 return self._runtime.train_labelled(images, labels)
             except ValueError:
                 pass  # not contiguous, or the core refused, so nothing happened; the checks below say why
-        return self._runtime.train_batch(*self._data(x, y))
+            except NotFiniteError as error:
+                raise self._explained(error, images, Targets(labels, None)) from None
+        samples, targets = self._weighted(*self._step_data(x, y), sample_weight, class_weight)
+        try:
+            return self._runtime.train_batch(samples, targets)
+        except NotFiniteError as error:
+            raise self._explained(error, samples, targets) from None
 
-    def _needs_no_check(self, x: Any, y: Any) -> bool:
-        """Whether the arrays may go to the core if they are contiguous: checks take longer than a small network's step."""
+    # ---- a step in parts: accumulate, clip, update ----
+
+    def accumulate(self, x: ArrayLike, y: Any) -> float:
+        """Adds the gradients of these samples to those that wait for update(); returns their mean loss.
+
+        Several calls make one batch, whose samples need not be in memory at once: the step has the same bits.
+        """
+        self._check_collects("accumulate")
+        samples, targets = self._data(x, y)
+        try:
+            return self._runtime.accumulate(samples, targets)
+        except NotFiniteError as error:
+            raise self._explained(error, samples, targets) from None
+
+    def update(self) -> None:
+        """One optimizer step with the mean gradient of all samples that were accumulated since the last one.
+
+        NotFiniteError if a gradient or a new weight would not be finite: the weights stay, the gradients are dropped.
+        """
+        self._check_pending("update")
+        self._runtime.update()
+
+    def zero_gradients(self) -> None:
+        """Drops what was accumulated."""
+        self._check_collects("zero_gradients")
+        self._runtime.zero_grads()
+
+    def clip_gradient_norm(self, most: float) -> float:
+        """Scales the mean gradient of what was accumulated so that its Euclidean norm over all weights is at most `most`.
+
+        Returns the norm before. As PyTorch's clip_grad_norm_, but for the 1e-6 that it adds to the norm.
+        """
+        self._check_pending("clip_gradient_norm")
+        return self._runtime.clip_norm(_above_0("most", most))
+
+    def clip_gradient_value(self, most: float) -> None:
+        """Brings each element of the mean gradient of what was accumulated to the range from -most to most."""
+        self._check_pending("clip_gradient_value")
+        self._runtime.clip_value(_above_0("most", most))
+
+    def _check_collects(self, name: str) -> None:
+        self._check_trainable()
+        if self.memory.startswith("smallest"):
+            raise ValueError(
+                f'{name}: expected a network that collects gradients, got one with memory="{self.memory}", where each layer '
+                'learns as soon as its gradient is there; make it with memory="small"'
+            )
+
+    def _check_pending(self, name: str) -> None:
+        self._check_collects(name)
+        if self._runtime.pending == 0:
+            raise RuntimeError(f"{name}: nothing was accumulated; accumulate(x, y) comes before it")
+
+    def _takes(self, x: Any) -> bool:
+        """Whether the samples may go to the core if they are contiguous: checks take longer than a small network's step."""
         return (
-            self.loss == "softmax_cross_entropy"
-            and type(x) is np.ndarray
+            type(x) is np.ndarray
+            and x.dtype is (_FLOAT32 if self.input_scale is None else _UINT8)
+            and x.ndim > 1
+            and x.shape[1:] == self.input_shape
+            and x.shape[0] > 0
+        )
+
+    def _takes_labels(self, x: Any, y: Any) -> bool:
+        """The core checks their range; those that are not int32 are converted one by one."""
+        return (
+            isinstance(self._loss, _losses.SoftmaxCrossEntropy)
             and type(y) is np.ndarray
-            and x.dtype is _FLOAT32
-            and y.dtype is _INT32
-            and x.shape == (y.size, *self.input_shape)
-            and y.ndim == 1
-            and y.size > 0
+            and (y.dtype is _INT32 or y.dtype is _INT64 and y.size <= _FEW)
+            and y.shape == x.shape[:1]
         )
 
     def _check_trainable(self) -> None:
-        if self._optimizer is None:
+        if self._optimizer is None or self.loss is None:
             raise ValueError("this network has no optimizer: make it with a loss and optimizer=SGD(...) to train it")
 
     @property
-    def optimizer(self) -> SGD | None:
+    def optimizer(self) -> Optimizer | None:
         """With the learning rate as it is now."""
-        return None if self._optimizer is None else decode_optimizer(self._runtime.optimizer)
+        return None if self._optimizer is None else _optimizers.decode(self._runtime.optimizer)
 
     @property
     def learning_rate(self) -> float:
-        """May be set between epochs or batches."""
+        """May be set between epochs or batches, to a number or a schedule. What a schedule says shows after a step."""
         self._check_trainable()
-        return decode_optimizer(self._runtime.optimizer).learning_rate
+        return _optimizers.decode(self._runtime.optimizer).first_rate
 
     @learning_rate.setter
-    def learning_rate(self, value: float) -> None:
+    def learning_rate(self, value: _optimizers.Rate) -> None:
         self._check_trainable()
-        self._runtime.set_learning_rate(_arrays.number("learning_rate", value))
+        _optimizers.check_rate(value)
+        self._runtime.set_optimizer("learning_rate", _optimizers.first_rate(value))
+        self._set_rate(value)
+
+    @property
+    def schedule(self) -> Schedule | ReduceOnPlateau | None:
+        """What learning_rate was set to, if that was no number."""
+        return self._schedule
+
+    def _set_rate(self, rate: _optimizers.Rate) -> None:
+        self._schedule = rate if isinstance(rate, (Schedule, ReduceOnPlateau)) else None
+        self._plateau = ()
+        self._runtime.schedule = rate if isinstance(rate, Schedule) else None
+
+    def _follow_plateau(self, metrics: dict[str, float]) -> None:
+        """After an epoch."""
+        if isinstance(self._schedule, ReduceOnPlateau):
+            rate, self._plateau = self._schedule.after(self._plateau, metrics.get("val_loss", metrics["loss"]))
+            self._runtime.set_optimizer("learning_rate", rate)
+
+    @property
+    def momentum(self) -> float:
+        """May be set between epochs or batches, if the network was made with one: only then there is memory for it."""
+        self._check_trainable()
+        optimizer = _optimizers.decode(self._runtime.optimizer)
+        if not isinstance(optimizer, (SGD, RMSprop)):
+            raise AttributeError(f"momentum: {type(optimizer).__name__} has none; SGD and RMSprop have")
+        return optimizer.momentum
+
+    @momentum.setter
+    def momentum(self, value: float) -> None:
+        value = _arrays.number("momentum", value, below=1.0)
+        if self.momentum == 0:
+            maker = type(self.optimizer).__name__
+            raise ValueError(f"momentum: this network was made without; make it with {maker}(learning_rate, momentum=...)")
+        if np.float32(value) == 0:
+            raise ValueError("momentum: expected a number above 0 for a network that has momentum, got 0")
+        self._runtime.set_optimizer("momentum", value)
 
     @property
     def step_count(self) -> int:
@@ -217,20 +597,124 @@ class Network:
 
     def predict(self, x: ArrayLike) -> Real:
         """The last layer's outputs, (N,) + output_shape; for classifiers logits, see softmax_forward."""
-        samples = self._samples("x", x)
-        y = np.empty((len(samples), *self.output_shape), np.float32)
+        images: Any = x
+        if self._takes(images):
+            try:
+                return self._predicted(images.view())  # of its own, whose shape nobody else changes
+            except ValueError:
+                pass  # not contiguous or not aligned
+        return self._predicted(self._samples("x", x))
+
+    def _predicted(self, samples: Real) -> Real:
+        y = np.empty((len(samples), *self.output_shape), _FLOAT32)
         self._runtime.forward(samples, y)
         return y
 
-    def evaluate(self, x: ArrayLike, y: ArrayLike) -> Evaluation:
-        """(loss, accuracy): the mean loss, and with labels the share of samples that are right."""
-        return self._evaluate(*self._data(x, y))
+    def evaluate(self, x: ArrayLike, y: Any, *, sample_weight: ArrayLike | None = None) -> Evaluation:
+        """(loss, accuracy): the mean loss, and with labels the share of samples that are right.
 
-    def _evaluate(self, x: Real, targets: Targets) -> Evaluation:
-        loss, correct = self._runtime.evaluate(x, targets)
-        return Evaluation(loss, None if targets.labels is None else correct / len(x))
+        With sample_weight (N,) each loss is multiplied by its weight, and their sum still divided by N. The accuracy of
+        binary_cross_entropy is the share of all outputs that are right; other losses without labels have None.
+        """
+        images: Any = x
+        labels: Any = y
+        plain = sample_weight is None and self._takes(images) and self._takes_labels(images, labels)
+        if plain and self._runtime.is_short(len(images)):
+            try:
+                loss, correct = self._runtime.evaluate_labelled(images.view(), labels)
+                return Evaluation(loss, correct / len(labels))
+            except ValueError:
+                pass
+        return self._evaluate(*self._weighted(*self._data(x, y), sample_weight))
 
-    def gradcheck(self, x: ArrayLike, y: ArrayLike, *, tolerance: float = 1e-6) -> GradientCheck:
+    def _evaluate(self, x: Real, targets: Targets, *, sharing: bool = False) -> Evaluation:
+        loss, correct = self._runtime.evaluate(x, targets, sharing=sharing)
+        return Evaluation(loss, self._share(correct, len(x)))
+
+    def _share(self, correct: int, count: int) -> float | None:
+        """Of what is right among `count` samples."""
+        if self._loss is None or not self._loss.has_accuracy:
+            return None
+        return correct / self._loss.right_of(count, math.prod(self.output_shape))
+
+    # ---- steps in slices ---------------------------------------------------------------------------------------------
+
+    def train_begin(self, x: ArrayLike, y: Any, *, sample_weight: ArrayLike | None = None) -> None:
+        """Begins a step like train_on_batch's, which resume() takes, piece by piece: firmware does so between control ticks.
+
+            net.train_begin(x, y)
+            while net.resume(budget_macs):
+                ...
+            loss = net.step_result
+
+        The same bits, whatever the budgets. It needs memory="small_sliced" or "smallest_sliced"; with "small" and
+        "smallest" a piece may be the first units together. x and y are not copied if they are
+        what the core reads (float32, int32 labels, contiguous), and must not change until the step is over. Meanwhile
+        other calls raise RuntimeError.
+        """
+        self._check_trainable()
+        self._check_sliced("train_begin")
+        self._runtime.train_begin(*self._weighted(*self._step_data(x, y), sample_weight))
+
+    def evaluate_begin(self, x: ArrayLike, y: Any, *, sample_weight: ArrayLike | None = None) -> None:
+        """Begins evaluate(x, y) in slices; step_result will be its Evaluation."""
+        self._check_sliced("evaluate_begin")
+        self._runtime.evaluate_begin(*self._weighted(*self._data(x, y), sample_weight))
+
+    def predict_begin(self, x: ArrayLike) -> None:
+        """Begins predict(x) in slices; step_result will be its array."""
+        self._check_sliced("predict_begin")
+        samples = self._samples("x", x)
+        self._runtime.forward_begin(samples, np.empty((len(samples), *self.output_shape), np.float32))
+
+    def resume(self, budget_macs: int | None = None) -> bool:
+        """Goes on with the step that was begun; True while it is not done.
+
+        Runs as many pieces as fit into the budget of multiply-adds, and at least one; None: to the end. An error is what
+        the blocking call would have raised; then the step is over.
+        """
+        budget = 2**63 - 1 if budget_macs is None else _arrays.integer("budget_macs", budget_macs, 1, 2**63 - 1)
+        try:
+            step = self._runtime.resume(budget)
+        except _core.StepNotFiniteError as error:
+            raise self._explained(error, error.step.x, error.step.targets or Targets(None, None)) from None
+        if step is None:
+            return True
+        if step.kind == "forward":
+            self._step_result = step.y
+        elif step.kind == "train":
+            self._step_result = step.loss[0]
+        else:
+            self._step_result = Evaluation(step.loss[0], self._share(step.correct[0], len(step.x)))
+        return False
+
+    @property
+    def step_result(self) -> Any:
+        """Of the last step in slices that was done: the mean loss, an Evaluation or the outputs."""
+        if self._step_result is None:
+            raise RuntimeError("step_result: no step in slices is done")
+        return self._step_result
+
+    def abort(self) -> None:
+        """Gives up the step that was begun: the network is as before it.
+
+        Too late (RuntimeError) when weights have begun to change: in the update at the end, or in all of the backward pass
+        if memory is "smallest" or "smallest_sliced". Then resume() it to its end.
+        """
+        self._runtime.abort()
+
+    @property
+    def largest_slice_macs(self) -> int:
+        """What the largest piece of a step costs: a resume() takes no longer than this, or its budget if that is more."""
+        self._check_sliced("largest_slice_macs")
+        return self._runtime.largest_slice()
+
+    def _check_sliced(self, name: str) -> None:
+        if self.memory == "fast":
+            needed = 'memory="small_sliced" or "smallest_sliced"'
+            raise ValueError(f'{name}: steps in slices need {needed}, this network has "fast"')
+
+    def gradcheck(self, x: ArrayLike, y: Any, *, tolerance: float = 1e-6) -> GradientCheck:
         """Compares every gradient with a central difference, on a double-precision copy of this network.
 
         Raises GradientCheckError if the largest relative error exceeds the tolerance. A few samples suffice: it
@@ -240,50 +724,65 @@ class Network:
 
     # ---- data --------------------------------------------------------------------------------------------------------
 
-    def _data(self, x: ArrayLike, y: ArrayLike, names: tuple[str, str] = ("x", "y")) -> tuple[Real, Targets]:
+    def _data(self, x: ArrayLike, y: Any, names: tuple[str, str] = ("x", "y")) -> tuple[Real, Targets]:
         samples = self._samples(names[0], x)
-        if self.loss is None:
+        if self._loss is None:
             raise ValueError('this network has no loss: make it with loss="softmax_cross_entropy" or "mean_squared_error"')
-        count = len(samples)
-        if self.loss == "softmax_cross_entropy":
-            return samples, Targets(_arrays.labels(names[1], y, count, math.prod(self.output_shape)), None)
-        values = _arrays.shaped(names[1], _arrays.real(names[1], y), (count, *self.output_shape))
-        return samples, Targets(None, values.astype(np.float32, copy=False))
+        return samples, self._loss.targets(names[1], y, len(samples), self.output_shape)
+
+    def _step_data(self, x: ArrayLike, y: Any) -> tuple[Real, Targets]:
+        samples, targets = self._data(x, y)
+        if self.memory.startswith("smallest") and len(samples) != 1:
+            raise ValueError(
+                f'x: expected one sample (a batch_size of 1) with memory="smallest", where each sample is a step, '
+                f'got {len(samples)}; make the network with memory="small" for batches'
+            )
+        return samples, targets
 
     def _samples(self, name: str, x: ArrayLike) -> Real:
         shapes: list[tuple[int | str, ...]] = [("N", *self.input_shape)]
         if len(self.input_shape) == 1:
             shapes.append(("N", 1, 1, *self.input_shape))
-        samples: Real = _arrays.shaped(name, _arrays.real(name, x), *shapes)
-        return samples.astype(np.float32, copy=False)
+        elif self.input_shape[1] == 1:
+            shapes.append(("N", self.input_shape[0], self.input_shape[2]))
+        if self.input_scale is not None:
+            array: Real = _arrays.byte_values(name, x, self.input_scale, self.input_offset)
+        else:
+            array = _arrays.real(name, x, byte_hint=_BYTE_HINT)
+        samples: Real = _arrays.shaped(name, array, *shapes)
+        if len(self.input_shape) == 3:
+            samples = samples.reshape(-1, *self.input_shape)
+        return samples if self.input_scale is not None else _arrays.single(name, samples)
 
     # ---- weights -----------------------------------------------------------------------------------------------------
 
     def get_weights(self) -> list[Real]:
         """Copies of all parameters, layer by layer, weight then bias."""
         with self._runtime.lock:
-            return [view.copy() for view in self._parameter_views()]
+            self._runtime.check_no_step("get_weights")
+            params = self._runtime.params.copy()
+        return self._by_layer(params)
 
     def set_weights(self, weights: Sequence[ArrayLike]) -> None:
         """What get_weights gave. The optimizer's memory stays as it is."""
-        views = self._parameter_views()
+        params = np.empty_like(self._runtime.params)
+        views = self._by_layer(params)
         weights = _arrays.sequence("weights", weights, "a list of arrays")
         if len(weights) != len(views):
             raise ValueError(f"weights: expected {len(views)} arrays, got {len(weights)}")
-        arrays = [
-            _arrays.shaped(f"weights[{index}]", _arrays.real(f"weights[{index}]", array), view.shape)
-            for index, (array, view) in enumerate(zip(weights, views))
-        ]
+        for index, (array, view) in enumerate(zip(weights, views)):
+            name = f"weights[{index}]"
+            view[...] = _arrays.single(name, _arrays.shaped(name, _arrays.real(name, array), view.shape))
         with self._runtime.lock:
-            for view, array in zip(views, arrays):
-                view[...] = array
+            self._runtime.check_no_step("set_weights")
+            self._runtime.params[...] = params  # in one piece, between whose halves no signal handler comes
 
-    def _parameter_views(self) -> list[Real]:
-        """Each parameter array inside the arena."""
+    def _by_layer(self, params: Real) -> list[Real]:
+        """Views of all parameters: each weight and bias in its shape."""
         views, begin = [], 0
         for shape in (shape for info in self.layer_infos for shape in info.parameter_shapes):
             end = begin + math.prod(shape)
-            views.append(self._runtime.params[begin:end].reshape(shape))
+            views.append(params[begin:end].reshape(shape))
             begin = end
         return views
 
@@ -302,70 +801,402 @@ class Network:
         return self._runtime.save()
 
     @classmethod
-    def from_bytes(cls, data: bytes, *, capacity: int | None = None, threads: int = 1) -> Network:
-        return cls._restored(data, "data", capacity, threads)
+    def from_bytes(
+        cls,
+        data: Buffer,
+        *,
+        capacity: int | None = None,
+        threads: int = 1,
+        memory: str = "fast",
+        frozen_in: str = "ram",
+        memory_ranges: Sequence[int] | None = None,
+    ) -> Network:
+        """The network whose to_bytes() gave `data`: bytes, or anything that lends its bytes (bytearray, memoryview, arrays).
+
+        The file does not hold how a network uses its memory: any level may go on where another stopped.
+        """
+        return cls._restored(_arrays.content("data", data), "data", capacity, threads, memory, frozen_in, memory_ranges)
 
     def save(self, path: PathLike) -> None:
-        """Writes to_bytes() to a file, which is never seen half written."""
-        target = Path(path)
-        partial = target.with_name(f"{target.name}.{os.getpid()}.part")
-        try:
-            with partial.open("wb") as file:
-                file.write(self.to_bytes())
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(partial, target)
-        finally:
-            partial.unlink(missing_ok=True)
+        """Writes to_bytes() to a file, which is never seen half written, whoever else saves there too.
+
+        A file that was there keeps its permissions, a symbolic link leads where it led; a device or a pipe is written to.
+        """
+        _files.write({Path(path): self.to_bytes()})
 
     @classmethod
-    def load(cls, path: PathLike, *, capacity: int | None = None, threads: int = 1) -> Network:
-        """The network that save wrote; training goes on as if it had never stopped (see fit about shuffling)."""
-        return cls._restored(Path(path).read_bytes(), str(path), capacity, threads)
+    def load(
+        cls,
+        path: PathLike,
+        *,
+        capacity: int | None = None,
+        threads: int = 1,
+        memory: str = "fast",
+        frozen_in: str = "ram",
+        memory_ranges: Sequence[int] | None = None,
+    ) -> Network:
+        """The network that save wrote; training goes on as if it had never stopped, in any level of memory."""
+        return cls._restored(Path(path).read_bytes(), str(path), capacity, threads, memory, frozen_in, memory_ranges)
 
     @classmethod
-    def _restored(cls, data: bytes, context: str, capacity: int | None, threads: int) -> Network:
-        parsed = _core.parse_model(data, context)
-        network = cls(
-            parsed.input_shape,
-            [decode_layer(kind, members) for kind, members in parsed.layers],
-            parsed.loss,
-            None if parsed.optimizer is None else decode_optimizer(parsed.optimizer),
-            capacity=capacity,
-            threads=threads,
+    def _restored(
+        cls,
+        data: bytes,
+        context: str,
+        capacity: int | None,
+        threads: int,
+        memory: str,
+        frozen_in: str,
+        memory_ranges: Sequence[int] | None,
+    ) -> Network:
+        parsed = _core.parse_model(data, context, CONFIGS)
+        layers = [decode_layer(kind, members) for kind, members in parsed.layers]
+        sources = tuple(
+            _graph.from_c(members["from"], index, layer.input_count)
+            for index, (layer, (_, members)) in enumerate(zip(layers, parsed.layers))
         )
+        optimizer = None if parsed.optimizer is None else _optimizers.decode(parsed.optimizer)
+        network = cls.__new__(cls)
+        network._set_input(*(parsed.input_bytes or (None, 0)))
+        loss = None if parsed.loss is None else _losses.decode(parsed.loss, parsed.loss_config)
+        settings = (capacity, threads, memory, frozen_in, memory_ranges)
+        network._set_up(parsed.input_shape, layers, sources, loss, optimizer, *settings)
+        for index, (info, (_, members)) in enumerate(zip(network.layer_infos, parsed.layers)):
+            said = tuple(members.get(name) or size for name, size in zip(("in_h", "in_w", "in_c"), info.in_shape))
+            if said != info.in_shape:
+                raise ValueError(f"{context}: layers[{index}] says its input is {said}, what comes in is {info.in_shape}")
+        network.initialize(0)
         network._runtime.restore(data, context)
         return network
 
-    def __reduce__(self) -> tuple[Callable[..., Network], tuple[bytes]]:
-        return Network.from_bytes, (self.to_bytes(),)
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copies and pickles are what the file holds, with the settings for speed and memory, and the history."""
+        state = {
+            "_history": self._history,
+            "_import_notes": self._import_notes,
+            "_schedule": self._schedule,
+            "_plateau": self._plateau,
+        }
+        return partial(type(self).from_bytes, **self._settings), (self.to_bytes(),), state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._runtime.schedule = self._schedule if isinstance(self._schedule, Schedule) else None
+
+    # ---- other frameworks --------------------------------------------------------------------------------------------
+
+    @classmethod
+    def from_onnx(
+        cls,
+        path: PathLike,
+        loss: str | Loss | None = None,
+        optimizer: Optimizer | None = None,
+        *,
+        input_scale: float | None = None,
+        input_offset: int = 0,
+        capacity: int | None = None,
+        threads: int = 1,
+        memory: str = "fast",
+        frozen_in: str = "ram",
+    ) -> Network:
+        """The network of an ONNX file, with its weights; the onnx package is not needed.
+
+        Samples are (H, W, C) here where ONNX has (C, H, W): x.transpose(0, 2, 3, 1) makes one of the other. Batch
+        normalisation goes into the layer before it. A softmax at the end goes into loss="softmax_cross_entropy".
+        `import_notes` says what became of such nodes. What our layers cannot express is a ValueError that names the node.
+        """
+        network: Network = importers.read(cls, "onnx", path, _named_options(locals(), "path"))
+        return network
+
+    @classmethod
+    def from_tflite(
+        cls,
+        path: PathLike,
+        loss: str | Loss | None = None,
+        optimizer: Optimizer | None = None,
+        *,
+        input_scale: float | None = None,
+        input_offset: int = 0,
+        capacity: int | None = None,
+        threads: int = 1,
+        memory: str = "fast",
+        frozen_in: str = "ram",
+    ) -> Network:
+        """The network of a TensorFlow Lite file with float32 activations; TensorFlow is not needed. As from_onnx.
+
+        Weights stored as integers with scales, or as float16, are expanded. Samples are (H, W, C), as there.
+        """
+        network: Network = importers.read(cls, "tflite", path, _named_options(locals(), "path"))
+        return network
+
+    @classmethod
+    def from_torch(
+        cls,
+        source: Any,
+        input_shape: int | Sequence[int],
+        layers: Iterable[Layer] | None = None,
+        loss: str | Loss | None = None,
+        optimizer: Optimizer | None = None,
+        *,
+        names: Sequence[str] | None = None,
+        input_scale: float | None = None,
+        input_offset: int = 0,
+        capacity: int | None = None,
+        threads: int = 1,
+        memory: str = "fast",
+        frozen_in: str = "ram",
+    ) -> Network:
+        """The network of a torch.nn.Module, with its weights; or `layers` with the weights of its state_dict(). As from_onnx.
+
+        input_shape is (H, W, C) or (n,), as Network takes it. A module is traced by torch.fx, so its own forward may have
+        skips and branches. Of a dictionary the arrays are taken in their order, or in that of `names`, the parts before
+        ".weight"; batch normalisation in it goes into the layer before.
+        """
+        options = _named_options(locals(), "source", "input_shape", "layers", "names")
+        if not isinstance(source, Mapping):
+            if not hasattr(source, "state_dict"):
+                raise TypeError(f"source: expected a torch.nn.Module or its state_dict(), got {_arrays.describe(source)}")
+            if layers is not None or names is not None:
+                raise ValueError("layers: expected None for a module, which has its own; they go with a state_dict()")
+            network: Network = importers.read_module(cls, source, input_shape, options)
+            return network
+        return cls._with_state(source, input_shape, layers, names, options, "source")
+
+    @classmethod
+    def from_keras(
+        cls,
+        source: Any,
+        loss: str | Loss | None = None,
+        optimizer: Optimizer | None = None,
+        *,
+        input_scale: float | None = None,
+        input_offset: int = 0,
+        capacity: int | None = None,
+        threads: int = 1,
+        memory: str = "fast",
+        frozen_in: str = "ram",
+    ) -> Network:
+        """The network of a Keras model, or of the path of a .keras or .h5 file (which needs h5py). As from_onnx."""
+        options = _named_options(locals(), "source")
+        if not isinstance(source, (str, os.PathLike)):
+            for needed in ("layers", "get_config"):
+                if not hasattr(source, needed):
+                    raise TypeError(f"source: expected a Keras model or the path of a file, got {_arrays.describe(source)}")
+        network: Network = importers.read_keras(cls, source, options)
+        return network
+
+    @classmethod
+    def from_safetensors(
+        cls,
+        path: PathLike,
+        input_shape: int | Sequence[int],
+        layers: Iterable[Layer],
+        loss: str | Loss | None = None,
+        optimizer: Optimizer | None = None,
+        *,
+        names: Sequence[str] | None = None,
+        input_scale: float | None = None,
+        input_offset: int = 0,
+        capacity: int | None = None,
+        threads: int = 1,
+        memory: str = "fast",
+        frozen_in: str = "ram",
+    ) -> Network:
+        """`layers` with the weights of a safetensors file in PyTorch's layout, as from_torch takes a state_dict().
+
+        Such a file does not keep an order: layers come by their names, numbers in them as numbers, or as `names` says.
+        """
+        options = _named_options(locals(), "path", "input_shape", "layers", "names")
+        state = importers.read_safetensors(path)
+        return cls._with_state(state, input_shape, layers, names, options, str(path))
+
+    @classmethod
+    def _with_state(
+        cls, state: Any, input_shape: Any, layers: Any, names: Sequence[str] | None, options: dict[str, Any], context: str
+    ) -> Network:
+        network = cls(input_shape, layers, **options)
+        network.set_weights(importers.torch_weights(state, network, names, context))
+        return network
+
+    def state_dict(self) -> dict[str, Real]:
+        """All parameters by "<index of the layer>.weight" and ".bias", as PyTorch has them.
+
+        Convolutions are (filters, C / groups, KH, KW). Dense layers are (units, in) with the inputs in the order C, H, W, which
+        LayerNorm's weights have, too. A torch.nn.Sequential of the same layers takes them by
+        module.load_state_dict({name: torch.from_numpy(array) for name, array in net.state_dict().items()}). The numbers
+        agree if Flatten stands here where it stands there.
+        """
+        return importers.state_dict(self)
+
+    def to_onnx(self, path: PathLike) -> None:
+        """Writes the network with its weights as an ONNX model: input "x" (N, C, H, W) or (N, n), its last layer's output.
+
+        The onnx package is not needed. The loss is no part of it: with "softmax_cross_entropy" the output is logits.
+        """
+        _files.write({Path(path): importers.onnx_bytes(self)})
+
+    @property
+    def import_notes(self) -> tuple[str, ...]:
+        """What from_onnx and its sisters have to say about single nodes: what was folded, expanded or left out."""
+        return self._import_notes
 
     # ---- firmware ----------------------------------------------------------------------------------------------------
 
     @property
+    def _has_plan(self) -> bool:
+        """Whether firmware is given a plan: at all levels but "fast", and for graphs."""
+        return self.memory != "fast" or _graph.is_graph(self.sources)
+
+    @property
     def arena_bytes(self) -> int:
-        """RAM that firmware needs to train this network, all of it (to predict, if it has no loss)."""
-        return self._model.arena_bytes(training=self.loss is not None)
+        """RAM that firmware needs to train this network, all of it (to predict, if it has no loss), in all memory_ranges.
+
+        With memory="small" or "smallest" the plan is a constant in flash, as export writes it. With frozen_in="flash" so are
+        the parameters that do not learn.
+        """
+        training = self.loss is not None
+        outside = training and self.frozen_in == "flash"
+        if self._spread:
+            return sum(self._spread.used)
+        return self._model.arena_bytes(training=training, params_outside=outside, memory=self.memory)
+
+    @property
+    def range_bytes(self) -> tuple[int, ...] | None:
+        """Of arena_bytes, what lies in each of memory_ranges; None without these."""
+        return self._spread.used if self._spread else None
 
     @property
     def inference_arena_bytes(self) -> int:
         """RAM that firmware needs to predict, with the weights in flash."""
-        return self._model.arena_bytes(training=False, params_outside=True)
+        return self._model.arena_bytes(training=False, params_outside=True, memory=self.memory)
 
-    def export(self, directory: PathLike, name: str = "network") -> list[Path]:
-        """Writes <name>.h and <name>.c for firmware: layers, weights, arena sizes. Returns the two paths."""
-        return _export.write(self, Path(directory), name)
+    @property
+    def peak_bytes(self) -> int:
+        """What activations, their gradients and scratch take of `arena_bytes`, where one lies in what another leaves."""
+        return _plan.cost(self._model, self.layers, self.memory, self.frozen_in).activations
 
-    def summary(self, board: str | None = None, print_fn: Callable[[str], object] = print) -> str:
-        """Prints and returns a table of the layers and what the network costs; with `board`, whether it fits there."""
+    @property
+    def bound_bytes(self) -> int | None:
+        """The most of them that is alive at once: no plan can take less. None with memory="fast", which has no plan."""
+        return _plan.cost(self._model, self.layers, self.memory, self.frozen_in).bound
+
+    def plan(self, budget_bytes: int | Sequence[int], frozen_in: str | None = None) -> Plan:
+        """How to train this network in so many bytes of RAM (the stack not counted), at any memory level.
+
+        What learns counts first: all that learns now; else the later layers, and of those before them the biases; else the
+        later layers alone; and so on to the last layer, and to the biases alone. Where a dense layer is what does not fit,
+        as many of its inputs learn as do, a quarter of them at least. Then counts the optimizer's momentum, then the quickest
+        memory level. frozen_in as in Network, by default this network's: "ram" or "flash". The plan says what it found; it
+        changes nothing.
+
+        budget_bytes may be a list of two to four memories, the arena first: [37888, 648] are RAM and CCM of a Crazyflie. What
+        has no plan, memory="fast", lies in the first.
+        """
+        self._check_trainable()
+        place = self.frozen_in if frozen_in is None else _arrays.choice("frozen_in", frozen_in, _plan.PLACES)
+        if isinstance(budget_bytes, Iterable):
+            return _plan.find(self, _ranges("budget_bytes", budget_bytes), place)
+        return _plan.find(self, (_arrays.integer("budget_bytes", budget_bytes, 1),), place)
+
+    def export(self, directory: PathLike, name: str = "network", *, sealed: bool = False) -> list[Path]:
+        """Writes <name>.h and <name>.c for firmware: layers, weights, arena sizes. Returns the two paths.
+
+        With memory="small" or "smallest" they hold the plans as well, <name>_training_plan and <name>_inference_plan. Firmware
+        works them out again and compares. sealed=True: it compares a checksum, which takes some 4 KB less code, and it compiles
+        with libraries of one CGE_PLAN_VERSION alone.
+        """
+        sealed = _arrays.boolean("sealed", sealed)
+        if sealed and self._memory_plan(training=self.loss is not None) is None:
+            raise ValueError('sealed: expected False with memory="fast", which has no plan, got True')
+        return _export.write(self, Path(directory), name, sealed)
+
+    def summary(self, board: str | None = None, print_fn: Callable[[str], object] | None = print) -> str | None:
+        """Prints a table of the layers and what the network costs at each memory level; with `board`, whether it fits there.
+
+        print_fn=None returns the text instead.
+        """
         text = _summary.text(self, board)
+        if print_fn is None:
+            return text
         print_fn(text)
-        return text
+        return None
+
+
+def _named_options(arguments: dict[str, Any], *others: str) -> dict[str, Any]:
+    """Those of Network among a classmethod's arguments: all but cls and `others`."""
+    return {name: value for name, value in arguments.items() if name not in ("cls", *others)}
+
+
+def _above_0(name: str, value: Any) -> float:
+    if _arrays.number(name, value) == 0 or np.float32(value) == 0:
+        raise ValueError(f"{name}: expected a number above 0, got {value}")
+    return float(value)
+
+
+def _reads_input(layers: Sequence[Layer], sources: Sequence[Sequence[int]], index: int) -> bool:
+    """What that layer reads is the network's input, perhaps renamed."""
+    source = sources[index][0]
+    while source >= 0 and layers[source].kind == "flatten":
+        source = sources[source][0]
+    return source < 0
+
+
+def _check_one_at_a_time(kind: str, settings: dict[str, int | None]) -> None:
+    for name, value in settings.items():
+        if value not in (None, 1):
+            raise ValueError(f"{name}: expected 1 with {kind}, which holds one sample at a time, got {value}")
+
+
+def _options_text(given: dict[str, Any]) -> str:
+    """Those that are no default."""
+    return "".join(f", {name}={value!r}" for name, value in given.items() if value)
+
+
+def _why_not_set(name: str) -> str:
+    if name in _FIXED_OPTIMIZER:
+        owner = _optimizers.owner(name)
+        return f"{name}: cannot be set; it is fixed when the network is made, by optimizer={owner}({name}=...)"
+    if hasattr(Network, name) or name in _FIXED:
+        return f"{name}: cannot be set; it is fixed when the network is made"
+    close = difflib.get_close_matches(name, _SETTABLE, 1)
+    hint = f"did you mean {close[0]}?" if close else f"what can be set: {', '.join(_SETTABLE)}"
+    return f"{name}: a network has no such setting; {hint}"
+
+
+def _table(
+    input_shape: int | Sequence[int] | None, layers: Iterable[Layer] | None, inputs: Tensor | None, outputs: Tensor | None
+) -> tuple[Any, tuple[Layer, ...], Sources]:
+    """Of either way to say what the network consists of."""
+    if inputs is not None or outputs is not None:
+        if input_shape is not None or layers is not None:
+            raise ValueError("Network: expected input_shape and layers, or inputs and outputs, got some of both")
+        shape, found, sources = _graph.table(inputs, outputs)
+        return shape, tuple(found), sources
+    for name, given, what in (("input_shape", input_shape, "(H, W, C) or (n,)"), ("layers", layers, "a list of layers")):
+        if given is None:
+            raise TypeError(f"{name}: expected {what}, got None; a graph is given by inputs= and outputs=")
+    layers = _arrays.sequence("layers", layers, "a list of layers")
+    if not layers:
+        raise ValueError("layers: expected at least one layer, got none")
+    for index, layer in enumerate(layers):
+        if not isinstance(layer, Layer):
+            raise TypeError(f"layers[{index}]: expected a layer such as Dense(10), got {_arrays.describe(layer)}")
+    return input_shape, layers, _graph.chain(layers)
 
 
 def _input_shape(value: int | Sequence[int]) -> tuple[int, ...]:
     axes = value if isinstance(value, (tuple, list)) else [value]
     shape = tuple(_arrays.integer("input_shape", size, 1) for size in axes)
-    if len(shape) not in (1, 3):
-        raise ValueError(f"input_shape: expected (H, W, C) or (n,), got {value!r}")
+    if len(shape) not in (1, 2, 3):
+        raise ValueError(f"input_shape: expected (H, W, C), (T, C) or (n,), got {_arrays.shown(value)}")
+    if len(shape) == 2:
+        shape = (shape[0], 1, shape[1])
     return shape[2:] if shape[:2] == (1, 1) else shape
+
+
+def _ranges(name: str, sizes: Iterable[int]) -> tuple[int, ...]:
+    """Bytes of memories, the arena first."""
+    given = _arrays.sequence(name, sizes, "bytes of two to four memories")
+    if not 2 <= len(given) <= _core.MOST_RANGES:
+        raise ValueError(f"{name}: expected bytes of two to {_core.MOST_RANGES} memories, got {len(given)} numbers")
+    return tuple(_arrays.integer(f"{name}[{number}]", size, 1, 2**31 - 1) for number, size in enumerate(given))

@@ -1,4 +1,5 @@
-"""What fit shows: a bar where stderr is a terminal and tqdm is installed, otherwise one line per epoch, on stderr."""
+"""What fit shows, on stderr: where it is a terminal, how far each epoch has got (a bar, if tqdm is installed); and a line
+when an epoch is done."""
 
 from __future__ import annotations
 
@@ -7,46 +8,68 @@ import time
 from types import TracebackType
 from typing import Any
 
+SILENT, LIVE, LINES = 0, 1, 2  # Keras's numbers
+
 
 class Progress:
-    def __init__(self, epochs: int, verbose: bool) -> None:
+    """Of `epochs` epochs of `samples` samples each."""
+
+    def __init__(self, epochs: int, samples: int, verbose: int) -> None:
         self._epochs = epochs
-        self._done = 0
+        self._samples = samples
         self._verbose = verbose
+        self._live = verbose == LIVE and sys.stderr.isatty()
+        self._done = 0
         self._bar: Any = None
+        self._line = ""  # what stands on the terminal
         self._started = time.perf_counter()
 
     def __enter__(self) -> Progress:
-        if self._verbose and sys.stderr.isatty():
-            self._bar = _tqdm(self._epochs)
+        if self._live:
+            self._bar = _tqdm(self._epochs * self._samples)
         return self
+
+    def samples(self, done: int, loss: float) -> None:
+        """So many samples of this epoch are done; their mean loss."""
+        if self._bar is not None:
+            self._bar.set_description(self._epoch(), refresh=False)
+            self._bar.update(self._done * self._samples + done - self._bar.n)
+        elif self._live:
+            self._line = f"{self._epoch()}  {100 * done // self._samples:3} %  loss {loss:.4f}"
+            _write(f"\r{self._line}")
 
     def epoch(self, metrics: dict[str, Any]) -> None:
         """One epoch is done."""
-        self._done += 1
         shown = {name: f"{value:.4f}" for name, value in metrics.items() if value is not None}
         if self._bar is not None:
-            self._bar.set_postfix(shown, refresh=False)
-            self._bar.update()
-        elif self._verbose:
+            self._bar.set_postfix(shown)
+        elif self._verbose != SILENT:
             now = time.perf_counter()
             text = "  ".join(f"{name} {value}" for name, value in shown.items())
-            width = len(str(self._epochs))
-            print(
-                f"epoch {self._done:{width}}/{self._epochs}  {text}  {now - self._started:.2f} s", file=sys.stderr, flush=True
-            )
+            line = f"{self._epoch()}  {text}  {now - self._started:.2f} s"
+            _write(f"\r{line:{len(self._line)}}\n" if self._live else f"{line}\n")
             self._started = now
+        self._done += 1
+
+    def _epoch(self) -> str:
+        return f"epoch {self._done + 1:{len(str(self._epochs))}}/{self._epochs}"
 
     def __exit__(
         self, error_type: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if self._bar is not None:
             self._bar.close()
+        elif self._live and error is not None:
+            _write("\n")  # what comes next begins on a line of its own
 
 
-def _tqdm(epochs: int) -> Any:
+def _write(text: str) -> None:
+    print(text, end="", file=sys.stderr, flush=True)
+
+
+def _tqdm(samples: int) -> Any:
     try:
         from tqdm import tqdm
     except ImportError:  # lines will do
         return None
-    return tqdm(total=epochs, unit="epoch", file=sys.stderr, dynamic_ncols=True)
+    return tqdm(total=samples, unit="samples", unit_scale=True, file=sys.stderr, dynamic_ncols=True)

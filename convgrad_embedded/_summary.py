@@ -5,42 +5,73 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from convgrad_embedded import _boards, _core
+from convgrad_embedded import _arrays, _boards, _core, _export_configs, _export_plan, _learning, _plan
 
 if TYPE_CHECKING:
     from convgrad_embedded._network import Network
 
-# The library with training, at -O2 on a Cortex-M with FPU: an upper bound that the project's tests keep. `make size` measures it.
-CODE_BYTES = 17 * 1024
+# Code and constants of the library with training, in the largest of the builds that `make stack` measures: README's recipe
+# at -O2, on a Cortex-M with FPU. An upper bound that the project's tests keep.
+CODE_BYTES = 24 * 1024
+# What training in a plan takes more, likewise.
+PLAN_CODE_BYTES = 26 * 1024
+PLAN_STACK_BYTES = 1472
+
+_MOST_COLUMNS = 128  # of a timeline
 
 _HEADER = ("layer", "output", "parameters", "MACs forward", "MACs backward")
 
 
 def text(network: Network, board: str | None) -> str:
     rows = [*_layer_rows(network), _total_row(network)]
-    lines = [_title(network), "", *_table([_HEADER, *rows]), "", *_memory(network)]
-    if board is not None:
-        lines += _fit(network, _boards.load(board))
+    target = None if board is None else _boards.load(board)
+    levels = _table(_level_rows(network, target), 1)
+    memory = [*_memory(network), *_places(network), *_timeline(network)]
+    lines = [_title(network), "", *_table([_HEADER, *rows]), "", *memory, "", *levels]
+    if target is not None:
+        lines += ["", *_fit(network, target)]
     return "\n".join(lines)
 
 
 def flash_bytes(network: Network) -> int:
-    """Weights and tables of the exported network, without code."""
-    return network.param_count * 4 + _core.table_bytes(len(network.layers))
+    """Weights and tables of the exported network, with its plans, without code."""
+    plans = sum(plan.table_bytes for plan in _export_plan.plans(network).values())
+    structs = [config.struct for config in _export_configs.configs(network).values()]
+    return network.param_count * 4 + _core.table_bytes(len(network.layers), structs) + plans
+
+
+def code_bytes(network: Network) -> int:
+    """At most."""
+    return CODE_BYTES + (0 if network.memory == "fast" else PLAN_CODE_BYTES)
+
+
+def stack_bytes(core: str, level: str) -> int:
+    """Of a training step at most; 0 for a core whose stack nobody has measured."""
+    measured = _boards.stack_bytes().get(core, 0)
+    return measured + (PLAN_STACK_BYTES if measured > 0 and level != "fast" else 0)
 
 
 def backward_macs(network: Network) -> list[int]:
-    """Multiply-adds of each layer's gradients: of its weights unless frozen, of its input if a layer before it learns."""
+    """Multiply-adds of each layer's gradients: of the weights that learn, of its input if a layer before it learns."""
     first = network._runtime.first_trainable
     return [
-        info.macs * ((index >= first and not getattr(layer, "frozen", False)) + (index > first))
+        _learning.backward_macs(layer, info, index, first)
         for index, (layer, info) in enumerate(zip(network.layers, network.layer_infos))
     ]
 
 
 def _title(network: Network) -> str:
-    parts = [f"Network on {_by(network.input_shape)}", f"loss {network.loss}", f"{network.optimizer!r}"]
-    return ", ".join(parts[: 1 + (network.loss is not None) + (network.optimizer is not None)])
+    loss = None if network.loss is None else f"loss {network.loss}"
+    optimizer = None if network.optimizer is None else f"{network.optimizer!r}"
+    return ", ".join(filter(None, [f"Network on {_by(network.input_shape)}", _input(network), loss, optimizer]))
+
+
+def _input(network: Network) -> str | None:
+    """What a byte of its input stands for."""
+    if network.input_scale is None:
+        return None
+    steps = f"(byte{_arrays.shift(-network.input_offset)})" if network.input_offset else "byte"
+    return f"reads bytes as {steps} * {_arrays.power_of_two(network.input_scale)}"
 
 
 def _layer_rows(network: Network) -> list[tuple[str, ...]]:
@@ -55,41 +86,110 @@ def _total_row(network: Network) -> tuple[str, ...]:
     return ("total", "", f"{network.param_count:,}", f"{forward:,}", f"{sum(backward_macs(network)):,}")
 
 
-def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADER))]
+def _table(rows: Sequence[tuple[str, ...]], left: int = 2) -> list[str]:
+    """The first `left` columns begin below each other, the others end so."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return [
-        f"{row[0]:{widths[0]}}  {row[1]:{widths[1]}}  "
-        + "  ".join(f"{cell:>{width}}" for cell, width in zip(row[2:], widths[2:]))
+        "  ".join(f"{cell:{'<' if column < left else '>'}{width}}" for column, (cell, width) in enumerate(zip(row, widths)))
         for row in rows
     ]
 
 
 def _memory(network: Network) -> list[str]:
-    training = [f"RAM to train       {network.arena_bytes:>11,} bytes"] if network.loss is not None else []
+    where = " (weights that do not learn in flash)" if network.frozen_in == "flash" else ""
+    training = [f"RAM to train       {network.arena_bytes:>11,} bytes{where}"] if network.loss is not None else []
+    stack = max(stack_bytes(core, network.memory) for core in _boards.stack_bytes())
+    flash, code = flash_bytes(network), code_bytes(network)
     return [
         *training,
         f"RAM to predict     {network.inference_arena_bytes:>11,} bytes (weights in flash)",
-        f"flash              {flash_bytes(network):>11,} bytes (weights and tables), and at most {CODE_BYTES:,} of code",
+        f"stack              {stack:>11,} bytes at most, on a Cortex-M",
+        f"flash              {flash:>11,} bytes (weights and tables), and at most {code:,} of code",
     ]
+
+
+def _places(network: Network) -> list[str]:
+    """What lies where, if there are several memories."""
+    if network._spread is None:
+        return []
+    costs = _plan.cost(network._model, network.layers, network.memory, network.frozen_in)
+    return ["", *_plan.places(network._spread, costs)]
+
+
+def _timeline(network: Network) -> list[str]:
+    """When each tensor of the plan is alive, where that is not too wide to read."""
+    plan = network._memory_plan(training=network.loss is not None)
+    lines = [] if plan is None else _plan.timeline(plan)
+    return ["", *lines] if lines and max(map(len, lines)) <= _MOST_COLUMNS else []
+
+
+def _level_rows(network: Network, board: _boards.Board | None) -> list[tuple[str, ...]]:
+    """What each memory level takes, and what of it fits where on the board, the stack counted."""
+    rooms = _ram_rooms(board)
+    rows = [("memory level", "to train", "to predict", *rooms)]
+    for level in _core.MEMORY_LEVELS:
+        needs = level_bytes(network, level)
+        stack = 0 if board is None else stack_bytes(board.core, level)
+        fits = [
+            " and ".join(use for use, size in needs.items() if size is not None and size + stack <= ram) or "nothing fits"
+            for ram in rooms.values()
+        ]
+        mark = " (this network)" if level == network.memory else ""
+        sizes = ("-" if size is None else f"{size:,}" for size in needs.values())
+        rows.append((f"{level}{mark}", *sizes, *fits))
+    return rows
+
+
+def _ram_rooms(board: _boards.Board | None) -> dict[str, int]:
+    """Bytes of RAM, by what is on the board already; those that are known."""
+    if board is None:
+        return {}
+    rooms = {"the empty chip": board.chip.ram_bytes, f"beside {board.release}": board.free.ram_bytes}
+    return {name: size for name, size in rooms.items() if size is not None}
+
+
+def level_bytes(network: Network, level: str) -> dict[str, int | None]:
+    """RAM to "train" and to "predict" at that level. None: it has no loss, or too many layers for a plan."""
+    model, outside = network._model, network.frozen_in == "flash"
+    try:
+        training = None if network.loss is None else model.arena_bytes(training=True, params_outside=outside, memory=level)
+        return {"train": training, "predict": model.arena_bytes(training=False, params_outside=True, memory=level)}
+    except ValueError:
+        return {"train": None, "predict": None}
 
 
 def _fit(network: Network, board: _boards.Board) -> list[str]:
-    uses = {"training": network.arena_bytes} if network.loss is not None else {}
-    uses["prediction"] = network.inference_arena_bytes
-    if board.ram_bytes is None:
+    if board.chip.ram_bytes is None:
         return [f"{board.name} ({board.description}): fits"]
-    flash = flash_bytes(network) + CODE_BYTES
-    flash_fits = board.flash_bytes is None or flash <= board.flash_bytes
-    lines = [
-        f"  {use:10} {_verdict(size <= board.ram_bytes and flash_fits)}: {_share(size, board.ram_bytes)} of RAM"
-        + ("" if board.flash_bytes is None else f", {_share(flash, board.flash_bytes)} of flash")
-        for use, size in uses.items()
-    ]
-    return ["", f"{board.name} ({board.description}), before what its own firmware takes:", *lines]
+    stack = stack_bytes(board.core, network.memory)
+    chip = board.chip if network.memory_ranges is not None else board.chip._replace(ccm_bytes=None)
+    lines = [f"{board.name} ({board.description}), the empty chip:", *_verdicts(network, chip, stack)]
+    if board.release is not None:
+        lines += [f"{board.name}, what {board.release} leaves:", *_verdicts(network, board.free, stack)]
+    return lines
 
 
-def _verdict(fits: bool) -> str:
-    return "fits" if fits else "does not fit"
+def _verdicts(network: Network, room: _boards.Room, stack: int) -> list[str]:
+    """The arena and the stack in RAM, or the arena in the CCM; and the flash. Of two memories the second is the CCM."""
+    uses = {"training": (network.range_bytes or (network.arena_bytes,))} if network.loss is not None else {}
+    uses["prediction"] = (network.inference_arena_bytes,)
+    flash = flash_bytes(network) + code_bytes(network)
+    lines = []
+    for use, (arena, *others) in uses.items():
+        ccm = [(others[0], room.ccm_bytes, "CCM")] if len(others) == 1 else []
+        needs = ((arena + stack, room.ram_bytes, "RAM"), *ccm, (flash, room.flash_bytes, "flash"))
+        lines.append(f"  {use:10} {_verdict(*needs)}")
+        if room.ccm_bytes is not None and not others:
+            lines.append(f"  {use:10} {_verdict((arena, room.ccm_bytes, 'CCM'))}")
+    return lines
+
+
+def _verdict(*needs: tuple[int, int | None, str]) -> str:
+    """Of (size, capacity, memory); a capacity that nobody knows says nothing."""
+    known = [(size, capacity, memory) for size, capacity, memory in needs if capacity is not None]
+    fits = all(size <= capacity for size, capacity, _ in known)
+    shares = ", ".join(f"{_share(size, capacity)} of {memory}" for size, capacity, memory in known)
+    return f"{'fits' if fits else 'does not fit'}: {shares}"
 
 
 def _share(size: int, capacity: int) -> str:

@@ -1,7 +1,7 @@
 """What the C headers declare, as text: for cffi, for the double-precision copy, for the build's version number.
 
 csrc/include/ is the only place where the C API is written down. A small strict preprocessor turns cge.h (and cge_host.h,
-for what only an operating system has) into declarations that cffi reads, and into csrc/src/f64_names.h, the renames under which csrc/src/f64.c compiles the
+for what only an operating system has) into declarations that cffi reads, and into csrc/src/host/f64_names.h, the renames under which csrc/src/host/f64.c compiles the
 sources a second time with double. Run this file to write that header:
 
     python3 convgrad_embedded/_build/declarations.py
@@ -17,7 +17,7 @@ from typing import Dict, List, Tuple
 CSRC = Path(__file__).resolve().parent.parent.parent / "csrc"
 HEADER = CSRC / "include" / "cge.h"
 HOST_HEADER = CSRC / "include" / "cge_host.h"
-F64_NAMES = CSRC / "src" / "f64_names.h"
+F64_NAMES = CSRC / "src" / "host" / "f64_names.h"
 
 _BEGIN = re.compile(r"^/\* ==== real section =+ \*/$", re.MULTILINE)
 _END = re.compile(r"^/\* ==== end of the real section =+ \*/$", re.MULTILINE)
@@ -52,6 +52,7 @@ def read(header: Path = HEADER) -> Declarations:
     if _plain(after):
         raise HeaderError(f"{header}: declarations after the real section")
     shared, f32 = _plain(before), _plain(real)
+    _require_one_name_each(f32)
     twice = _plain(real[: _only(_F32_ONLY, real).start()])
     renames = f64_renames(shared, twice)
     return Declarations(shared, f32, _renamed(twice, renames), renames)
@@ -149,6 +150,12 @@ def _renamed(text: str, renames: Dict[str, str]) -> str:
     text = text.replace("typedef float cge_real;\n", "")
     text = re.sub(r"\bcge_real\b", "double", text)
     return _IDENTIFIER.sub(lambda match: renames.get(match.group(), match.group()), text)
+
+
+def _require_one_name_each(declarations: str) -> None:
+    for line in declarations.splitlines():
+        if line.startswith("extern ") and not _GLOBAL.match(line):
+            raise HeaderError(f"a constant whose declaration is not `extern const TYPE NAME;`: {line}")
 
 
 def _only(pattern: "re.Pattern[str]", text: str) -> "re.Match[str]":

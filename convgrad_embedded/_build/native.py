@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import sys
 from pathlib import Path
 
@@ -12,13 +13,37 @@ import declarations  # noqa: E402  (cffi runs this file by its path, outside any
 
 ROOT = declarations.CSRC.parent
 
-# The bits are the contract: no contraction, no fast-math, no -march; errno is not read anywhere. Hidden symbols: the
-# module exports its init function alone, so calls inside it are direct. No debug information, which Python's own flags
-# ask for: it is ten times as large as the code.
-COMPILE_ARGS = ["-std=c99", "-O3", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden", "-g0"]
+# setuptools puts CFLAGS of the environment before these, so that these win: no contraction, no fast-math, the standard
+# language, none of the core's own switches. A linker that is told of fast-math would add code that makes the process flush
+# subnormal numbers. What no flag can take back, the import finds (_core.py).
+SWITCHES = ["FUSED", "SMALL", "HOST", "F64", "F64_COPY", "INTERNAL", "INLINE", "MUST_USE", "ANY_ARITHMETIC"]
+NO_FAST_MATH = ["-fno-fast-math", "-fno-unsafe-math-optimizations"]
+PARTS_OF_FAST_MATH = ["-fno-finite-math-only", "-fno-associative-math", "-fno-reciprocal-math", "-fsigned-zeros"]
+MACHINE_ARGS = ["-mfpmath=sse"] if platform.machine() == "x86_64" and sys.platform == "linux" else []
 
+# errno is not read anywhere. Hidden symbols: the module exports its init function alone, so calls inside it are direct. No
+# debug information, which Python's own flags ask for: it is ten times as large as the code.
+COMPILE_ARGS = ["-std=c99", "-O3", *NO_FAST_MATH, *PARTS_OF_FAST_MATH, "-ffp-contract=off", *MACHINE_ARGS]
+COMPILE_ARGS += ["-fno-math-errno", "-fvisibility=hidden", "-g0", *(f"-UCGE_{switch}" for switch in SWITCHES)]
+LINK_ARGS = ["-O3", *NO_FAST_MATH, *([] if sys.platform == "win32" else ["-pthread"])]
 
-LINK_ARGS = [] if sys.platform == "win32" else ["-pthread"]
+# cge_network_train_batch with the labels as Python's bytes, which cffi hands over as they are; they begin at a multiple of 8.
+TRAIN_LABELLED = (
+    "static cge_status cge_network_train_labelled(cge_network *net, const void *x, const char *labels, int32_t count, cge_real *loss)",
+    """{
+    const cge_targets targets = {.labels = (const int32_t *)(const void *)labels};
+    return cge_network_train_batch(net, x, &targets, count, loss);
+}""",
+)
+# cge_network_evaluate likewise.
+EVALUATE_LABELLED = (
+    "static cge_status cge_network_evaluate_labelled("
+    "cge_network *net, const void *x, const char *labels, int32_t count, cge_real *loss, int32_t *correct)",
+    """{
+    const cge_targets targets = {.labels = (const int32_t *)(const void *)labels};
+    return cge_network_evaluate(net, x, &targets, count, loss, correct);
+}""",
+)
 
 
 def relative(pattern: str) -> list[str]:
@@ -30,9 +55,10 @@ def builder() -> cffi.FFI:
     header = declarations.read()
     both = [header.f32, header.f64]
     batches = [pair for text in both for pair in declarations.batches(text)]
+    labelled = (TRAIN_LABELLED, EVALUATE_LABELLED)
 
     ffi = cffi.FFI()
-    ffi.cdef("\n".join([header.shared, declarations.read_host(), *map(declarations.with_addresses, both), *(prototype for prototype, _ in batches)]))
+    ffi.cdef("\n".join([header.shared, declarations.read_host(), *map(declarations.with_addresses, both), *(prototype for prototype, _ in batches), *(f"{prototype};" for prototype, _ in labelled)]))
     ffi.set_source(
         "convgrad_embedded._native",
         "\n".join(
@@ -42,10 +68,11 @@ def builder() -> cffi.FFI:
                 header.f64,
                 *map(declarations.address_definitions, both),
                 *(definition for _, definition in batches),
+                *map("\n".join, labelled),
             ]
         ),
         sources=relative("src/**/*.c"),
-        depends=relative("**/*.h"),
+        depends=[*relative("**/*.h"), *relative("**/*.inc")],
         include_dirs=["csrc/include"],
         extra_compile_args=COMPILE_ARGS,
         extra_link_args=LINK_ARGS,

@@ -1,11 +1,17 @@
-"""Data to learn from: handwritten digits that come with the package, and Fashion-MNIST where Debian installed it."""
+"""Data to learn from: handwritten digits that come with the package, Fashion-MNIST where Debian installed it, idx files.
+
+Pixels are divided by a power of two (256 for bytes): that is exact in float32, so a board gets the same numbers.
+"""
 
 from __future__ import annotations
 
 import gzip
+import itertools
+import math
 import os
-import struct
+import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +22,9 @@ Split = tuple[NDArray[np.float32], NDArray[np.int32]]  # images (N, H, W, 1) in 
 
 DIGITS_TEST_COUNT = 360
 DIGITS_SPLIT_SEED = 1
-FASHION_MNIST_DIRECTORY = "/usr/share/dataset-fashion-mnist"
+FASHION_MNIST_DIRECTORIES = ("/usr/share/datasets/fashion-mnist", "/usr/share/dataset-fashion-mnist")
+
+_IDX_TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 
 
 def load_digits() -> tuple[Split, Split]:
@@ -39,36 +47,57 @@ def load_digits() -> tuple[Split, Split]:
 def load_fashion_mnist(path: str | os.PathLike[str] | None = None) -> tuple[Split, Split]:
     """(x_train, y_train), (x_test, y_test): 60,000 and 10,000 pictures of clothes, 28x28 (Zalando Research, MIT).
 
-    Reads the four idx files, plain or .gz, from `path`, by default where Debian's dataset-fashion-mnist puts them.
+    Reads the four idx files from `path`, by default where Debian's dataset-fashion-mnist puts them. Their names may be
+    train-images-idx3-ubyte or train-images.idx3-ubyte, with or without .gz. MNIST itself comes in such files as well.
     """
-    directory = Path(FASHION_MNIST_DIRECTORY if path is None else path)
-    return _idx_split(directory, "train"), _idx_split(directory, "t10k")
+    places = [Path(place) for place in (FASHION_MNIST_DIRECTORIES if path is None else [path])]
+    directory = next((place for place in places if place.is_dir()), places[0])
+    return _split(directory, "train"), _split(directory, "t10k")
 
 
-def _idx_split(directory: Path, part: str) -> Split:
-    images = _read_idx(directory, f"{part}-images-idx3-ubyte", 3)
-    labels = _read_idx(directory, f"{part}-labels-idx1-ubyte", 1)
+def load_idx(path: str | os.PathLike[str]) -> NDArray[Any]:
+    """The array in an idx file, plain or compressed with gzip: uint8, int8, int16, int32, float32 or float64.
+
+    For a network, images (N, H, W) of uint8 become load_idx(path)[..., None].astype(np.float32) / 256; for one with
+    input_scale=1/256, load_idx(path)[..., None].
+
+    The format: two zero bytes, the type, the number of axes, each size in four bytes, the numbers; all big-endian.
+    """
+    data = Path(path).read_bytes()
+    if data[:2] == b"\x1f\x8b":
+        data = _decompressed(path, data)
+    if len(data) < 4 or data[:2] != b"\0\0" or data[2] not in _IDX_TYPES:
+        raise ValueError(f"{path}: not an idx file")
+    rank, kind = data[3], np.dtype(_IDX_TYPES[data[2]])
+    begin = 4 + 4 * rank
+    shape = tuple(np.frombuffer(data[4:begin], ">u4", len(data[4:begin]) // 4).tolist())
+    expected = math.prod(shape) * kind.itemsize
+    if len(data) - begin != expected:
+        raise ValueError(f"{path}: expected {expected} bytes of shape {shape}, got {max(len(data) - begin, 0)}")
+    return np.frombuffer(data, kind, offset=begin).reshape(shape).astype(kind.newbyteorder("="))
+
+
+def _decompressed(path: str | os.PathLike[str], data: bytes) -> bytes:
+    try:
+        return gzip.decompress(data)
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(f"{path}: damaged: {error}") from None
+
+
+def _split(directory: Path, part: str) -> Split:
+    images = _load(directory, f"{part}-images", "idx3-ubyte", 3)
+    labels = _load(directory, f"{part}-labels", "idx1-ubyte", 1)
     if len(images) != len(labels):
         raise ValueError(f"{directory}: {len(images)} images but {len(labels)} labels in {part}")
-    return (images[..., None] / np.float32(255)).astype(np.float32), labels.astype(np.int32)
+    return images[..., None].astype(np.float32) / np.float32(256), labels.astype(np.int32)
 
 
-def _read_idx(directory: Path, name: str, rank: int) -> NDArray[np.uint8]:
-    """LeCun's idx format: two zero bytes, the type (8: unsigned bytes), the rank, each size as big-endian, the data."""
-    data = _read(directory, name)
-    header = 4 + 4 * rank
-    if data[:4] != bytes([0, 0, 8, rank]) or len(data) < header:
-        raise ValueError(f"{directory / name}: not an idx file of unsigned bytes with {rank} axes")
-    shape = struct.unpack(f">{rank}I", data[4:header])
-    if len(data) - header != np.prod(shape, dtype=np.int64):
-        raise ValueError(f"{directory / name}: expected {shape} bytes behind the header, got {len(data) - header}")
-    return np.frombuffer(data, np.uint8, offset=header).reshape(shape)
-
-
-def _read(directory: Path, name: str) -> bytes:
-    for path, open_file in ((directory / name, open), (directory / f"{name}.gz", gzip.open)):
-        if path.exists():
-            with open_file(path, "rb") as file:
-                content: bytes = file.read()
-                return content
-    raise FileNotFoundError(f"{directory / name}(.gz) is missing: apt install dataset-fashion-mnist, or name a directory")
+def _load(directory: Path, name: str, kind: str, rank: int) -> NDArray[Any]:
+    candidates = [directory / f"{name}{mark}{kind}{end}" for end, mark in itertools.product(("", ".gz"), "-.")]
+    path = next((candidate for candidate in candidates if candidate.exists()), None)
+    if path is None:
+        raise FileNotFoundError(f"{candidates[0]}(.gz) is missing: apt install dataset-fashion-mnist, or name a directory")
+    array = load_idx(path)
+    if array.dtype != np.uint8 or array.ndim != rank:
+        raise ValueError(f"{path}: expected unsigned bytes with {rank} axes, got {array.dtype} with {array.ndim}")
+    return array

@@ -1,0 +1,5 @@
+import sys
+
+from convgrad_embedded.cli import main
+
+sys.exit(main())

@@ -1,0 +1,74 @@
+"""Normalisation over groups of channels on NumPy arrays, with the conventions of _convolution.py.
+
+w and b have one number for each channel, (C,). groups=C is instance normalisation. Layer normalisation with a weight for
+each number is groups=1 on x reshaped to (N, 1, 1, H * W * C).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from convgrad_embedded import _arguments, _arrays, _core
+from convgrad_embedded._core import Real, Shape
+
+
+def _group_norm(in_shape: Shape, groups: int, eps: float) -> Any:
+    in_h, in_w, in_c = in_shape
+    if in_c % _arrays.integer("groups", groups, 1):
+        raise ValueError(f"groups: expected a divisor of {in_c}, the number of channels, got {groups}")
+    return _core.norm({"in_h": in_h, "in_w": in_w, "in_c": in_c, "groups": groups, "eps": _arrays.positive("eps", eps)})
+
+
+def _of_channels(name: str, value: ArrayLike | None, like: Real) -> Real | None:
+    if value is None:
+        return None
+    array: Real = _arrays.shaped(name, _arrays.real(name, value, like), (like.shape[-1],))
+    return array
+
+
+def group_norm_forward(
+    x: ArrayLike, groups: int, w: ArrayLike | None = None, b: ArrayLike | None = None, *, eps: float = 1e-5
+) -> Real:
+    """y = (x - mean) / sqrt(variance + eps) * w + b for x (N, H, W, C); mean and variance are those of a sample's group."""
+    images = _arrays.images("x", x)
+    g = _group_norm(images.shape[1:], groups, eps)
+    weights, bias = _of_channels("w", w, images), _of_channels("b", b, images)
+    y = np.empty_like(images)
+    _core.run("group_norm_forward", y.dtype, len(y), [g], (images, True), (weights, False), (bias, False), (y, True))
+    return _arrays.like_batch(y, x)
+
+
+def group_norm_weight_grad(x: ArrayLike, dy: ArrayLike, groups: int, *, eps: float = 1e-5) -> Real:
+    """dL/dw (C,), summed over the batch."""
+    images = _arrays.images("x", x)
+    g = _group_norm(images.shape[1:], groups, eps)
+    grads = _arrays.images("dy", dy, like=images, shape=images.shape[1:], count=len(images))
+    dw = np.zeros(images.shape[-1], images.dtype)
+    _core.run("group_norm_weight_grad", dw.dtype, len(images), [g], (images, True), (grads, True), (dw, False))
+    return dw
+
+
+def group_norm_bias_grad(dy: ArrayLike) -> Real:
+    """dL/db (C,), summed over the batch."""
+    grads = _arrays.images("dy", dy)
+    g = _group_norm(grads.shape[1:], 1, 1e-5)
+    db = np.zeros(grads.shape[-1], grads.dtype)
+    _core.run("group_norm_bias_grad", db.dtype, len(grads), [g], (grads, True), (db, False))
+    return db
+
+
+def group_norm_input_grad(x: ArrayLike, dy: ArrayLike, groups: int, w: ArrayLike | None = None, *, eps: float = 1e-5) -> Real:
+    """dL/dx (N, H, W, C)."""
+    images = _arrays.images("x", x)
+    g = _group_norm(images.shape[1:], groups, eps)
+    weights = _of_channels("w", w, images)
+    grads = _arrays.images("dy", dy, like=images, shape=images.shape[1:], count=len(images))
+    dx = np.empty_like(images)
+    _core.run("group_norm_input_grad", dx.dtype, len(dx), [g], (images, True), (weights, False), (grads, True), (dx, True))
+    return _arrays.like_batch(dx, x)
+
+
+_arguments.check_functions(globals())

@@ -1,0 +1,270 @@
+"""Optimizers as plain descriptions. A Network turns one into the C core's settings, and back."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Union
+
+from convgrad_embedded import _arguments, _arrays, _core
+from convgrad_embedded._layers import _by_position, _Described, shortest
+from convgrad_embedded.schedules import ReduceOnPlateau, Schedule
+
+Rate = Union[float, Schedule, ReduceOnPlateau]
+
+OPTIMIZERS: dict[str, type[Optimizer]] = {}  # by kind: every class below
+
+
+@_arguments.checked_methods
+class Optimizer(_Described, ABC):
+    """An optimizer's settings: immutable, comparable, and free to be used in several networks."""
+
+    kind: ClassVar[str]  # cge_<kind>
+    keeps: ClassVar[str]  # what its numbers per parameter are
+    if TYPE_CHECKING:  # fields of each, in an order of its own
+        learning_rate: Rate
+        weight_decay: float
+
+    def __init_subclass__(cls) -> None:
+        if "kind" in vars(cls):
+            OPTIMIZERS[cls.kind] = cls
+
+    def __post_init__(self) -> None:
+        try:
+            self._check()
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"{type(self).__name__}: {error}") from None
+
+    def _check(self) -> None:
+        check_rate(self.learning_rate)
+        _arrays.number("weight_decay", self.weight_decay)
+
+    @property
+    def first_rate(self) -> float:
+        """The learning rate of the first step."""
+        return first_rate(self.learning_rate)
+
+    @property
+    @abstractmethod
+    def slots(self) -> int:
+        """Numbers of memory for each parameter that learns."""
+
+    @abstractmethod
+    def c_members(self) -> _core.Optimizer:
+        """As the C core has it."""
+
+    @classmethod
+    @abstractmethod
+    def from_c(cls, c: _core.Optimizer) -> Optimizer:
+        """The other way."""
+
+    def without_momentum(self) -> Optimizer | None:
+        """The same with less memory; None if there is none to save."""
+        return None
+
+
+@_by_position(2)
+@dataclass(frozen=True, repr=False)
+class SGD(Optimizer):
+    """Stochastic gradient descent, in PyTorch's form: g += weight_decay w;  v = momentum v + g;  w -= learning_rate v.
+
+    With nesterov, w -= learning_rate (g + momentum v). Momentum costs one number of memory per trainable parameter.
+    """
+
+    kind = "sgd"
+    keeps = "velocities (momentum)"
+    learning_rate: Rate = 0.01
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+    nesterov: bool = False
+
+    def _check(self) -> None:
+        check_rate(self.learning_rate)
+        _arrays.number("momentum", self.momentum, below=1.0)
+        _arrays.number("weight_decay", self.weight_decay)
+        if _arrays.boolean("nesterov", self.nesterov) and not self.momentum:
+            raise ValueError("nesterov: expected momentum > 0 with it, got momentum 0")
+
+    @property
+    def slots(self) -> int:
+        return int(_core.float32(self.momentum) > 0)
+
+    def c_members(self) -> _core.Optimizer:
+        return _core.Optimizer(self.kind, self.first_rate, self.momentum, self.weight_decay, int(self.nesterov), 0.0, 0.0)
+
+    @classmethod
+    def from_c(cls, c: _core.Optimizer) -> SGD:
+        rate, momentum, weight_decay = map(shortest, (c.learning_rate, c.momentum, c.weight_decay))
+        return cls(rate, momentum, weight_decay=weight_decay, nesterov=bool(c.nesterov))
+
+    def without_momentum(self) -> SGD | None:
+        return replace(self, momentum=0.0, nesterov=False) if self.slots else None
+
+
+class _Adaptive(Optimizer):
+    """Divides by the root of the gradients' squares."""
+
+    if TYPE_CHECKING:
+        eps: float
+
+    def _check(self) -> None:
+        super()._check()
+        _positive("eps", self.eps)
+
+
+@dataclass(frozen=True, repr=False)
+class _Adam(_Adaptive):
+    keeps = "means and squares of Adam"
+    learning_rate: Rate = 0.001
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
+    weight_decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "betas", tuple(self.betas))  # a list would not be equal to the same tuple
+
+    def _check(self) -> None:
+        super()._check()
+        betas = _arrays.sequence("betas", self.betas, "two numbers")
+        if len(betas) != 2:
+            raise ValueError(f"betas: expected two numbers, such as (0.9, 0.999), got {_arrays.shown(self.betas)}")
+        _arrays.number("betas[0]", betas[0], below=1.0)
+        _positive("betas[1]", betas[1], below=1.0)
+
+    @property
+    def slots(self) -> int:
+        return 2
+
+    def c_members(self) -> _core.Optimizer:
+        return _core.Optimizer(self.kind, self.first_rate, self.betas[0], self.weight_decay, 0, self.betas[1], self.eps)
+
+    @classmethod
+    def from_c(cls, c: _core.Optimizer) -> _Adam:
+        betas = (shortest(c.momentum), shortest(c.beta2))
+        return cls(shortest(c.learning_rate), betas, eps=shortest(c.epsilon), weight_decay=shortest(c.weight_decay))
+
+
+@_by_position(2)
+@dataclass(frozen=True, repr=False)
+class Adam(_Adam):
+    """Adam (Kingma & Ba 2015) in PyTorch's form: the mean m of the gradients and that of their squares, v, with the weights
+    1 - betas; w -= learning_rate m' / (sqrt(v') + eps), m' and v' free of the bias of the first steps.
+
+    weight_decay adds weight_decay w to the gradient; AdamW takes it from the weights. Keras's default of eps is 1e-7. Takes two
+    numbers of memory per trainable parameter.
+    """
+
+    kind = "adam"
+
+
+@_by_position(2)
+@dataclass(frozen=True, repr=False)
+class AdamW(_Adam):
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019): w *= 1 - learning_rate weight_decay before each step.
+
+    The default of weight_decay is PyTorch's. Takes two numbers of memory per trainable parameter.
+    """
+
+    kind = "adamw"
+    weight_decay: float = 0.01
+
+
+@_by_position(2)
+@dataclass(frozen=True, repr=False)
+class RMSprop(_Adaptive):
+    """RMSprop (Tieleman & Hinton 2012) in PyTorch's form: v = alpha v + (1 - alpha) g g;
+    w -= learning_rate g / (root(v) + eps).
+
+    With momentum, b = momentum b + g / (root(v) + eps) and w -= learning_rate b. Keras calls alpha rho (0.9 there, and eps is
+    1e-7). Takes one number of memory per trainable parameter, two with momentum.
+    """
+
+    kind = "rmsprop"
+    keeps = "squares (and velocities) of RMSprop"
+    learning_rate: Rate = 0.01
+    alpha: float = 0.99
+    eps: float = 1e-8
+    weight_decay: float = 0.0
+    momentum: float = 0.0
+
+    def _check(self) -> None:
+        super()._check()
+        _positive("alpha", self.alpha, below=1.0)
+        _arrays.number("momentum", self.momentum, below=1.0)
+
+    @property
+    def slots(self) -> int:
+        return 2 if _core.float32(self.momentum) > 0 else 1
+
+    def c_members(self) -> _core.Optimizer:
+        return _core.Optimizer(self.kind, self.first_rate, self.momentum, self.weight_decay, 0, self.alpha, self.eps)
+
+    @classmethod
+    def from_c(cls, c: _core.Optimizer) -> RMSprop:
+        rate, alpha, eps, weight_decay, momentum = map(
+            shortest, (c.learning_rate, c.beta2, c.epsilon, c.weight_decay, c.momentum)
+        )
+        return cls(rate, alpha, eps=eps, weight_decay=weight_decay, momentum=momentum)
+
+    def without_momentum(self) -> RMSprop | None:
+        return replace(self, momentum=0.0) if self.slots > 1 else None
+
+
+@_by_position(1)
+@dataclass(frozen=True, repr=False)
+class Adagrad(_Adaptive):
+    """Adagrad (Duchi et al. 2011) in PyTorch's form: v += g^2;  w -= learning_rate g / (sqrt(v) + eps), v from 0.
+
+    Keras begins with v = 0.1, and its eps is 1e-7. Takes one number of memory per trainable parameter.
+    """
+
+    kind = "adagrad"
+    keeps = "sums of squares of Adagrad"
+    learning_rate: Rate = 0.01
+    eps: float = 1e-10
+    weight_decay: float = 0.0
+
+    @property
+    def slots(self) -> int:
+        return 1
+
+    def c_members(self) -> _core.Optimizer:
+        return _core.Optimizer(self.kind, self.first_rate, 0.0, self.weight_decay, 0, 0.0, self.eps)
+
+    @classmethod
+    def from_c(cls, c: _core.Optimizer) -> Adagrad:
+        return cls(shortest(c.learning_rate), eps=shortest(c.epsilon), weight_decay=shortest(c.weight_decay))
+
+
+def check_rate(rate: Any) -> None:
+    if not isinstance(rate, (Schedule, ReduceOnPlateau)):
+        _arrays.number("learning_rate", rate)
+
+
+def first_rate(rate: Rate) -> float:
+    if isinstance(rate, ReduceOnPlateau):
+        return rate.rate
+    return rate(0) if isinstance(rate, Schedule) else rate
+
+
+def _positive(name: str, value: Any, below: float = float("inf")) -> None:
+    """That is normal as a float32: the core divides by it."""
+    _arrays.number(name, value, below)
+    if _core.float32(value) < _core.SMALLEST_NORMAL:
+        raise ValueError(f"{name}: expected a number above 0, at least {_core.SMALLEST_NORMAL:.8g}, got {value}")
+
+
+def decode(c: _core.Optimizer) -> Optimizer:
+    """Of the C core's settings."""
+    return OPTIMIZERS[c.kind].from_c(c)
+
+
+def owner(setting: str) -> str:
+    """The first class that has this setting."""
+    return next(cls.__name__ for cls in OPTIMIZERS.values() if setting in (f.name for f in fields(cls)))  # type: ignore[arg-type]
+
+
+def settings() -> set[str]:
+    """The names of all settings of all optimizers."""
+    return {f.name for cls in OPTIMIZERS.values() for f in fields(cls)}  # type: ignore[arg-type]
