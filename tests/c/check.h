@@ -20,7 +20,7 @@
 #define CGE_TEST_RAM_BYTES 1048576
 #endif
 #define CHECK_POOL_MAX 49152
-#define CHECK_RESERVED_BYTES (CGE_TEST_RAM_BYTES > 32768 ? 24576 : 5376) /* C library, the program's statics, stack */
+#define CHECK_RESERVED_BYTES (CGE_TEST_RAM_BYTES > 32768 ? 24576 : 9216) /* C library, the program's statics, stack */
 #if CGE_TEST_RAM_BYTES - CHECK_RESERVED_BYTES >= CHECK_POOL_MAX
 #define CHECK_POOL_BYTES CHECK_POOL_MAX
 #else

@@ -23,4 +23,22 @@
 #define GOLDEN_HASH_FUSED 0x87b91863e75a3806      /* the same two in a build with fused multiply-adds (FUSED=1) */
 #define GOLDEN_FUNCTIONS_FUSED 0x0efb01240900e99c
 
+/* Of the losses and gradients in test_more_losses.c. */
+#define GOLDEN_LOSSES 0xac5e0fb93114c57c
+#define GOLDEN_LOSSES_FUSED 0xdfdee65584f43ac2
+
+/* Of the weights after three times GOLDEN_STEPS steps of one sample each, of the graph in test_graph.c, whatever the level of memory. */
+#define GOLDEN_GRAPH 0x0a9a8a555fa9fd16
+#define GOLDEN_GRAPH_FUSED 0x533ca0cc70f538ab
+
+/* Of the weights after the same run of the first network with other optimisers, whose settings are in test_golden.c. */
+#define GOLDEN_ADAM 0x83971559dfe0c24f
+#define GOLDEN_ADAM_FUSED 0x8934cf1a10ed9155
+#define GOLDEN_ADAMW 0xfaaaf69c2e7abd31
+#define GOLDEN_ADAMW_FUSED 0xb357e087ffd3e866
+#define GOLDEN_RMSPROP 0x662955414e8f51e1
+#define GOLDEN_RMSPROP_FUSED 0x3445b340e622a7a7
+#define GOLDEN_ADAGRAD 0xd639bbb1b75065b7
+#define GOLDEN_ADAGRAD_FUSED 0xaa00ff08a24c362b
+
 #endif

@@ -1,10 +1,12 @@
 #include "oracle.h"
 
+#include <string.h>
+
 #include "check.h"
 
 static cge_layer_info info_of(const cge_model *model, int32_t index)
 {
-    cge_layer_info info = {{0, 0, 0}, {0, 0, 0}, {0, 0, 0, 0}, 0, 0, 0, 0, 0};
+    cge_layer_info info = {0};
     CHECK_OK(cge_model_layer_info(model, index, &info));
     return info;
 }
@@ -72,21 +74,109 @@ int32_t oracle_scratch_elems(const cge_model *model)
     return outputs_before(model, model->layer_count) + 2 * largest_tensor(model);
 }
 
+/* Configs of a layer, as far as it has them; in what comes in. */
 static cge_conv2d conv_of(const cge_layer *l, cge_shape in)
 {
-    cge_conv2d g = {in.h, in.w, in.c, l->units, l->kernel_h, l->kernel_w, l->stride_h, l->stride_w, l->dilation_h, l->dilation_w,
-                    l->pad_top, l->pad_left, l->pad_bottom, l->pad_right, l->groups};
+    cge_conv2d g = {0};
+    if (l->kind == &cge_kind_conv2d) memcpy(&g, l->config, sizeof g);
+    g.in_h = in.h;
+    g.in_w = in.w;
+    g.in_c = in.c;
     return g;
 }
 
 static cge_pool2d pool_of(const cge_layer *l, cge_shape in)
 {
-    cge_pool2d g = {in.h, in.w, in.c, l->kernel_h, l->kernel_w, l->stride_h, l->stride_w, l->pad_top, l->pad_left, l->pad_bottom, l->pad_right};
-    if (l->kind == &cge_kind_global_avgpool2d) {
+    cge_pool2d g = {0};
+    if (l->kind == &cge_kind_maxpool2d || l->kind == &cge_kind_avgpool2d) memcpy(&g, l->config, sizeof g);
+    g.in_h = in.h;
+    g.in_w = in.w;
+    g.in_c = in.c;
+    if (l->kind == &cge_kind_global_avgpool2d || l->kind == &cge_kind_global_maxpool2d) {
         g.kernel_h = in.h;
         g.kernel_w = in.w;
     }
     return g;
+}
+
+static cge_pad2d pads_of(const cge_layer *l, cge_shape in)
+{
+    cge_pad2d g;
+    memcpy(&g, l->config, sizeof g);
+    g.in_h = in.h, g.in_w = in.w, g.in_c = in.c;
+    return g;
+}
+
+static cge_channel_slice channels_of(const cge_layer *l, cge_shape in)
+{
+    cge_channel_slice g;
+    memcpy(&g, l->config, sizeof g);
+    g.in_h = in.h, g.in_w = in.w, g.in_c = in.c;
+    return g;
+}
+
+static cge_upsample2d enlarged_of(const cge_layer *l, cge_shape in)
+{
+    cge_upsample2d g;
+    memcpy(&g, l->config, sizeof g);
+    g.in_h = in.h, g.in_w = in.w, g.in_c = in.c;
+    return g;
+}
+
+/* 0: none of these. */
+static int image_forward(const cge_layer *l, cge_shape in, const float *x, float *y)
+{
+    if (l->kind == &cge_kind_zero_pad2d || l->kind == &cge_kind_crop2d) {
+        const cge_pad2d g = pads_of(l, in);
+        CHECK_OK((l->kind == &cge_kind_crop2d ? cge_crop2d_forward_f32 : cge_zero_pad2d_forward_f32)(&g, x, y));
+    } else if (l->kind == &cge_kind_channel_slice) {
+        const cge_channel_slice g = channels_of(l, in);
+        CHECK_OK(cge_channel_slice_forward_f32(&g, x, y));
+    } else if (l->kind == &cge_kind_upsample2d) {
+        const cge_upsample2d g = enlarged_of(l, in);
+        CHECK_OK(cge_upsample2d_forward_f32(&g, x, y));
+    } else {
+        return 0;
+    }
+    return 1;
+}
+
+static int image_input_grad(const cge_layer *l, cge_shape in, const float *dy, float *dx)
+{
+    if (l->kind == &cge_kind_zero_pad2d || l->kind == &cge_kind_crop2d) {
+        const cge_pad2d g = pads_of(l, in);
+        CHECK_OK((l->kind == &cge_kind_crop2d ? cge_crop2d_input_grad_f32 : cge_zero_pad2d_input_grad_f32)(&g, dy, dx));
+    } else if (l->kind == &cge_kind_channel_slice) {
+        const cge_channel_slice g = channels_of(l, in);
+        CHECK_OK(cge_channel_slice_input_grad_f32(&g, dy, dx));
+    } else if (l->kind == &cge_kind_upsample2d) {
+        const cge_upsample2d g = enlarged_of(l, in);
+        CHECK_OK(cge_upsample2d_input_grad_f32(&g, dy, dx));
+    } else {
+        return 0;
+    }
+    return 1;
+}
+
+static int is_norm(const cge_layer *l)
+{
+    return l->kind == &cge_kind_group_norm || l->kind == &cge_kind_instance_norm || l->kind == &cge_kind_layer_norm;
+}
+
+static cge_norm norm_of(const cge_layer *l, cge_shape in)
+{
+    cge_norm g = {0};
+    if (is_norm(l) && l->config != NULL) memcpy(&g, l->config, sizeof g);
+    g.in_h = l->kind == &cge_kind_layer_norm ? 1 : in.h;
+    g.in_w = l->kind == &cge_kind_layer_norm ? 1 : in.w;
+    g.in_c = l->kind == &cge_kind_layer_norm ? elems(in) : in.c;
+    if (l->kind == &cge_kind_instance_norm) g.groups = in.c;
+    return g;
+}
+
+static float alpha_of(const cge_layer *l)
+{
+    return l->config != NULL ? ((const cge_leaky_relu *)l->config)->alpha : 0;
 }
 
 static void layer_forward(const cge_layer *l, const cge_layer_info *info, const float *w, const float *x, float *y)
@@ -95,14 +185,26 @@ static void layer_forward(const cge_layer *l, const cge_layer_info *info, const 
     int32_t n = elems(info->in);
     cge_conv2d conv = conv_of(l, info->in);
     cge_pool2d pool = pool_of(l, info->in);
+    cge_norm norm = norm_of(l, info->in);
+    if (image_forward(l, info->in, x, y)) return;
     if (l->kind == &cge_kind_conv2d) CHECK_OK(cge_conv2d_forward_f32(&conv, x, w, b, y));
-    else if (l->kind == &cge_kind_dense) CHECK_OK(cge_dense_forward_f32(n, l->units, x, w, b, y));
-    else if (l->kind == &cge_kind_maxpool2d) CHECK_OK(cge_maxpool2d_forward_f32(&pool, x, y));
+    else if (l->kind == &cge_kind_dense) CHECK_OK(cge_dense_forward_f32(n, info->out.c, x, w, b, y));
+    else if (l->kind == &cge_kind_maxpool2d || l->kind == &cge_kind_global_maxpool2d) CHECK_OK(cge_maxpool2d_forward_f32(&pool, x, y));
     else if (l->kind == &cge_kind_avgpool2d || l->kind == &cge_kind_global_avgpool2d) CHECK_OK(cge_avgpool2d_forward_f32(&pool, x, y));
     else if (l->kind == &cge_kind_relu) CHECK_OK(cge_relu_forward_f32(n, x, y));
-    else if (l->kind == &cge_kind_leaky_relu) CHECK_OK(cge_leaky_relu_forward_f32(n, l->alpha, x, y));
+    else if (l->kind == &cge_kind_leaky_relu) CHECK_OK(cge_leaky_relu_forward_f32(n, alpha_of(l), x, y));
     else if (l->kind == &cge_kind_sigmoid) CHECK_OK(cge_sigmoid_forward_f32(n, x, y));
     else if (l->kind == &cge_kind_tanh) CHECK_OK(cge_tanh_forward_f32(n, x, y));
+    else if (is_norm(l)) CHECK_OK(cge_group_norm_forward_f32(&norm, x, info->weight_elems > 0 ? w : NULL, b, y));
+    else if (l->kind == &cge_kind_relu6) CHECK_OK(cge_relu6_forward_f32(n, x, y));
+    else if (l->kind == &cge_kind_hard_sigmoid) CHECK_OK(cge_hard_sigmoid_forward_f32(n, x, y));
+    else if (l->kind == &cge_kind_softplus) CHECK_OK(cge_softplus_forward_f32(n, x, y));
+    else if (l->kind == &cge_kind_hard_swish) CHECK_OK(cge_hard_swish_forward_f32(n, x, y));
+    else if (l->kind == &cge_kind_silu) CHECK_OK(cge_silu_forward_f32(n, x, y));
+    else if (l->kind == &cge_kind_gelu) CHECK_OK(cge_gelu_forward_f32(n, x, y));
+    else if (l->kind == &cge_kind_elu) CHECK_OK(cge_elu_forward_f32(n, alpha_of(l), x, y));
+    else if (l->kind == &cge_kind_softmax)
+        for (int32_t i = 0; i < n; i += info->in.c) CHECK_OK(cge_softmax_forward_f32(info->in.c, x + i, y + i));
     else
         for (int32_t i = 0; i < n; i++) y[i] = x[i]; /* flatten */
 }
@@ -113,14 +215,26 @@ static void layer_input_grad(const cge_layer *l, const cge_layer_info *info, con
     int32_t n = elems(info->in);
     cge_conv2d conv = conv_of(l, info->in);
     cge_pool2d pool = pool_of(l, info->in);
+    cge_norm norm = norm_of(l, info->in);
+    if (image_input_grad(l, info->in, dy, dx)) return;
     if (l->kind == &cge_kind_conv2d) CHECK_OK(cge_conv2d_input_grad_f32(&conv, w, dy, dx));
-    else if (l->kind == &cge_kind_dense) CHECK_OK(cge_dense_input_grad_f32(n, l->units, w, dy, dx));
-    else if (l->kind == &cge_kind_maxpool2d) CHECK_OK(cge_maxpool2d_input_grad_f32(&pool, x, dy, dx));
+    else if (l->kind == &cge_kind_dense) CHECK_OK(cge_dense_input_grad_f32(n, info->out.c, w, dy, dx));
+    else if (l->kind == &cge_kind_maxpool2d || l->kind == &cge_kind_global_maxpool2d) CHECK_OK(cge_maxpool2d_input_grad_f32(&pool, x, dy, dx));
     else if (l->kind == &cge_kind_avgpool2d || l->kind == &cge_kind_global_avgpool2d) CHECK_OK(cge_avgpool2d_input_grad_f32(&pool, dy, dx));
     else if (l->kind == &cge_kind_relu) CHECK_OK(cge_relu_input_grad_f32(n, y, dy, dx));
-    else if (l->kind == &cge_kind_leaky_relu) CHECK_OK(cge_leaky_relu_input_grad_f32(n, l->alpha, y, dy, dx));
+    else if (l->kind == &cge_kind_leaky_relu) CHECK_OK(cge_leaky_relu_input_grad_f32(n, alpha_of(l), y, dy, dx));
     else if (l->kind == &cge_kind_sigmoid) CHECK_OK(cge_sigmoid_input_grad_f32(n, y, dy, dx));
     else if (l->kind == &cge_kind_tanh) CHECK_OK(cge_tanh_input_grad_f32(n, y, dy, dx));
+    else if (is_norm(l)) CHECK_OK(cge_group_norm_input_grad_f32(&norm, x, info->weight_elems > 0 ? w : NULL, dy, dx));
+    else if (l->kind == &cge_kind_relu6) CHECK_OK(cge_relu6_input_grad_f32(n, y, dy, dx));
+    else if (l->kind == &cge_kind_hard_sigmoid) CHECK_OK(cge_hard_sigmoid_input_grad_f32(n, y, dy, dx));
+    else if (l->kind == &cge_kind_softplus) CHECK_OK(cge_softplus_input_grad_f32(n, y, dy, dx));
+    else if (l->kind == &cge_kind_hard_swish) CHECK_OK(cge_hard_swish_input_grad_f32(n, x, dy, dx));
+    else if (l->kind == &cge_kind_silu) CHECK_OK(cge_silu_input_grad_f32(n, x, dy, dx));
+    else if (l->kind == &cge_kind_gelu) CHECK_OK(cge_gelu_input_grad_f32(n, x, dy, dx));
+    else if (l->kind == &cge_kind_elu) CHECK_OK(cge_elu_input_grad_f32(n, alpha_of(l), y, dy, dx));
+    else if (l->kind == &cge_kind_softmax)
+        for (int32_t i = 0; i < n; i += info->in.c) CHECK_OK(cge_softmax_input_grad_f32(info->in.c, y + i, dy + i, dx + i));
     else
         for (int32_t i = 0; i < n; i++) dx[i] = dy[i]; /* flatten */
 }
@@ -128,14 +242,17 @@ static void layer_input_grad(const cge_layer *l, const cge_layer_info *info, con
 static void layer_param_grads(const cge_layer *l, const cge_layer_info *info, const float *x, const float *dy, float *dw)
 {
     cge_conv2d conv = conv_of(l, info->in);
+    cge_norm norm = norm_of(l, info->in);
     int32_t n = elems(info->in);
     float *db = dw + info->weight_elems;
     if (info->weight_elems == 0) return;
     if (l->kind == &cge_kind_conv2d) CHECK_OK(cge_conv2d_weight_grad_f32(&conv, x, dy, dw));
-    else CHECK_OK(cge_dense_weight_grad_f32(n, l->units, x, dy, dw));
+    else if (is_norm(l)) CHECK_OK(cge_group_norm_weight_grad_f32(&norm, x, dy, dw));
+    else CHECK_OK(cge_dense_weight_grad_f32(n, info->out.c, x, dy, dw));
     if (info->bias_elems == 0) return;
     if (l->kind == &cge_kind_conv2d) CHECK_OK(cge_conv2d_bias_grad_f32(&conv, dy, db));
-    else CHECK_OK(cge_dense_bias_grad_f32(l->units, dy, db));
+    else if (is_norm(l)) CHECK_OK(cge_group_norm_bias_grad_f32(&norm, dy, db));
+    else CHECK_OK(cge_dense_bias_grad_f32(info->out.c, dy, db));
 }
 
 const float *oracle_forward(const cge_model *model, const float *params, const float *x, float *scratch)
@@ -187,4 +304,20 @@ void kahan_add(kahan *k, float x)
     volatile float corrected = x - k->lost, sum = k->sum + corrected, gained = sum - k->sum;
     k->lost = gained - corrected;
     k->sum = sum;
+}
+
+int32_t oracle_slots(const cge_optimizer *o)
+{
+    if (o->kind == &cge_adam || o->kind == &cge_adamw) return 2;
+    if (o->kind == &cge_sgd) return o->momentum > 0;
+    return o->momentum > 0 ? 2 : 1;
+}
+
+void oracle_update(const cge_optimizer *o, uint64_t step, int32_t n, float scale, const float *dw, float *w, float *v, int32_t slot)
+{
+    if (o->kind == &cge_adam) CHECK_OK(cge_adam_update_f32(n, o, step, scale, dw, w, v, v + slot));
+    else if (o->kind == &cge_adamw) CHECK_OK(cge_adamw_update_f32(n, o, step, scale, dw, w, v, v + slot));
+    else if (o->kind == &cge_rmsprop) CHECK_OK(cge_rmsprop_update_f32(n, o, scale, dw, w, v, v + slot));
+    else if (o->kind == &cge_adagrad) CHECK_OK(cge_adagrad_update_f32(n, o, scale, dw, w, v));
+    else CHECK_OK(cge_sgd_update_f32(n, o, scale, dw, w, v));
 }

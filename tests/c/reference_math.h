@@ -5,5 +5,7 @@
 double reference_exp(double x);  /* finite x; 0 or infinity where the result is far outside float's range */
 double reference_log(double x);  /* finite x > 0 */
 double reference_tanh(double x); /* finite x */
+double reference_erf(double x);  /* finite x */
+double reference_cospi(double x); /* |x| < 2^40 */
 
 #endif

@@ -2,14 +2,44 @@
 #ifndef SUITES_H
 #define SUITES_H
 
-#define CHECK_SUITES(X)                                                                                               \
+/* Nine tenths of the time. Slow emulators of other computers run the kernels' fuzzer alone (CGE_TEST_SHORT). */
+#define CHECK_KERNEL_SUITES(X) X(kernels_conv2d) X(kernels_dense) X(kernels_pool2d) X(kernels_depthwise)
+#ifdef CGE_TEST_SHORT
+#define CHECK_LONG_SUITES(X)
+#else
+#define CHECK_LONG_SUITES(X) CHECK_KERNEL_SUITES(X)
+#endif
+
+#define CHECK_OPERATOR_SUITES(X)                                                                                      \
     X(status) X(crc32) X(rng) X(rng_status) X(math) X(conv2d) X(conv2d_status) X(dense) X(dense_status)               \
-    X(pool2d) X(pool2d_status) X(activation) X(activation_status) X(loss) X(loss_status) X(sgd) X(sgd_status)         \
-    X(ranges) X(kernels_conv2d) X(kernels_dense) X(kernels_pool2d) X(kernels_depthwise) X(kernels_elementwise)        \
-    X(model) X(network) X(network_status) X(threads) X(serialise) X(serialise_status) X(selftest) X(golden)
+    X(pool2d) X(pool2d_status) X(activation) X(activation_status) X(image) X(image_status) X(loss) X(loss_status)     \
+    X(more_losses) X(more_losses_status) X(metrics) X(metrics_status) X(sgd) X(sgd_status)                            \
+    X(adaptive) X(adaptive_status) X(schedule) X(ranges) CHECK_LONG_SUITES(X) X(kernels_elementwise) X(norm) X(norm_status)
+#define CHECK_NETWORK_SUITES(X)                                                                                       \
+    X(model) X(planning) X(network) X(network_status) X(parts) X(mean_loss) X(wild) X(overlap) X(threads)             \
+    X(serialise) X(serialise_status) X(selftest) X(clip) X(weights)
+#define CHECK_PLAN_SUITES(X)                                                                                          \
+    X(plan) X(relay) X(spread) X(seal) X(slices) X(bytes) X(bytes_status) X(graph) X(outside) X(trains) X(golden)     \
+    X(fp_mode) X(norm_layers) X(dropout) X(dropout_status)
+
+/* Boards with little flash have a program for each of the three. */
+#if defined(CHECK_OPERATORS)
+#define CHECK_SUITES(X) CHECK_OPERATOR_SUITES(X)
+#elif defined(CHECK_NETWORKS)
+#define CHECK_SUITES(X) CHECK_NETWORK_SUITES(X)
+#elif defined(CHECK_PLANS)
+#define CHECK_SUITES(X) CHECK_PLAN_SUITES(X)
+#else
+#define CHECK_SUITES(X) CHECK_OPERATOR_SUITES(X) CHECK_NETWORK_SUITES(X) CHECK_PLAN_SUITES(X)
+#endif
 
 #define DECLARE(name) void suite_##name(void);
-CHECK_SUITES(DECLARE)
+CHECK_OPERATOR_SUITES(DECLARE)
+CHECK_NETWORK_SUITES(DECLARE)
+CHECK_PLAN_SUITES(DECLARE)
+#ifdef CGE_TEST_SHORT
+CHECK_KERNEL_SUITES(DECLARE)
+#endif
 #undef DECLARE
 
 #endif

@@ -8,6 +8,7 @@
 #include "suites.h"
 
 #include <stdio.h>
+#include <string.h>
 
 enum { SEED_X = 401, SEED_W, SEED_B, SEED_DY, SEED_OUT };
 
@@ -21,9 +22,10 @@ static cge_range some_range(int32_t count, uint32_t seed)
     return r;
 }
 
-/* Operands of three kinds: plain; all -0 (with weights of 1, so that a sum that starts or ends otherwise than the
- * reference's has another sign); with infinities, NaN and subnormals in between. */
-enum { PLAIN, NEGATIVE_ZEROS, SPECIAL, KINDS };
+/* Operands of five kinds: plain; all -0 (with weights of 1, so that a sum that starts or ends otherwise than the
+ * reference's has another sign); with infinities, NaN and subnormals in between; so small that products underflow, to 0 or -0;
+ * most of dy zeros of both signs, and sometimes an infinity in x, which makes NaN of them. */
+enum { PLAIN, NEGATIVE_ZEROS, SPECIAL, TINY, SPARSE, KINDS };
 
 static float *operands_like(uint32_t kind, int32_t count, uint32_t stream)
 {
@@ -32,6 +34,9 @@ static float *operands_like(uint32_t kind, int32_t count, uint32_t stream)
     for (int32_t i = 0; i < count; i++) {
         const uint32_t bits = mix32((uint32_t)i + stream);
         if (kind == NEGATIVE_ZEROS) x[i] = stream == SEED_W ? 1.0f : -0.0f;
+        if (kind == TINY) x[i] *= 0x1p-75f;
+        if (kind == SPARSE && stream == SEED_DY && bits % 4 != 0) x[i] = bits % 8 < 4 ? 0.0f : -0.0f;
+        if (kind == SPARSE && stream == SEED_X && bits % 601 == 0) x[i] = float_from_bits(0x7f800000u);
         if (kind == SPECIAL && bits % 61 == 0) x[i] = float_from_bits(specials[bits / 61 % COUNT_OF(specials)]);
     }
     return x;
@@ -49,6 +54,12 @@ static twins new_twins(const cge_kernel_set *set, const char *pass, int32_t coun
     snprintf(name, sizeof name, "%s: %s", set->name, pass);
     check_case(name);
     return t;
+}
+
+/* As a gradient starts: a set may go another way where a -0 is to be kept. */
+static void without_minus_zero(twins t)
+{
+    for (int32_t i = 0; i < t.count; i++) t.expected[i] += 0.0f, t.got[i] += 0.0f;
 }
 
 static int differs(float a, float b)
@@ -69,6 +80,19 @@ static int room_for(int32_t count)
     return check_room("conv2d", sizeof(float) * (size_t)count);
 }
 
+static void test_input_grad(const cge_kernel_set *set, const cge_conv2d_plan *p, uint32_t seed)
+{
+    const cge_conv2d *g = &p->g;
+    const int32_t x_elems = g->in_h * g->in_w * g->in_c, y_elems = p->out_h * p->out_w * g->out_c;
+    const cge_range rows = some_range(g->in_h, seed + 2);
+    if (!room_for(y_elems + p->weight_elems + 2 * x_elems)) return;
+    const float *w = operands_like(seed % KINDS, p->weight_elems, SEED_W), *dy = operands_like(seed % KINDS, y_elems, SEED_DY);
+    twins t = new_twins(set, "conv2d_input_grad", x_elems);
+    cge_kernels_ref.conv2d_input_grad(p, w, dy, t.expected, rows);
+    set->conv2d_input_grad(p, w, dy, t.got, rows);
+    check_twins(t);
+}
+
 static void test_conv2d(const cge_kernel_set *set, const cge_conv2d *g, uint32_t seed)
 {
     const cge_kernel_set *ref = &cge_kernels_ref;
@@ -77,7 +101,7 @@ static void test_conv2d(const cge_kernel_set *set, const cge_conv2d *g, uint32_t
     twins t;
     CHECK_OK(cge_conv2d_resolve(g, &p));
     const int32_t x_elems = g->in_h * g->in_w * g->in_c, y_elems = p.out_h * p.out_w * g->out_c, w_elems = p.weight_elems;
-    const cge_range rows = some_range(p.out_h, seed), in_rows = some_range(g->in_h, seed + 2), kernel_rows = some_range(g->kernel_h, seed + 4);
+    const cge_range rows = some_range(p.out_h, seed), kernel_rows = some_range(g->kernel_h, seed + 4);
     if (room_for(x_elems + w_elems + g->out_c + 2 * y_elems)) {
         const float *x = operands_like(kind, x_elems, SEED_X), *w = operands_like(kind, w_elems, SEED_W);
         const float *b = seed % 4 == 0 ? NULL : operands_like(kind, g->out_c, SEED_B);
@@ -89,17 +113,12 @@ static void test_conv2d(const cge_kernel_set *set, const cge_conv2d *g, uint32_t
     if (room_for(x_elems + y_elems + 2 * w_elems)) {
         const float *x = operands_like(kind, x_elems, SEED_X), *dy = operands_like(kind, y_elems, SEED_DY);
         t = new_twins(set, "conv2d_weight_grad", w_elems);
+        if (seed / KINDS % 2 == 0) without_minus_zero(t);
         ref->conv2d_weight_grad(&p, x, dy, t.expected, rows, kernel_rows);
         set->conv2d_weight_grad(&p, x, dy, t.got, rows, kernel_rows);
         check_twins(t);
     }
-    if (room_for(y_elems + w_elems + 2 * x_elems)) {
-        const float *w = operands_like(kind, w_elems, SEED_W), *dy = operands_like(kind, y_elems, SEED_DY);
-        t = new_twins(set, "conv2d_input_grad", x_elems);
-        ref->conv2d_input_grad(&p, w, dy, t.expected, in_rows);
-        set->conv2d_input_grad(&p, w, dy, t.got, in_rows);
-        check_twins(t);
-    }
+    test_input_grad(set, &p, seed);
     if (room_for(y_elems + 2 * g->out_c)) {
         const float *dy = operands_like(kind, y_elems, SEED_DY);
         t = new_twins(set, "conv2d_bias_grad", g->out_c);
@@ -138,28 +157,67 @@ static const cge_conv2d maps[] = { /* in h, w; c, k are set; kernel; stride; dil
 
 static const int32_t channels[][3] = { /* in, out, groups */
     {1, 1, 1}, {1, 4, 1}, {1, 8, 1}, {1, 17, 1}, {3, 3, 1}, {3, 5, 1}, {3, 16, 1}, {4, 4, 1}, {4, 6, 1}, {5, 8, 1},
-    {6, 9, 1}, {7, 7, 1}, {8, 3, 1}, {8, 8, 1}, {12, 4, 1}, {17, 1, 1}, {4, 4, 2}, {8, 12, 2}, {6, 3, 3}, {3, 12, 3}, {10, 15, 5},
+    {6, 9, 1}, {7, 7, 1}, {8, 3, 1}, {8, 8, 1}, {12, 4, 1}, {17, 1, 1}, {4, 4, 2}, {8, 12, 2}, {16, 4, 2}, {6, 3, 3}, {3, 12, 3}, {10, 15, 5},
 };
 
 /* Larger than the buffers in which the lanes variants copy part of a map, or large enough for a way of their own. */
 static const cge_conv2d large[] = {
     {49, 9, 1, 15, 5, 5, 1, 1, 1, 1, 0, 0, 0, 0, 1},   /* bands of dy, by rows */
     {120, 2, 5, 16, 1, 8, 1, 8, 1, 1, 0, 7, 0, 7, 1},  /* padded rows of x; source of a planar input gradient, by rows */
+    {120, 2, 5, 16, 2, 8, 1, 8, 40, 1, 0, 7, 0, 7, 1}, /* that a kernel dilated downwards reaches 40 of at a time */
     {1, 60, 3, 16, 9, 2, 1, 1, 1, 1, 4, 0, 4, 1, 1},   /* and by columns */
     {1, 60, 24, 3, 9, 2, 1, 1, 1, 1, 4, 0, 4, 1, 1},   /* source of a planar forward pass */
     {7, 8, 6, 5, 5, 5, 1, 1, 1, 1, 0, 0, 0, 0, 1},     /* input gradient by windows, all inside */
     {7, 6, 6, 5, 5, 5, 1, 1, 1, 1, 2, 2, 2, 2, 1},     /* some over the edges */
+    {7, 8, 6, 6, 5, 5, 1, 1, 1, 1, 0, 0, 0, 0, 2},     /* windows that groups forbid */
+    {7, 12, 6, 5, 5, 5, 1, 1, 1, 2, 0, 0, 0, 0, 1},    /* and dilation */
     {9, 9, 7, 3, 9, 4, 2, 3, 2, 1, 6, 6, 5, 4, 1},     /* some outside; more kernel rows than a register block */
     {6, 2, 5, 9, 4, 5, 1, 1, 1, 1, 1, 4, 0, 4, 1},     /* no window inside */
     {9, 8, 6, 4, 7, 5, 1, 1, 1, 1, 0, 0, 0, 0, 1},     /* a register block of kernel rows and one more */
     {10, 6, 4, 5, 8, 4, 1, 1, 1, 1, 0, 0, 0, 0, 1},    /* one vector of 16 lanes */
 };
 
+/* Input gradients of which the lanes variants take the weights in parts; there is room for this pass only. */
+static const cge_conv2d parts[] = {
+    {3, 3, 16, 72, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1},  /* kernel rows */
+    {4, 3, 16, 72, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1, 1},  /* with a stride */
+    {1, 3, 16, 150, 1, 4, 1, 1, 1, 1, 0, 2, 0, 1, 1}, /* kernel columns */
+    {1, 2, 16, 600, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1}, /* filters */
+};
+
+static void test_parts(const cge_kernel_set *set)
+{
+    cge_conv2d_plan p;
+    for (int32_t i = 0; i < COUNT_OF(parts); i++) {
+        CHECK_OK(cge_conv2d_resolve(&parts[i], &p));
+        for (uint32_t seed = 0; seed < 2 * KINDS; seed++) test_input_grad(set, &p, seed);
+    }
+}
+
+static int is_tested(const char *name)
+{
+    const cge_kernel_set *set;
+    for (int32_t s = 0; (set = cge_kernel_set_at(s)) != NULL; s++)
+        if (strcmp(set->name, name) == 0) return 1;
+    return 0;
+}
+
+/* A set that is missing in the list would not be tested. `tiled` is the boards'. */
+static void test_list_of_sets(void)
+{
+    check_case("list of sets");
+    CHECK(is_tested("ref"));
+    CHECK(is_tested("small"));
+    CHECK(is_tested("tiled") || CGE_SMALL || sizeof(void *) > 4);
+}
+
 void suite_kernels_conv2d(void)
 {
     const cge_kernel_set *set;
     uint32_t seed = 0;
+    test_list_of_sets();
     CHECK(cge_kernel_set_at(-1) == NULL && cge_kernel_set_at(0) == &cge_kernels_ref);
+    for (int32_t s = 0; (set = cge_kernel_set_at(s)) != NULL; s++) test_parts(set);
     for (int32_t s = 0; (set = cge_kernel_set_at(s)) != NULL; s++)
         for (int32_t i = 0; i < COUNT_OF(large); i++)
             for (int32_t repeat = 0; repeat < 2 * KINDS; repeat++) test_conv2d(set, &large[i], seed++);

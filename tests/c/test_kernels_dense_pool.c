@@ -24,7 +24,7 @@ static cge_range some_range(int32_t count, uint32_t seed)
 }
 
 /* What the operands are like; a seed picks one. */
-enum { PLAIN, MANY_ZEROS, TIES, NOT_FINITE, NEGATIVE_ZEROS, KINDS };
+enum { PLAIN, MANY_ZEROS, TIES, NOT_FINITE, NEGATIVE_ZEROS, TINY, KINDS }; /* products of TINY underflow, to 0 or -0 */
 
 static float *operands_like(uint32_t kind, int32_t count, uint32_t stream)
 {
@@ -36,6 +36,7 @@ static float *operands_like(uint32_t kind, int32_t count, uint32_t stream)
         if (kind == TIES) x[i] = (float)((int32_t)(bits % 3) - 1);
         if (kind == NOT_FINITE && bits % 7 == 0) x[i] = float_from_bits(specials[bits / 7 % COUNT_OF(specials)]);
         if (kind == NEGATIVE_ZEROS) x[i] = -0.0f;
+        if (kind == TINY) x[i] *= 0x1p-75f;
     }
     return x;
 }
@@ -131,13 +132,13 @@ void suite_kernels_dense(void)
 /* ---- pooling ------------------------------------------------------------------------------------------------------------ */
 
 static const cge_pool2d pools[] = { /* in h, w; c is set; kernel; stride; pad top, left, bottom, right */
-    {4, 6, 0, 2, 2, 0, 0, 0, 0, 0, 0}, {5, 7, 0, 2, 2, 0, 0, 0, 0, 0, 0}, {2, 2, 0, 2, 2, 0, 0, 0, 0, 0, 0}, {4, 4, 0, 2, 2, 2, 2, 0, 0, 1, 1},
-    {5, 5, 0, 2, 2, 2, 2, 0, 0, 1, 0}, {5, 5, 0, 2, 2, 2, 2, 0, 0, 0, 1}, {4, 4, 0, 2, 2, 2, 2, 1, 0, 0, 0}, {4, 4, 0, 2, 2, 2, 2, 0, 1, 0, 0},
-    {4, 5, 0, 2, 2, 1, 1, 0, 0, 0, 0}, {5, 4, 0, 2, 2, 1, 2, 0, 0, 0, 0},
-    {5, 6, 0, 2, 2, 3, 3, 0, 0, 0, 0}, {7, 4, 0, 2, 2, 3, 2, 0, 0, 0, 0}, {4, 7, 0, 2, 2, 2, 3, 0, 0, 0, 0}, {5, 6, 0, 3, 3, 2, 2, 0, 0, 0, 0}, {4, 5, 0, 3, 3, 1, 1, 1, 1, 1, 1}, {3, 4, 0, 3, 4, 0, 0, 0, 0, 0, 0},
-    {5, 6, 0, 1, 3, 0, 0, 0, 0, 0, 0}, {4, 7, 0, 2, 3, 0, 0, 0, 0, 0, 0}, {6, 5, 0, 3, 2, 2, 1, 2, 1, 0, 0}, {1, 1, 0, 3, 3, 1, 1, 1, 1, 1, 1}, {5, 5, 0, 1, 1, 2, 2, 0, 0, 0, 0},
-    {3, 3, 0, 2, 2, CGE_MAX_ELEMS, CGE_MAX_ELEMS, 0, 0, 0, 0},
-    {9, 9, 0, 8, 8, 1, 1, 0, 0, 0, 0}, {10, 9, 0, 9, 8, 1, 1, 1, 1, 0, 1}, /* 64 taps, and more */
+    {4, 6, 0, 2, 2, 0, 0, 0, 0, 0, 0, 0}, {5, 7, 0, 2, 2, 0, 0, 0, 0, 0, 0, 0}, {2, 2, 0, 2, 2, 0, 0, 0, 0, 0, 0, 0}, {4, 4, 0, 2, 2, 2, 2, 0, 0, 1, 1, 0},
+    {5, 5, 0, 2, 2, 2, 2, 0, 0, 1, 0, 0}, {5, 5, 0, 2, 2, 2, 2, 0, 0, 0, 1, 0}, {4, 4, 0, 2, 2, 2, 2, 1, 0, 0, 0, 0}, {4, 4, 0, 2, 2, 2, 2, 0, 1, 0, 0, 0},
+    {4, 5, 0, 2, 2, 1, 1, 0, 0, 0, 0, 0}, {5, 4, 0, 2, 2, 1, 2, 0, 0, 0, 0, 0},
+    {5, 6, 0, 2, 2, 3, 3, 0, 0, 0, 0, 0}, {7, 4, 0, 2, 2, 3, 2, 0, 0, 0, 0, 0}, {4, 7, 0, 2, 2, 2, 3, 0, 0, 0, 0, 0}, {5, 6, 0, 3, 3, 2, 2, 0, 0, 0, 0, 0}, {4, 5, 0, 3, 3, 1, 1, 1, 1, 1, 1, 0}, {3, 4, 0, 3, 4, 0, 0, 0, 0, 0, 0, 0},
+    {5, 6, 0, 1, 3, 0, 0, 0, 0, 0, 0, 0}, {4, 7, 0, 2, 3, 0, 0, 0, 0, 0, 0, 0}, {6, 5, 0, 3, 2, 2, 1, 2, 1, 0, 0, 0}, {1, 1, 0, 3, 3, 1, 1, 1, 1, 1, 1, 0}, {5, 5, 0, 1, 1, 2, 2, 0, 0, 0, 0, 0},
+    {3, 3, 0, 2, 2, CGE_MAX_ELEMS, CGE_MAX_ELEMS, 0, 0, 0, 0, 0},
+    {9, 9, 0, 8, 8, 1, 1, 0, 0, 0, 0, 0}, {10, 9, 0, 9, 8, 1, 1, 1, 1, 0, 1, 0}, /* 64 taps, and more */
 };
 
 static void test_max(const cge_kernel_set *set, const cge_pool2d_plan *p, int32_t x_elems, int32_t y_elems, uint32_t seed)
@@ -182,10 +183,11 @@ static void test_pool2d(const cge_kernel_set *set, const cge_pool2d *g, uint32_t
     CHECK_OK(cge_pool2d_resolve(g, &p));
     const int32_t x_elems = g->in_h * g->in_w * g->in_c, y_elems = p.out_h * p.out_w * g->in_c;
     test_max(set, &p, x_elems, y_elems, seed);
+    p.g.count_padding = (int32_t)(seed & 1);
     test_average(set, &p, x_elems, y_elems, seed);
 }
 
-static const int32_t channel_counts[] = {1, 3, 4, 5, 8, 16, 17};
+static const int32_t channel_counts[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 17}; /* all that blocks of 4 and of 8 leave over */
 
 void suite_kernels_pool2d(void)
 {
@@ -213,6 +215,11 @@ static const cge_conv2d depthwise[] = { /* in h, w; c, k are set; kernel; stride
     {6, 5, 0, 0, 3, 1, 1, 1, 1, 1, 1, 0, 1, 0, 0}, {5, 5, 0, 0, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0}, {6, 6, 0, 0, 2, 2, 3, 3, 1, 1, 0, 0, 0, 0, 0},
     {5, 7, 0, 0, 5, 5, 1, 1, 1, 1, 2, 2, 2, 2, 0}, {4, 4, 0, 0, 2, 4, 1, 1, 1, 1, 1, 2, 0, 1, 0},
     {3, 3, 0, 0, 2, 2, CGE_MAX_ELEMS, CGE_MAX_ELEMS, 1, 1, 0, 0, 0, 0, 0},
+    /* Steps that a row of one tap (of one output) has to take back. Of 4 (of 16) channels they are 2^31 elements: for steps of
+     * 32 bits both ways are negative, which a pointer of 64 bits does not forgive. */
+    {5, 3, 0, 0, 2, 1, 1, 1, 1, 0x20000000, 0, 0, 0, 0, 0}, {5, 3, 0, 0, 3, 1, 2, 1, 1, 0x20000000, 1, 0, 1, 0, 0},
+    {5, 3, 0, 0, 2, 1, 1, 1, 1, 0x08000000, 0, 0, 0, 0, 0}, {5, 3, 0, 0, 2, 2, 1, 0x08000000, 1, 1, 0, 0, 0, 0, 0},
+    {3, 5, 0, 0, 1, 2, 0x08000000, 1, 0x08000000, 1, 0, 1, 0, 1, 0}, {5, 3, 0, 0, 2, 1, 1, CGE_MAX_ELEMS, 1, INT32_MAX, 0, 0, 0, 0, 0},
 };
 
 static void test_depthwise_forward(const cge_kernel_set *set, const cge_conv2d_plan *p, int32_t x_elems, int32_t y_elems, uint32_t seed)
@@ -281,9 +288,9 @@ void suite_kernels_depthwise(void)
                 }
 }
 
-/* ---- elementwise: no variants, but blocks ------------------------------------------------------------------------------ */
+/* ---- elementwise ------------------------------------------------------------------------------ */
 
-enum { LONGEST = 19 }; /* two blocks of 8 and a rest */
+enum { LONGEST = 19, LONGEST_BLOCK = 35 }; /* two blocks of 8, of 16, and a rest */
 
 static void test_relu(int32_t n, uint32_t kind)
 {
@@ -296,30 +303,111 @@ static void test_relu(int32_t n, uint32_t kind)
     for (int32_t i = 0; i < n; i++) CHECK_SAME(x[i] > 0 ? dy[i] : 0.0f, dx[i], i);
 }
 
-/* A number that is not finite is found at every place, and large numbers are not taken for one. */
-static void test_all_finite(int32_t n)
+/* In place and not, in every set. */
+static void test_relu6(const cge_kernel_set *set, int32_t n, uint32_t kind)
 {
-    static const uint32_t not_finite[] = {0x7fc00000u, 0xffc00000u, 0x7f800000u, 0xff800000u, 0x7f800001u};
-    if (!check_room("all_finite", floats(n))) return;
-    float *x = check_operands(n, SEED_X);
-    CHECK(cge_run_all_finite(n, x));
+    if (!check_room("relu6", floats(5 * n))) return;
+    const float *dy = operands_like(kind, n, SEED_DY);
+    float *x = check_floats(n), *y = check_floats(n), *dx = operands_like(kind, n, SEED_DY), *whole = operands_like(kind, n, SEED_X);
+    name_case(set, "relu6");
+    for (int32_t i = 0; i < n; i++) whole[i] *= 8;
+    for (int32_t i = 0; i < n; i += 5) whole[i] = i % 2 == 0 ? 6 : float_from_bits(0x40bfffffu);
+    for (int32_t i = 0; i < n; i++) x[i] = whole[i];
+    set->relu6(n, x, y);
+    for (int32_t i = 0; i < n; i++) CHECK_SAME(x[i] <= 0 ? 0.0f : x[i] >= 6 ? 6.0f : x[i], y[i], i);
+    set->relu6_grad(n, whole, dy, y);
+    for (int32_t i = 0; i < n; i++) CHECK_SAME(whole[i] > 0 && whole[i] < 6 ? dy[i] : 0.0f, y[i], i);
+    set->relu6_grad(n, whole, dx, dx);
+    for (int32_t i = 0; i < n; i++) CHECK_SAME(y[i], dx[i], i);
+    set->relu6(n, whole, whole);
+    for (int32_t i = 0; i < n; i++) CHECK_SAME(x[i] <= 0 ? 0.0f : x[i] >= 6 ? 6.0f : x[i], whole[i], i);
+}
+
+/* Every form of the step in every set, with numbers that become subnormal. */
+static void test_sgd(const cge_kernel_set *set, int32_t n, const cge_optimizer *o, uint32_t kind)
+{
+    if (!check_room("sgd", floats(5 * n))) return;
+    const float *dw = operands_like(kind, n, SEED_DY);
+    float *expected_w, *w, *expected_v, *v;
+    name_case(set, "sgd");
+    twins(n, &expected_w, &w);
+    twins(n, &expected_v, &v);
+    for (int32_t i = 0; i < n; i++) {
+        const uint32_t bits = mix32((uint32_t)i + kind);
+        if (bits % 3 == 0) expected_v[i] = v[i] = float_from_bits(bits & 0x81ffffffu);
+        if (bits % 5 == 0) expected_w[i] = w[i] = float_from_bits(bits & 0x81ffffffu);
+    }
+    for (int32_t step = 0; step < 3; step++) {
+        cge_kernels_ref.sgd(n, o, 0.5f, dw, expected_w, expected_v);
+        set->sgd(n, o, 0.5f, dw, w, v);
+        check_twins(expected_w, w, n);
+        check_twins(expected_v, v, n);
+    }
+}
+
+/* Adam and AdamW in every set, with what becomes subnormal, and sums of squares that are none. */
+static void test_adam(const cge_kernel_set *set, int32_t n, const cge_adam_step *step, uint32_t kind)
+{
+    if (!check_room("adam", floats(7 * n))) return;
+    const float *dw = operands_like(kind, n, SEED_DY);
+    float *expected_w, *w, *expected_m, *m, *expected_v, *v;
+    name_case(set, "adam");
+    twins(n, &expected_w, &w);
+    twins(n, &expected_m, &m);
+    twins(n, &expected_v, &v);
+    for (int32_t i = 0; i < n; i++) {
+        const uint32_t bits = mix32((uint32_t)i + kind);
+        if (bits % 3 == 0) expected_m[i] = m[i] = float_from_bits(bits & 0x81ffffffu);
+        if (bits % 5 == 0) expected_w[i] = w[i] = float_from_bits(bits & 0x81ffffffu);
+        if (bits % 7 != 0) expected_v[i] = v[i] = expected_v[i] * expected_v[i];
+        if (bits % 7 == 1) expected_v[i] = v[i] = float_from_bits(bits & 0x01ffffffu);
+    }
+    for (int32_t i = 0; i < 3; i++) {
+        cge_kernels_ref.adam(n, step, dw, expected_w, expected_m, expected_v);
+        set->adam(n, step, dw, w, m, v);
+        check_twins(expected_w, w, n);
+        check_twins(expected_m, m, n);
+        check_twins(expected_v, v, n);
+    }
+}
+
+/* The limit itself and all above are found at every place, in every set, whatever the sign; just below it is not. */
+static void test_all_below(const cge_kernel_set *set, int32_t n, uint32_t limit)
+{
+    const uint32_t above[] = {limit, limit | 0x80000000u, limit + 1, 0x7f800000u, 0xff800000u, 0x7fc00000u, 0xffc00000u, 0x7f800001u};
+    if (!check_room("all_below", floats(n))) return;
+    float *x = check_floats(n);
+    name_case(set, "all_below");
+    for (int32_t i = 0; i < n; i++) x[i] = float_from_bits((limit - 1) | (i % 2 == 0 ? 0u : 0x80000000u));
+    CHECK(set->all_below(n, x, limit));
     for (int32_t i = 0; i < n; i++)
-        for (int32_t k = 0; k < COUNT_OF(not_finite); k++) {
+        for (int32_t k = 0; k < COUNT_OF(above); k++) {
             float number = x[i];
-            x[i] = float_from_bits(not_finite[k]);
-            CHECK(!cge_run_all_finite(n, x));
+            x[i] = float_from_bits(above[k]);
+            CHECK(!set->all_below(n, x, limit));
             x[i] = number;
         }
-    for (int32_t i = 0; i < n; i++) x[i] = float_from_bits(0x7f7fffffu);
-    CHECK(cge_run_all_finite(n, x));
-    for (int32_t i = 0; i < n; i++) x[i] = i % 2 == 0 ? float_from_bits(0x7f7fffffu) : float_from_bits(0xff7fffffu);
-    CHECK(cge_run_all_finite(n, x));
 }
 
 void suite_kernels_elementwise(void)
 {
+    static const cge_optimizer steps[] = {{NULL, 0.1f, 0, 0, 0},    {NULL, 0.1f, 0, 0.5f, 0},    {NULL, 0.1f, 0.9f, 0, 0},
+                                          {NULL, 0.1f, 0.9f, 0, 1}, {NULL, 0.1f, 0.9f, 0.5f, 0}, {NULL, 0.1f, 0.9f, 0.5f, 1}};
+    static const cge_adam_step adam_steps[] = {{0, 0.5f, 0, 0.1f, 0.999f, 1e-3f, 0.01f, 31.6f, 1e-8f, 0, 0x1p-126f},
+                                               {CGE_DECAYS_GRADIENT, 0.5f, 0.25f, 0.5f, 0.9f, 0.1f, 0.1f, 1.5f, 1e-3f, 0, 0x1p-126f},
+                                               {CGE_DECAYS_WEIGHT, 0.5f, 0.75f, 0.1f, 0.99f, 0.01f, 0.1f, 1, 1e-8f, 0, 0x1p-126f}};
+    const cge_kernel_set *set;
     for (int32_t n = 1; n <= LONGEST; n++) {
         for (uint32_t kind = 0; kind < KINDS; kind++) test_relu(n, kind);
-        test_all_finite(n);
     }
+    for (int32_t s = 0; (set = cge_kernel_set_at(s)) != NULL; s++)
+        for (int32_t n = 1; n <= LONGEST_BLOCK; n++) {
+            for (int32_t k = 0; k < COUNT_OF(steps); k++)
+                for (uint32_t kind = 0; kind < KINDS; kind++) test_sgd(set, n, &steps[k], kind);
+            for (uint32_t kind = 0; kind < KINDS; kind++) test_relu6(set, n, kind);
+            for (int32_t k = 0; k < COUNT_OF(adam_steps); k++)
+                for (uint32_t kind = 0; kind < KINDS; kind++) test_adam(set, n, &adam_steps[k], kind);
+            test_all_below(set, n, 0x7f800000u);
+            test_all_below(set, n, 0x5f800000u);
+        }
 }

@@ -1,10 +1,12 @@
 /*
- * exp, log, tanh within 2 ulp of a double reference, sqrt correctly rounded, special values as in C99 Annex F.
+ * exp, log, tanh, erf within 2 ulp of a double reference, sqrt correctly rounded, special values as in C99 Annex F.
  * Swept over random bit patterns, which cover every exponent; every one of the 2^32 inputs was tried once on a host.
  */
 #include "check.h"
 #include "reference_math.h"
 #include "suites.h"
+
+#include <stdio.h>
 
 #define INF 0x7f800000u
 #define NEGATIVE 0x80000000u
@@ -44,6 +46,8 @@ static void check_functions(float x)
     if (!is_finite(x)) return;
     CHECK(within_2_ulp(reference_exp((double)x), cge_exp_f32(x)));
     CHECK(within_2_ulp(reference_tanh((double)x), cge_tanh_f32(x)));
+    CHECK(within_2_ulp(reference_erf((double)x), cge_erf_f32(x)));
+    if (x > -0x1p30f && x < 0x1p30f) CHECK(within_2_ulp(reference_cospi((double)x), cge_cospi_f32(x)));
     if (!(x > 0)) return;
     CHECK(within_2_ulp(reference_log((double)x), cge_log_f32(x)));
     CHECK(is_root(x, cge_sqrt_f32(x)));
@@ -58,6 +62,8 @@ static void test_sweep(void)
     check_case("sweep, around 1");
     for (int32_t i = -300; i < 300; i++) check_functions(float_from_bits((uint32_t)(0x3f800000 + i)));
     for (int32_t i = 0; i < 500; i++) check_functions(1 + 0.6f * operand(42, i));
+    check_case("sweep, -4 .. 4");
+    for (int32_t i = 0; i < 2000; i++) check_functions(4 * operand(43, i));
     check_case("sweep, subnormal");
     for (uint32_t i = 1; i < 200; i++) check_functions(float_from_bits(mix32(i) & 0x807fffffu));
 }
@@ -89,6 +95,20 @@ static const struct {
     {"log(inf)", cge_log_f32, INF, INF},
     {"log(largest)", cge_log_f32, 0x7f7fffffu, 0x42b17218u},
     {"log(NaN)", cge_log_f32, NOT_A_NUMBER, NOT_A_NUMBER},
+    {"cospi(0)", cge_cospi_f32, 0, 0x3f800000u},
+    {"cospi(-0)", cge_cospi_f32, NEGATIVE, 0x3f800000u},
+    {"cospi(1/2)", cge_cospi_f32, 0x3f000000u, 0},
+    {"cospi(-1/2)", cge_cospi_f32, 0xbf000000u, 0},
+    {"cospi(3/2)", cge_cospi_f32, 0x3fc00000u, 0},
+    {"cospi(1)", cge_cospi_f32, 0x3f800000u, 0xbf800000u},
+    {"cospi(-7)", cge_cospi_f32, 0xc0e00000u, 0xbf800000u},
+    {"cospi(2^23 + 1)", cge_cospi_f32, 0x4b000001u, 0xbf800000u},
+    {"cospi(2^24)", cge_cospi_f32, 0x4b800000u, 0x3f800000u},
+    {"cospi(largest)", cge_cospi_f32, 0x7f7fffffu, 0x3f800000u},
+    {"cospi(smallest)", cge_cospi_f32, 1, 0x3f800000u},
+    {"cospi(inf)", cge_cospi_f32, INF, NOT_A_NUMBER},
+    {"cospi(-inf)", cge_cospi_f32, NEGATIVE | INF, NOT_A_NUMBER},
+    {"cospi(NaN)", cge_cospi_f32, NOT_A_NUMBER, NOT_A_NUMBER},
     {"tanh(0)", cge_tanh_f32, 0, 0},
     {"tanh(-0)", cge_tanh_f32, NEGATIVE, NEGATIVE},
     {"tanh(inf)", cge_tanh_f32, INF, 0x3f800000u},
@@ -98,6 +118,13 @@ static const struct {
     {"tanh(smallest)", cge_tanh_f32, 1, 1},
     {"tanh(-smallest)", cge_tanh_f32, NEGATIVE | 1, NEGATIVE | 1},
     {"tanh(NaN)", cge_tanh_f32, NOT_A_NUMBER, NOT_A_NUMBER},
+    {"erf(0)", cge_erf_f32, 0, 0},
+    {"erf(-0)", cge_erf_f32, NEGATIVE, NEGATIVE},
+    {"erf(inf)", cge_erf_f32, INF, 0x3f800000u},
+    {"erf(-inf)", cge_erf_f32, NEGATIVE | INF, 0xbf800000u},
+    {"erf(-100)", cge_erf_f32, 0xc2c80000u, 0xbf800000u},
+    {"erf(smallest)", cge_erf_f32, 1, 1},
+    {"erf(NaN)", cge_erf_f32, NOT_A_NUMBER, NOT_A_NUMBER},
     {"sqrt(0)", cge_sqrt_f32, 0, 0},
     {"sqrt(-0)", cge_sqrt_f32, NEGATIVE, NEGATIVE},
     {"sqrt(4)", cge_sqrt_f32, 0x40800000u, 0x40000000u},
@@ -130,6 +157,41 @@ static void test_edges(void)
     }
 }
 
+/* The bits themselves, which every target shares: within 2 ulp is not enough to see another coefficient or threshold. */
+static uint32_t hash_of(function *f, float low, float high)
+{
+    enum { POINTS = 4096 };
+    uint32_t hash = 2166136261u;
+    for (int32_t i = 0; i < POINTS; i++) hash = (hash ^ float_bits(f(low + (high - low) / (float)POINTS * (float)i))) * 16777619u;
+    return hash;
+}
+
+static const struct {
+    const char *name;
+    function *f;
+    float low, high;
+    uint32_t hash;
+} hashed[] = {
+    {"exp, everywhere", cge_exp_f32, -104.0f, 89.0f, 0xf6560c44u},
+    {"exp, around 0", cge_exp_f32, -1.5f, 1.5f, 0x210f632eu},
+    {"log, wide", cge_log_f32, 0.03125f, 1000.0f, 0x716c1b96u},
+    {"log, around 1", cge_log_f32, 0.5f, 2.0f, 0xe6a71da7u},
+    {"log, where it halves", cge_log_f32, 1.39f, 1.44f, 0x96c4a1b1u},
+    {"tanh, everywhere", cge_tanh_f32, -10.0f, 10.0f, 0x479dda0du},
+    {"tanh, around 0", cge_tanh_f32, -0.75f, 0.75f, 0x4a7e161au},
+    {"erf, everywhere", cge_erf_f32, -4.5f, 4.5f, 0x7117d615u},
+    {"erf, around 0", cge_erf_f32, -1.0f, 1.0f, 0x8c1baa4bu},
+};
+
+static void test_hashes(void)
+{
+    for (int32_t i = 0; i < COUNT_OF(hashed); i++) {
+        const uint32_t hash = hash_of(hashed[i].f, hashed[i].low, hashed[i].high);
+        check_case(hashed[i].name);
+        if (!CHECK(hash == hashed[i].hash)) printf("    0x%08lxu\n", (unsigned long)hash);
+    }
+}
+
 void suite_math(void)
 {
     for (int32_t i = 0; i < COUNT_OF(known); i++) {
@@ -138,4 +200,5 @@ void suite_math(void)
     }
     test_edges();
     test_sweep();
+    test_hashes();
 }

@@ -30,6 +30,9 @@ static void check_info(const cge_model *model, int32_t index, const expected_inf
     if (e->weight_elems > 0) CHECK(info.macs == e->macs);
 }
 
+static const cge_layer others[] = {PLAIN(global_avgpool2d), PLAIN(flatten), DENSE(3, CGE_NO_BIAS, 0)};
+static const cge_layer flat[] = {PLAIN(flatten), CONV(2, 1, 1, 0, 0, 0, 0, 0, 0, 0, CGE_NO_BIAS)};
+
 static void test_layer_info(void)
 {
     static const expected_info expected[] = { /* of the convnet; worked out by hand */
@@ -43,10 +46,8 @@ static void test_layer_info(void)
         {{1, 1, 5}, {1, 1, 5}, {0, 0, 0, 0}, 0, 0, 0, 0, 0},
         {{1, 1, 5}, {1, 1, 3}, {5, 3, 1, 1}, 15, 3, 5, 3, 15},
     };
-    static const cge_layer others[] = {PLAIN(global_avgpool2d), PLAIN(flatten), DENSE(3, CGE_NO_BIAS, 0)};
-    static const cge_layer flat[] = {PLAIN(flatten), CONV(2, 1, 1, 0, 0, 0, 0, 0, 0, 0, CGE_NO_BIAS)};
-    static const cge_model pooled = {{4, 5, 6}, TABLE(others), NULL, {NULL, 0, 0, 0, 0}};
-    static const cge_model flattened = {{2, 3, 4}, TABLE(flat), NULL, {NULL, 0, 0, 0, 0}};
+    static const cge_model pooled = {{4, 5, 6}, TABLE(others), NULL, {NULL, 0, 0, 0, 0}, NULL, 0, 0};
+    static const cge_model flattened = {{2, 3, 4}, TABLE(flat), NULL, {NULL, 0, 0, 0, 0}, NULL, 0, 0};
     check_case("layer_info");
     CHECK(convnet.layer_count == COUNT_OF(expected));
     for (int32_t i = 0; i < COUNT_OF(expected); i++) check_info(&convnet, i, &expected[i]);
@@ -60,11 +61,12 @@ static void test_layer_info(void)
     check_info(&flattened, 1, &pointwise);
 }
 
+static const cge_layer large_layers[] = {CONV(64, 5, 5, 1, 1, 2, 2, 2, 2, 1, 0)};
+
 /* A large network's cost does not overflow an int32. */
 static void test_large(void)
 {
-    static const cge_layer layers[] = {CONV(64, 5, 5, 1, 1, 2, 2, 2, 2, 1, 0)};
-    static const cge_model model = {{1024, 1024, 3}, TABLE(layers), NULL, {NULL, 0, 0, 0, 0}};
+    static const cge_model model = {{1024, 1024, 3}, TABLE(large_layers), NULL, {NULL, 0, 0, 0, 0}, NULL, 0, 0};
     cge_layer_info info;
     check_case("multiply-adds beyond int32");
     CHECK_OK(cge_model_layer_info(&model, 0, &info));
@@ -73,32 +75,35 @@ static void test_large(void)
 
 /* ---- refused layers ----------------------------------------------------------------------------------------------------- */
 
-#define FIELD(name) {#name, offsetof(cge_layer, name)}
-
-static const struct {
-    const char *name;
-    size_t offset;
-} fields[] = {FIELD(units), FIELD(kernel_h), FIELD(kernel_w), FIELD(stride_h), FIELD(stride_w), FIELD(dilation_h), FIELD(dilation_w),
-              FIELD(pad_top), FIELD(pad_left), FIELD(pad_bottom), FIELD(pad_right), FIELD(groups), FIELD(alpha), FIELD(flags), FIELD(init)};
-
-enum { USES_UNITS = 1, USES_WINDOW = 0x1e, USES_PADDING = 0x780, USES_TAPS = 0x860, USES_ALPHA = 0x1000, USES_PARAMS = 0x6000 };
-
-/* One bit per entry of fields[]: what a kind uses, from the header. A field that it does not use must be zero. */
+/* What a kind has, from the header. */
 static const struct {
     const char *name;
     cge_layer layer;
-    uint32_t uses;
+    int32_t needs_config, has_params;
 } kinds[] = {
-    {"conv2d", CONV(2, 2, 2, 1, 1, 0, 0, 0, 0, 1, 0), USES_UNITS | USES_WINDOW | USES_PADDING | USES_TAPS | USES_PARAMS},
-    {"dense", DENSE(2, 0, 0), USES_UNITS | USES_PARAMS},
-    {"maxpool2d", POOL(maxpool2d, 2, 2, 1, 1, 0, 0, 0, 0), USES_WINDOW | USES_PADDING},
-    {"avgpool2d", POOL(avgpool2d, 2, 2, 1, 1, 0, 0, 0, 0), USES_WINDOW | USES_PADDING},
-    {"global_avgpool2d", PLAIN(global_avgpool2d), 0},
-    {"relu", PLAIN(relu), 0},
-    {"leaky_relu", LEAKY(0.5f), USES_ALPHA},
-    {"sigmoid", PLAIN(sigmoid), 0},
-    {"tanh", PLAIN(tanh), 0},
-    {"flatten", PLAIN(flatten), 0},
+    {"conv2d", CONV(2, 2, 2, 1, 1, 0, 0, 0, 0, 1, 0), 1, 1},
+    {"dense", DENSE(2, 0, 0), 1, 1},
+    {"maxpool2d", POOL(maxpool2d, 2, 2, 1, 1, 0, 0, 0, 0), 1, 0},
+    {"avgpool2d", POOL(avgpool2d, 2, 2, 1, 1, 0, 0, 0, 0), 1, 0},
+    {"global_avgpool2d", PLAIN(global_avgpool2d), 0, 0},
+    {"relu", PLAIN(relu), 0, 0},
+    {"leaky_relu", LEAKY(0.5f), 0, 0},
+    {"sigmoid", PLAIN(sigmoid), 0, 0},
+    {"tanh", PLAIN(tanh), 0, 0},
+    {"flatten", PLAIN(flatten), 0, 0},
+    {"relu6", PLAIN(relu6), 0, 0},
+    {"hard_sigmoid", PLAIN(hard_sigmoid), 0, 0},
+    {"softplus", PLAIN(softplus), 0, 0},
+    {"softmax", PLAIN(softmax), 0, 0},
+    {"hard_swish", PLAIN(hard_swish), 0, 0},
+    {"silu", PLAIN(silu), 0, 0},
+    {"gelu", PLAIN(gelu), 0, 0},
+    {"elu", ELU(0.5f), 1, 0},
+    {"global_maxpool2d", PLAIN(global_maxpool2d), 0, 0},
+    {"zero_pad2d", PADDED(zero_pad2d, 1, 0, 2, 1), 1, 0},
+    {"crop2d", PADDED(crop2d, 1, 0, 2, 1), 1, 0},
+    {"channel_slice", CHANNELS(1, 1), 1, 0},
+    {"upsample2d", UPSAMPLE(2, 3, 1), 1, 0},
 };
 
 /* A model of one layer, in the pool, so that CHECK_REFUSED sees what is written. */
@@ -109,7 +114,7 @@ static size_t *bytes;
 
 static int set_up(const char *name)
 {
-    static const cge_model template = {{4, 4, 2}, NULL, 1, &cge_softmax_cross_entropy, {&cge_sgd, 0.1f, 0.5f, 0, 0}};
+    static const cge_model template = {{4, 4, 2}, NULL, 1, &cge_softmax_cross_entropy, {&cge_sgd, 0.1f, 0.5f, 0, 0}, NULL, 0, 0};
     if (!check_room(name, sizeof *layer + sizeof *model + sizeof *info + sizeof *bytes)) return 0;
     layer = check_bytes(sizeof *layer);
     model = check_bytes(sizeof *model);
@@ -127,17 +132,61 @@ static void check_model_refused(cge_status status)
     CHECK_REFUSED(status, cge_network_arena_bytes(model, NULL, bytes));
 }
 
-static void test_unused_fields(void)
+/* A config where there is none, none where it is needed, or at an odd address; what is of layers with parameters alone. */
+static void test_rows(void)
 {
-    for (int32_t i = 0; i < COUNT_OF(kinds); i++)
-        for (int32_t j = 0; j < COUNT_OF(fields); j++) {
-            check_case(fields[j].name);
-            *layer = kinds[i].layer;
-            CHECK_OK(cge_model_layer_info(model, 0, info));
-            if ((kinds[i].uses >> j & 1) != 0) continue;
-            memset((unsigned char *)layer + fields[j].offset, 1, 4);
-            check_model_refused(CGE_ERR_ARGUMENT);
+    static const cge_dense zero;
+    static cge_layer_config configs[2];
+    for (int32_t i = 0; i < COUNT_OF(kinds); i++) {
+        const int has_config = kinds[i].layer.config != NULL;
+        check_case(kinds[i].name);
+        *layer = kinds[i].layer;
+        CHECK_OK(cge_model_layer_info(model, 0, info));
+        layer->config = has_config ? NULL : &zero;
+        if (kinds[i].needs_config) check_model_refused(CGE_ERR_NULL);
+        else if (!has_config) check_model_refused(CGE_ERR_ARGUMENT);
+        else CHECK_OK(cge_model_layer_info(model, 0, info));
+        layer->config = kinds[i].layer.config;
+        own_config(layer, configs);
+        if (has_config) {
+            layer->config = (const char *)configs + 2;
+            check_model_refused(CGE_ERR_ALIGN);
         }
+        if (kinds[i].has_params) continue;
+        *layer = kinds[i].layer;
+        layer->flags = CGE_FROZEN;
+        check_model_refused(CGE_ERR_ARGUMENT);
+        *layer = kinds[i].layer;
+        layer->init = CGE_INIT_HE_NORMAL;
+        check_model_refused(CGE_ERR_ARGUMENT);
+        *layer = kinds[i].layer;
+        layer->trains = CGE_TRAINS_BIAS;
+        check_model_refused(CGE_ERR_ARGUMENT);
+    }
+}
+
+/* Sizes that a config says of its input are those that come in (4x4x2), or 0. */
+static void test_input_of_configs(void)
+{
+    cge_layer_config configs[1];
+    for (int32_t i = 0; i < COUNT_OF(kinds); i++) {
+        const int is_conv2d = kinds[i].layer.kind == &cge_kind_conv2d;
+        int32_t *const sizes[3] = {is_conv2d ? &configs->conv2d.in_h : &configs->pool2d.in_h, is_conv2d ? &configs->conv2d.in_w : &configs->pool2d.in_w,
+                                   is_conv2d ? &configs->conv2d.in_c : &configs->pool2d.in_c};
+        if (!kinds[i].needs_config || kinds[i].layer.kind == &cge_kind_dense || kinds[i].layer.kind == &cge_kind_elu) continue;
+        for (int32_t j = 0; j < 3; j++) {
+            const int32_t right = j < 2 ? 4 : 2;
+            check_case(kinds[i].name);
+            *layer = kinds[i].layer;
+            own_config(layer, configs);
+            *sizes[j] = right;
+            CHECK_OK(cge_model_layer_info(model, 0, info));
+            *sizes[j] = right + 1;
+            check_model_refused(CGE_ERR_SHAPE);
+            *sizes[j] = -1;
+            check_model_refused(CGE_ERR_SHAPE);
+        }
+    }
 }
 
 static const struct {
@@ -145,7 +194,7 @@ static const struct {
     cge_status status;
     cge_layer layer;
 } refused[] = {
-    {"no kind", CGE_ERR_NULL, {NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}},
+    {"no kind", CGE_ERR_NULL, {.kind = NULL}},
     {"no filters", CGE_ERR_SHAPE, CONV(0, 2, 2, 1, 1, 0, 0, 0, 0, 1, 0)},
     {"filters negative", CGE_ERR_SHAPE, CONV(-1, 2, 2, 1, 1, 0, 0, 0, 0, 1, 0)},
     {"no kernel", CGE_ERR_SHAPE, CONV(2, 0, 2, 1, 1, 0, 0, 0, 0, 1, 0)},
@@ -159,9 +208,9 @@ static const struct {
     {"outputs negative", CGE_ERR_SHAPE, DENSE(INT32_MIN, 0, 0)},
     {"dense weights overflow", CGE_ERR_OVERFLOW, DENSE(0x00800000, 0, 0)},
     {"unknown flag", CGE_ERR_ARGUMENT, DENSE(2, 4, 0)},
-    {"unknown flags", CGE_ERR_ARGUMENT, DENSE(2, 0x80000000u, 0)},
+    {"unknown flags", CGE_ERR_ARGUMENT, DENSE(2, 0x8000, 0)},
     {"unknown init", CGE_ERR_ARGUMENT, DENSE(2, 0, 4)},
-    {"negative init", CGE_ERR_ARGUMENT, DENSE(2, 0, -1)},
+    {"largest init", CGE_ERR_ARGUMENT, DENSE(2, 0, 255)},
     {"pool without kernel", CGE_ERR_SHAPE, POOL(maxpool2d, 0, 2, 0, 0, 0, 0, 0, 0)},
     {"pool kernel > input", CGE_ERR_SHAPE, POOL(avgpool2d, 2, 5, 0, 0, 0, 0, 0, 0)},
     {"pool padding as large as the kernel", CGE_ERR_SHAPE, POOL(maxpool2d, 2, 2, 0, 0, 2, 0, 0, 0)},
@@ -176,21 +225,22 @@ static void test_refused_layers(void)
         check_model_refused(refused[i].status);
     }
     for (uint32_t bits = 0x7f800000u; bits <= 0x7fc00000u; bits += 0x00400000u) {
-        static const cge_layer leaky = LEAKY(0);
+        const cge_leaky_relu leaky = {float_from_bits(bits)};
         check_case("alpha not finite");
-        *layer = leaky;
-        layer->alpha = float_from_bits(bits);
+        *layer = refused[COUNT_OF(refused) - 1].layer;
+        layer->config = &leaky;
         check_model_refused(CGE_ERR_ARGUMENT);
     }
 }
 
 /* ---- refused models -------------------------------------------------------------------------------------------------------- */
 
+static const cge_layer two_outputs = DENSE(2, 0, 0);
+
 static void test_refused_models(void)
 {
     static const cge_shape bad_inputs[] = {{0, 4, 2}, {4, -1, 2}, {4, 4, 0}, {INT32_MIN, 4, 2}};
-    static const cge_layer dense = DENSE(2, 0, 0);
-    *layer = dense;
+    *layer = two_outputs;
     check_case("arguments");
     CHECK_REFUSED(CGE_ERR_NULL, cge_model_layer_info(NULL, 0, info));
     CHECK_REFUSED(CGE_ERR_NULL, cge_model_layer_info(model, 0, NULL));
@@ -240,15 +290,16 @@ static void test_refused_optimizers(void)
     CHECK_OK(cge_network_arena_bytes(model, NULL, bytes));
 }
 
+static const cge_layer large_dense = DENSE(0x2000, CGE_NO_BIAS, 0), one_output = DENSE(1, CGE_NO_BIAS, 0);
+
 /* Each layer is possible, the whole is not. */
 static void test_overflowing_wholes(void)
 {
     cge_layer many[5];
-    cge_options options = {1, 1, NULL, NULL};
-    cge_model large = {{1, 1, 0x2000}, many, 0, &cge_softmax_cross_entropy, {&cge_sgd, 0.1f, 0, 0, 0}};
-    static const cge_layer dense = DENSE(0x2000, CGE_NO_BIAS, 0);
+    cge_options options = {1, 1, NULL, NULL, NULL};
+    cge_model large = {{1, 1, 0x2000}, many, 0, &cge_softmax_cross_entropy, {&cge_sgd, 0.1f, 0, 0, 0}, NULL, 0, 0};
     check_case("parameters of all layers overflow");
-    for (int32_t i = 0; i < COUNT_OF(many); i++) many[i] = dense;
+    for (int32_t i = 0; i < COUNT_OF(many); i++) many[i] = large_dense;
     large.layer_count = 4;
     CHECK_REFUSED(CGE_ERR_OVERFLOW, cge_network_arena_bytes(&large, NULL, bytes));
     large.layer_count = COUNT_OF(many);
@@ -260,31 +311,33 @@ static void test_overflowing_wholes(void)
     options.training = 0;
     CHECK_REFUSED(CGE_ERR_OVERFLOW, cge_network_arena_bytes(&large, &options, bytes));
     check_case("input held for the batch overflows");
-    many[0].units = 1;
+    many[0] = one_output;
     options.training = 1;
     options.capacity = 0x00010000;
     CHECK_REFUSED(CGE_ERR_OVERFLOW, cge_network_arena_bytes(&large, &options, bytes));
 }
 
-/* So many tensors, each as large as can be, that their sum in elements is beyond int64 (the sanitizer would tell). */
-static void test_overflowing_sum(void)
-{
 #define POOL_1 POOL(maxpool2d, 1, 1, 0, 0, 0, 0, 0, 0)
 #define POOL_5 POOL_1, POOL_1, POOL_1, POOL_1, POOL_1
 #define POOL_25 POOL_5, POOL_5, POOL_5, POOL_5, POOL_5
-    static const cge_layer layers[] = {CONV(1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0), POOL_25, POOL_25, POOL_25, POOL_25, POOL_25, POOL_25};
-    static const cge_model large = {{CGE_MAX_ELEMS, 1, 1}, TABLE(layers), &cge_softmax_cross_entropy, {&cge_sgd, 0.1f, 0, 0, 0}};
-    static const cge_options options = {1, CGE_MAX_ELEMS, NULL, NULL};
+static const cge_layer many_pools[] = {CONV(1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0), POOL_25, POOL_25, POOL_25, POOL_25, POOL_25, POOL_25};
+
+/* So many tensors, each as large as can be, that their sum in elements is beyond int64 (the sanitizer would tell). */
+static void test_overflowing_sum(void)
+{
+    static const cge_model large = {{CGE_MAX_ELEMS, 1, 1}, TABLE(many_pools), &cge_softmax_cross_entropy, {&cge_sgd, 0.1f, 0, 0, 0}, NULL, 0, 0};
+    static const cge_options options = {1, CGE_MAX_ELEMS, NULL, NULL, NULL};
     check_case("sum of tensors overflows");
     CHECK_REFUSED(CGE_ERR_OVERFLOW, cge_network_arena_bytes(&large, &options, bytes));
 }
 
+static const cge_layer many_weights[] = {DENSE(16385, CGE_NO_BIAS, 0)};
+
 /* 3.2 GB of parameters, gradients and velocity: the limit holds for the arena as a whole, on every target. */
 static void test_arena_too_large(void)
 {
-    static const cge_layer layers[] = {DENSE(16385, CGE_NO_BIAS, 0)};
-    static const cge_model large = {{1, 1, 16383}, TABLE(layers), &cge_softmax_cross_entropy, {&cge_sgd, 0.1f, 0.5f, 0, 0}};
-    static const cge_options options = {1, 1, NULL, NULL};
+    static const cge_model large = {{1, 1, 16383}, TABLE(many_weights), &cge_softmax_cross_entropy, {&cge_sgd, 0.1f, 0.5f, 0, 0}, NULL, 0, 0};
+    static const cge_options options = {1, 1, NULL, NULL, NULL};
     check_case("arena of too many elements");
     CHECK_REFUSED(CGE_ERR_OVERFLOW, cge_network_arena_bytes(&large, &options, bytes));
 }
@@ -294,7 +347,8 @@ void suite_model(void)
     test_layer_info();
     test_large();
     if (!set_up("bad models")) return;
-    test_unused_fields();
+    test_rows();
+    test_input_of_configs();
     test_refused_layers();
     test_refused_models();
     test_refused_optimizers();

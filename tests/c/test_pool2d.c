@@ -6,7 +6,7 @@
 enum { SEED_X = 21, SEED_DY };
 
 typedef struct geometry {
-    int32_t in_h, in_w, in_c, out_h, out_w, kernel_h, kernel_w, stride_h, stride_w, pad_top, pad_left;
+    int32_t in_h, in_w, in_c, out_h, out_w, kernel_h, kernel_w, stride_h, stride_w, pad_top, pad_left, count_padding;
 } geometry;
 
 static int32_t count_windows(int32_t padded, int32_t kernel, int32_t stride)
@@ -19,7 +19,7 @@ static int32_t count_windows(int32_t padded, int32_t kernel, int32_t stride)
 static geometry fill(const cge_pool2d *g)
 {
     geometry f = {g->in_h, g->in_w, g->in_c, 0, 0, g->kernel_h, g->kernel_w, g->stride_h == 0 ? g->kernel_h : g->stride_h,
-                  g->stride_w == 0 ? g->kernel_w : g->stride_w, g->pad_top, g->pad_left};
+                  g->stride_w == 0 ? g->kernel_w : g->stride_w, g->pad_top, g->pad_left, g->count_padding};
     f.out_h = count_windows(f.in_h + g->pad_top + g->pad_bottom, f.kernel_h, f.stride_h);
     f.out_w = count_windows(f.in_w + g->pad_left + g->pad_right, f.kernel_w, f.stride_w);
     return f;
@@ -56,6 +56,7 @@ static int32_t largest(const geometry *f, const float *x, int32_t oh, int32_t ow
 static int32_t taps_inside(const geometry *f, int32_t oh, int32_t ow)
 {
     int32_t count = 0;
+    if (f->count_padding) return f->kernel_h * f->kernel_w;
     for (int32_t place = 0; place < f->in_h * f->in_w; place++) count += in_window(f, place / f->in_w, place % f->in_w, oh, ow);
     return count;
 }
@@ -100,32 +101,32 @@ static const struct {
     const char *name;
     cge_pool2d g; /* in h, w, c; kernel; stride; pad top, left, bottom, right */
 } geometries[] = {
-    {"smallest", {1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0}},
-    {"2x2", {4, 6, 3, 2, 2, 0, 0, 0, 0, 0, 0}},
-    {"2x2, rest of 1", {5, 7, 3, 2, 2, 2, 2, 0, 0, 0, 0}},
-    {"overlapping", {5, 6, 2, 3, 3, 1, 1, 0, 0, 0, 0}},
-    {"overlapping, stride 2", {7, 8, 2, 3, 3, 2, 2, 0, 0, 0, 0}},
-    {"padded", {5, 6, 3, 3, 3, 2, 2, 1, 1, 1, 1}},
-    {"padding kernel - 1", {4, 3, 2, 3, 4, 1, 1, 2, 3, 2, 3}},
-    {"padding only top", {4, 4, 2, 3, 3, 2, 2, 2, 0, 0, 0}},
-    {"padding only left", {4, 4, 2, 3, 3, 2, 2, 0, 2, 0, 0}},
-    {"padding only bottom", {4, 4, 2, 3, 3, 1, 1, 0, 0, 2, 0}},
-    {"padding only right", {4, 4, 2, 3, 3, 1, 1, 0, 0, 0, 2}},
-    {"stride > kernel", {9, 8, 2, 2, 2, 4, 3, 0, 0, 0, 0}},
-    {"stride > input", {3, 3, 2, 2, 2, CGE_MAX_ELEMS, 9, 0, 0, 0, 0}},
-    {"kernel as large as the input", {4, 5, 3, 4, 5, 0, 0, 0, 0, 0, 0}},
-    {"kernel larger than the input", {2, 2, 3, 4, 4, 1, 1, 1, 1, 2, 2}},
-    {"kernel 1x3", {3, 7, 2, 1, 3, 0, 0, 0, 0, 0, 0}},
-    {"kernel 3x1, stride 1x2", {7, 5, 2, 3, 1, 1, 2, 1, 0, 0, 0}},
-    {"1x1 input, padded", {1, 1, 3, 3, 3, 1, 1, 1, 1, 1, 1}},
-    {"kernel 1, stride 2", {5, 5, 2, 1, 1, 2, 2, 0, 0, 0, 0}},
-    {"1 channel", {5, 5, 1, 2, 2, 2, 2, 0, 0, 0, 0}},
-    {"4 channels", {4, 4, 4, 2, 2, 2, 2, 0, 0, 0, 0}},
-    {"5 channels", {4, 4, 5, 2, 2, 2, 2, 0, 0, 0, 0}},
-    {"8 channels", {4, 4, 8, 2, 2, 2, 2, 0, 0, 0, 0}},
-    {"16 channels", {4, 5, 16, 2, 2, 2, 2, 0, 0, 0, 0}},
-    {"17 channels", {5, 4, 17, 2, 2, 2, 2, 0, 0, 0, 0}},
-    {"33 channels", {4, 4, 33, 3, 3, 1, 1, 1, 1, 0, 0}},
+    {"smallest", {1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0}},
+    {"2x2", {4, 6, 3, 2, 2, 0, 0, 0, 0, 0, 0, 0}},
+    {"2x2, rest of 1", {5, 7, 3, 2, 2, 2, 2, 0, 0, 0, 0, 0}},
+    {"overlapping", {5, 6, 2, 3, 3, 1, 1, 0, 0, 0, 0, 0}},
+    {"overlapping, stride 2", {7, 8, 2, 3, 3, 2, 2, 0, 0, 0, 0, 0}},
+    {"padded", {5, 6, 3, 3, 3, 2, 2, 1, 1, 1, 1, 0}},
+    {"padding kernel - 1", {4, 3, 2, 3, 4, 1, 1, 2, 3, 2, 3, 0}},
+    {"padding only top", {4, 4, 2, 3, 3, 2, 2, 2, 0, 0, 0, 0}},
+    {"padding only left", {4, 4, 2, 3, 3, 2, 2, 0, 2, 0, 0, 0}},
+    {"padding only bottom", {4, 4, 2, 3, 3, 1, 1, 0, 0, 2, 0, 0}},
+    {"padding only right", {4, 4, 2, 3, 3, 1, 1, 0, 0, 0, 2, 0}},
+    {"stride > kernel", {9, 8, 2, 2, 2, 4, 3, 0, 0, 0, 0, 0}},
+    {"stride > input", {3, 3, 2, 2, 2, CGE_MAX_ELEMS, 9, 0, 0, 0, 0, 0}},
+    {"kernel as large as the input", {4, 5, 3, 4, 5, 0, 0, 0, 0, 0, 0, 0}},
+    {"kernel larger than the input", {2, 2, 3, 4, 4, 1, 1, 1, 1, 2, 2, 0}},
+    {"kernel 1x3", {3, 7, 2, 1, 3, 0, 0, 0, 0, 0, 0, 0}},
+    {"kernel 3x1, stride 1x2", {7, 5, 2, 3, 1, 1, 2, 1, 0, 0, 0, 0}},
+    {"1x1 input, padded", {1, 1, 3, 3, 3, 1, 1, 1, 1, 1, 1, 0}},
+    {"kernel 1, stride 2", {5, 5, 2, 1, 1, 2, 2, 0, 0, 0, 0, 0}},
+    {"1 channel", {5, 5, 1, 2, 2, 2, 2, 0, 0, 0, 0, 0}},
+    {"4 channels", {4, 4, 4, 2, 2, 2, 2, 0, 0, 0, 0, 0}},
+    {"5 channels", {4, 4, 5, 2, 2, 2, 2, 0, 0, 0, 0, 0}},
+    {"8 channels", {4, 4, 8, 2, 2, 2, 2, 0, 0, 0, 0, 0}},
+    {"16 channels", {4, 5, 16, 2, 2, 2, 2, 0, 0, 0, 0, 0}},
+    {"17 channels", {5, 4, 17, 2, 2, 2, 2, 0, 0, 0, 0, 0}},
+    {"33 channels", {4, 4, 33, 3, 3, 1, 1, 1, 1, 0, 0, 0}},
 };
 
 static void test_geometry(const char *name, const cge_pool2d *g)
@@ -144,7 +145,7 @@ static void test_geometry(const char *name, const cge_pool2d *g)
  * and gradients that are infinite. */
 static void test_ties_and_not_finite(void)
 {
-    static const cge_pool2d g = {6, 7, 2, 3, 2, 2, 1, 1, 1, 1, 0};
+    static const cge_pool2d g = {6, 7, 2, 3, 2, 2, 1, 1, 1, 1, 0, 0};
     geometry f = fill(&g);
     if (!check_room("ties", sizeof(float) * 2 * (size_t)(x_elems(&f) + y_elems(&f)))) return;
     float *x = check_operands(x_elems(&f), SEED_X), *dy = check_operands(y_elems(&f), SEED_DY);
@@ -166,7 +167,12 @@ static void test_ties_and_not_finite(void)
 
 void suite_pool2d(void)
 {
-    for (int32_t i = 0; i < COUNT_OF(geometries); i++) test_geometry(geometries[i].name, &geometries[i].g);
+    for (int32_t i = 0; i < COUNT_OF(geometries); i++) {
+        cge_pool2d counted = geometries[i].g;
+        test_geometry(geometries[i].name, &geometries[i].g);
+        counted.count_padding = 1;
+        test_geometry(geometries[i].name, &counted);
+    }
     test_ties_and_not_finite();
 }
 
@@ -175,40 +181,40 @@ static const struct {
     cge_status status;
     cge_pool2d g;
 } refused[] = {
-    {"in_h 0", CGE_ERR_SHAPE, {0, 4, 2, 2, 2, 0, 0, 0, 0, 0, 0}},
-    {"in_w negative", CGE_ERR_SHAPE, {4, -1, 2, 2, 2, 0, 0, 0, 0, 0, 0}},
-    {"in_c 0", CGE_ERR_SHAPE, {4, 4, 0, 2, 2, 0, 0, 0, 0, 0, 0}},
-    {"kernel_h 0", CGE_ERR_SHAPE, {4, 4, 2, 0, 2, 0, 0, 0, 0, 0, 0}},
-    {"kernel_w negative", CGE_ERR_SHAPE, {4, 4, 2, 2, -2, 0, 0, 0, 0, 0, 0}},
-    {"stride_h negative", CGE_ERR_SHAPE, {4, 4, 2, 2, 2, -1, 0, 0, 0, 0, 0}},
-    {"stride_w negative", CGE_ERR_SHAPE, {4, 4, 2, 2, 2, 0, INT32_MIN, 0, 0, 0, 0}},
-    {"pad_top negative", CGE_ERR_SHAPE, {4, 4, 2, 2, 2, 0, 0, -1, 0, 0, 0}},
-    {"pad_left negative", CGE_ERR_SHAPE, {4, 4, 2, 2, 2, 0, 0, 0, -1, 0, 0}},
-    {"pad_bottom negative", CGE_ERR_SHAPE, {4, 4, 2, 2, 2, 0, 0, 0, 0, -1, 0}},
-    {"pad_right negative", CGE_ERR_SHAPE, {4, 4, 2, 2, 2, 0, 0, 0, 0, 0, -1}},
-    {"pad_top as large as the kernel", CGE_ERR_SHAPE, {4, 4, 2, 2, 2, 0, 0, 2, 0, 0, 0}},
-    {"pad_left as large as the kernel", CGE_ERR_SHAPE, {4, 4, 2, 2, 2, 0, 0, 0, 2, 0, 0}},
-    {"pad_bottom as large as the kernel", CGE_ERR_SHAPE, {4, 4, 2, 2, 2, 0, 0, 0, 0, 2, 0}},
-    {"pad_right as large as the kernel", CGE_ERR_SHAPE, {4, 4, 2, 2, 2, 0, 0, 0, 0, 0, 2}},
-    {"kernel_h > padded input", CGE_ERR_SHAPE, {4, 4, 2, 7, 2, 0, 0, 1, 0, 1, 0}},
-    {"kernel_w > padded input", CGE_ERR_SHAPE, {4, 4, 2, 2, 5, 0, 0, 0, 0, 0, 0}},
-    {"kernel as large as can be", CGE_ERR_SHAPE, {4, 4, 2, CGE_MAX_ELEMS, 1, 0, 0, 0, 0, 0, 0}},
-    {"input overflows", CGE_ERR_OVERFLOW, {65536, 65536, 65536, 2, 2, 0, 0, 0, 0, 0, 0}},
-    {"2^28 inputs", CGE_ERR_OVERFLOW, {16384, 8192, 2, 1, 1, 0, 0, 0, 0, 0, 0}},
-    {"padded height one too large, below", CGE_ERR_OVERFLOW, {CGE_MAX_ELEMS, 1, 1, 2, 1, 0, 0, 0, 0, 1, 0}},
-    {"padded width one too large, left", CGE_ERR_OVERFLOW, {1, CGE_MAX_ELEMS, 1, 1, 2, 0, 0, 0, 1, 0, 0}},
-    {"padded height one too large", CGE_ERR_OVERFLOW, {CGE_MAX_ELEMS, 1, 1, 2, 1, 0, 0, 1, 0, 0, 0}},
-    {"padded width one too large", CGE_ERR_OVERFLOW, {1, CGE_MAX_ELEMS, 1, 1, 2, 0, 0, 0, 0, 0, 1}},
-    {"stride_h too large", CGE_ERR_OVERFLOW, {4, 4, 2, 2, 2, CGE_MAX_ELEMS + 1, 0, 0, 0, 0, 0}},
-    {"stride_w too large", CGE_ERR_OVERFLOW, {4, 4, 2, 2, 2, 0, INT32_MAX, 0, 0, 0, 0}},
-    {"output overflows", CGE_ERR_OVERFLOW, {16384, 16383, 1, 3, 3, 1, 1, 2, 2, 2, 2}},
+    {"in_h 0", CGE_ERR_SHAPE, {0, 4, 2, 2, 2, 0, 0, 0, 0, 0, 0, 0}},
+    {"in_w negative", CGE_ERR_SHAPE, {4, -1, 2, 2, 2, 0, 0, 0, 0, 0, 0, 0}},
+    {"in_c 0", CGE_ERR_SHAPE, {4, 4, 0, 2, 2, 0, 0, 0, 0, 0, 0, 0}},
+    {"kernel_h 0", CGE_ERR_SHAPE, {4, 4, 2, 0, 2, 0, 0, 0, 0, 0, 0, 0}},
+    {"kernel_w negative", CGE_ERR_SHAPE, {4, 4, 2, 2, -2, 0, 0, 0, 0, 0, 0, 0}},
+    {"stride_h negative", CGE_ERR_SHAPE, {4, 4, 2, 2, 2, -1, 0, 0, 0, 0, 0, 0}},
+    {"stride_w negative", CGE_ERR_SHAPE, {4, 4, 2, 2, 2, 0, INT32_MIN, 0, 0, 0, 0, 0}},
+    {"pad_top negative", CGE_ERR_SHAPE, {4, 4, 2, 2, 2, 0, 0, -1, 0, 0, 0, 0}},
+    {"pad_left negative", CGE_ERR_SHAPE, {4, 4, 2, 2, 2, 0, 0, 0, -1, 0, 0, 0}},
+    {"pad_bottom negative", CGE_ERR_SHAPE, {4, 4, 2, 2, 2, 0, 0, 0, 0, -1, 0, 0}},
+    {"pad_right negative", CGE_ERR_SHAPE, {4, 4, 2, 2, 2, 0, 0, 0, 0, 0, -1, 0}},
+    {"pad_top as large as the kernel", CGE_ERR_SHAPE, {4, 4, 2, 2, 2, 0, 0, 2, 0, 0, 0, 0}},
+    {"pad_left as large as the kernel", CGE_ERR_SHAPE, {4, 4, 2, 2, 2, 0, 0, 0, 2, 0, 0, 0}},
+    {"pad_bottom as large as the kernel", CGE_ERR_SHAPE, {4, 4, 2, 2, 2, 0, 0, 0, 0, 2, 0, 0}},
+    {"pad_right as large as the kernel", CGE_ERR_SHAPE, {4, 4, 2, 2, 2, 0, 0, 0, 0, 0, 2, 0}},
+    {"kernel_h > padded input", CGE_ERR_SHAPE, {4, 4, 2, 7, 2, 0, 0, 1, 0, 1, 0, 0}},
+    {"kernel_w > padded input", CGE_ERR_SHAPE, {4, 4, 2, 2, 5, 0, 0, 0, 0, 0, 0, 0}},
+    {"kernel as large as can be", CGE_ERR_SHAPE, {4, 4, 2, CGE_MAX_ELEMS, 1, 0, 0, 0, 0, 0, 0, 0}},
+    {"input overflows", CGE_ERR_OVERFLOW, {65536, 65536, 65536, 2, 2, 0, 0, 0, 0, 0, 0, 0}},
+    {"2^28 inputs", CGE_ERR_OVERFLOW, {16384, 8192, 2, 1, 1, 0, 0, 0, 0, 0, 0, 0}},
+    {"padded height one too large, below", CGE_ERR_OVERFLOW, {CGE_MAX_ELEMS, 1, 1, 2, 1, 0, 0, 0, 0, 1, 0, 0}},
+    {"padded width one too large, left", CGE_ERR_OVERFLOW, {1, CGE_MAX_ELEMS, 1, 1, 2, 0, 0, 0, 1, 0, 0, 0}},
+    {"padded height one too large", CGE_ERR_OVERFLOW, {CGE_MAX_ELEMS, 1, 1, 2, 1, 0, 0, 1, 0, 0, 0, 0}},
+    {"padded width one too large", CGE_ERR_OVERFLOW, {1, CGE_MAX_ELEMS, 1, 1, 2, 0, 0, 0, 0, 0, 1, 0}},
+    {"stride_h too large", CGE_ERR_OVERFLOW, {4, 4, 2, 2, 2, CGE_MAX_ELEMS + 1, 0, 0, 0, 0, 0, 0}},
+    {"stride_w too large", CGE_ERR_OVERFLOW, {4, 4, 2, 2, 2, 0, INT32_MAX, 0, 0, 0, 0, 0}},
+    {"output overflows", CGE_ERR_OVERFLOW, {16384, 16383, 1, 3, 3, 1, 1, 2, 2, 2, 2, 0}},
 };
 
 static void test_limits(cge_shape *out)
 {
-    static const cge_pool2d largest = {5461, 16385, 3, 1, 1, 0, 0, 0, 0, 0, 0};
-    static const cge_pool2d highest = {CGE_MAX_ELEMS - 1, 1, 1, 2, 1, 0, 0, 1, 0, 0, 0};
-    static const cge_pool2d widest = {1, CGE_MAX_ELEMS - 1, 1, 1, 2, 1, CGE_MAX_ELEMS, 0, 0, 0, 1};
+    static const cge_pool2d largest = {5461, 16385, 3, 1, 1, 0, 0, 0, 0, 0, 0, 0};
+    static const cge_pool2d highest = {CGE_MAX_ELEMS - 1, 1, 1, 2, 1, 0, 0, 1, 0, 0, 0, 0};
+    static const cge_pool2d widest = {1, CGE_MAX_ELEMS - 1, 1, 1, 2, 1, CGE_MAX_ELEMS, 0, 0, 0, 1, 0};
     check_case("limits");
     CHECK_OK(cge_pool2d_output_shape(&largest, out));
     CHECK(out->h == 5461 && out->w == 16385 && out->c == 3);
@@ -220,7 +226,7 @@ static void test_limits(cge_shape *out)
 
 void suite_pool2d_status(void)
 {
-    static const cge_pool2d g = {2, 2, 1, 2, 2, 0, 0, 0, 0, 0, 0};
+    static const cge_pool2d g = {2, 2, 1, 2, 2, 0, 0, 0, 0, 0, 0, 0}, counted_twice = {2, 2, 1, 2, 2, 0, 0, 0, 0, 0, 0, 2};
     if (!check_room("status", 256)) return;
     float *x = check_floats(4), *dx = check_floats(4), *y = check_floats(4);
     cge_shape *out = check_bytes(sizeof *out);
@@ -244,6 +250,7 @@ void suite_pool2d_status(void)
     CHECK_REFUSED(CGE_ERR_NULL, cge_maxpool2d_input_grad_f32(&g, NULL, y, dx));
     CHECK_REFUSED(CGE_ERR_NULL, cge_maxpool2d_input_grad_f32(&g, x, NULL, dx));
     CHECK_REFUSED(CGE_ERR_NULL, cge_maxpool2d_input_grad_f32(&g, x, y, NULL));
+    CHECK_REFUSED(CGE_ERR_ARGUMENT, cge_avgpool2d_forward_f32(&counted_twice, x, y));
     CHECK_REFUSED(CGE_ERR_NULL, cge_avgpool2d_forward_f32(NULL, x, y));
     CHECK_REFUSED(CGE_ERR_NULL, cge_avgpool2d_forward_f32(&g, NULL, y));
     CHECK_REFUSED(CGE_ERR_NULL, cge_avgpool2d_forward_f32(&g, x, NULL));

@@ -114,7 +114,7 @@ static void test_pool2d(const cge_pool2d *g, uint32_t seed)
 
 void suite_ranges(void)
 {
-    static const cge_pool2d pools[] = {{9, 6, 3, 2, 2, 2, 2, 0, 0, 0, 0}, {7, 5, 4, 3, 3, 1, 2, 1, 2, 1, 1}};
+    static const cge_pool2d pools[] = {{9, 6, 3, 2, 2, 2, 2, 0, 0, 0, 0, 0}, {7, 5, 4, 3, 3, 1, 2, 1, 2, 1, 1, 0}};
     for (uint32_t seed = 0; seed < 90; seed += 10) {
         for (int32_t i = 0; i < COUNT_OF(convs); i++) test_conv2d(&convs[i], seed + (uint32_t)i);
         for (int32_t i = 0; i < COUNT_OF(pools); i++) test_pool2d(&pools[i], seed + (uint32_t)i);

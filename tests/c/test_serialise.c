@@ -5,6 +5,8 @@
 #include "saved.h"
 #include "suites.h"
 
+#include "../../csrc/src/layers/layer.h"
+
 #include <string.h>
 
 enum { SEED = 3, MAX_LAYERS = 10 };
@@ -12,7 +14,7 @@ enum { SEED = 3, MAX_LAYERS = 10 };
 /* ---- there and back ------------------------------------------------------------------------------------------------------- */
 
 static cge_network net;
-static const cge_options training = {1, 1, NULL, NULL}, inference = {0, 1, NULL, NULL};
+static const cge_options training = {1, 1, NULL, NULL, NULL}, inference = {0, 1, NULL, NULL, NULL};
 
 static struct {
     float *x, *values, *y;
@@ -39,7 +41,9 @@ static void train(int32_t steps)
 static int set_up(const char *name, const cge_model *model, size_t more_bytes)
 {
     const int32_t in = model->input.h * model->input.w * model->input.c, out = oracle_out_elems(model);
-    const size_t words = (size_t)(SAVED_HEADER_WORDS + SAVED_LAYER_WORDS * model->layer_count + oracle_param_elems(model) + oracle_grad_elems(model) + 1);
+    const int32_t settings = model->optimizer.kind == NULL || model->optimizer.kind == &cge_sgd ? 0 : 2;
+    const int32_t velocities = model->optimizer.kind == NULL ? 0 : oracle_slots(&model->optimizer) * oracle_grad_elems(model);
+    const size_t words = (size_t)(SAVED_HEADER_WORDS + saved_layer_words(model) + oracle_param_elems(model) + settings + velocities + 1);
     check_case(name);
     if (!CHECK_OK(cge_network_arena_bytes(model, &training, &f.arena_bytes))) return 0;
     if (!check_room(name, f.arena_bytes + 4 * words + sizeof(float) * (size_t)(in + 2 * out) + more_bytes)) return 0;
@@ -54,7 +58,7 @@ static int set_up(const char *name, const cge_model *model, size_t more_bytes)
     CHECK_OK(cge_network_init_params(&net, SEED));
     train(2);
     CHECK_OK(cge_network_saved_bytes(&net, &f.file_bytes));
-    CHECK(f.file_bytes == 4 * (words - (net.velocity == NULL ? (size_t)net.grad_elems : 0)));
+    CHECK(f.file_bytes == 4 * words);
     f.file = check_bytes(f.file_bytes);
     return 1;
 }
@@ -76,13 +80,16 @@ static void check_same_model(const cge_model *a, const cge_model *b)
     CHECK(a->input.h == b->input.h && a->input.w == b->input.w && a->input.c == b->input.c);
     CHECK(a->loss == b->loss && a->layer_count == b->layer_count && a->optimizer.kind == b->optimizer.kind);
     CHECK(same_float_bits(a->optimizer.learning_rate, b->optimizer.learning_rate) && same_float_bits(a->optimizer.momentum, b->optimizer.momentum));
+    CHECK(same_float_bits(a->optimizer.beta2, b->optimizer.beta2) && same_float_bits(a->optimizer.epsilon, b->optimizer.epsilon));
     CHECK(same_float_bits(a->optimizer.weight_decay, b->optimizer.weight_decay) && a->optimizer.nesterov == b->optimizer.nesterov);
     for (int32_t i = 0; i < a->layer_count; i++) {
         const cge_layer *p = &a->layers[i], *q = &b->layers[i];
-        CHECK(p->kind == q->kind && p->units == q->units && p->kernel_h == q->kernel_h && p->kernel_w == q->kernel_w);
-        CHECK(p->stride_h == q->stride_h && p->stride_w == q->stride_w && p->dilation_h == q->dilation_h && p->dilation_w == q->dilation_w);
-        CHECK(p->pad_top == q->pad_top && p->pad_left == q->pad_left && p->pad_bottom == q->pad_bottom && p->pad_right == q->pad_right);
-        CHECK(p->groups == q->groups && same_float_bits(p->alpha, q->alpha) && p->flags == q->flags && p->init == q->init);
+        cge_layer_config own;
+        cge_layer layer = *p;
+        memset(&own, 0, sizeof own);
+        own_config(&layer, &own);
+        CHECK(p->kind == q->kind && p->trains == q->trains && p->flags == q->flags && p->init == q->init);
+        CHECK((p->config == NULL) == (q->config == NULL) && (q->config == NULL || memcmp(&own, q->config, sizeof own) == 0));
     }
 }
 
@@ -111,19 +118,21 @@ static void test_parse(const test_model *m)
 {
     cge_model *model;
     cge_layer *layers;
+    cge_layer_config *configs;
     uint64_t saved_hash;
     size_t bytes = 0;
     float expected;
-    if (!set_up(m->name, &m->model, sizeof *model + MAX_LAYERS * sizeof *layers) || !save()) return;
+    if (!set_up(m->name, &m->model, sizeof *model + MAX_LAYERS * (sizeof *layers + sizeof *configs)) || !save()) return;
     model = check_bytes(sizeof *model);
     layers = check_bytes((size_t)m->model.layer_count * sizeof *layers);
+    configs = check_bytes((size_t)m->model.layer_count * sizeof *configs);
     saved_hash = hash_of(&net);
     CHECK_OK(cge_network_forward(&net, f.x, 1, f.y));
     expected = f.y[0];
-    CHECK_REFUSED(CGE_ERR_ARENA, cge_model_parse(f.file, f.file_bytes, &cge_catalog_all, layers, m->model.layer_count - 1, model));
-    CHECK_REFUSED(CGE_ERR_ARENA, cge_model_parse(f.file, f.file_bytes, &cge_catalog_all, layers, 0, model));
-    CHECK_REFUSED(CGE_ERR_ARENA, cge_model_parse(f.file, f.file_bytes, &cge_catalog_all, layers, INT32_MIN, model));
-    if (!CHECK_OK(cge_model_parse(f.file, f.file_bytes, &cge_catalog_all, layers, m->model.layer_count, model))) return;
+    CHECK_REFUSED(CGE_ERR_ARENA, cge_model_parse(f.file, f.file_bytes, &cge_catalog_all, layers, configs, m->model.layer_count - 1, model));
+    CHECK_REFUSED(CGE_ERR_ARENA, cge_model_parse(f.file, f.file_bytes, &cge_catalog_all, layers, configs, 0, model));
+    CHECK_REFUSED(CGE_ERR_ARENA, cge_model_parse(f.file, f.file_bytes, &cge_catalog_all, layers, configs, INT32_MIN, model));
+    if (!CHECK_OK(cge_model_parse(f.file, f.file_bytes, &cge_catalog_all, layers, configs, m->model.layer_count, model))) return;
     CHECK(model->layers == layers);
     check_same_model(&m->model, model);
     CHECK_OK(cge_network_arena_bytes(model, &inference, &bytes));
@@ -137,22 +146,67 @@ static void test_parse(const test_model *m)
 /* The bytes themselves: the same on every host and for ever, or the format's version must change. */
 static void test_bytes(void)
 {
-    if (!set_up("bytes", &perceptron, 0)) return;
+    unsigned char *old;
+    if (!set_up("bytes", &perceptron, 4096)) return;
     for (int32_t i = 0; i < net.param_elems; i++) net.params[i] = operand(9, i);
     net.step_count = 0x123456789abcu;
+    net.rng.state = 0xfedcba9876543210u;
     if (!save()) return;
     net.step_count = 1;
     CHECK_OK(cge_network_restore(&net, f.file, f.file_bytes));
     CHECK(net.step_count == 0x123456789abcu);
-    CHECK(memcmp(f.file, "CGEN\1\0\0\0", 8) == 0);
+    CHECK(memcmp(f.file, "CGEN\4\0\0\0", 8) == 0);
     CHECK(saved_word(f.file, SAVED_BYTES) == f.file_bytes && saved_word(f.file, SAVED_LAYERS) == 3);
     CHECK(saved_word(f.file, SAVED_IN_C) == 7 && saved_word(f.file, SAVED_PARAMS) == 76 && saved_word(f.file, SAVED_VELOCITY) == 0);
     CHECK(saved_word(f.file, SAVED_STEPS_LOW) == 0x56789abcu && saved_word(f.file, SAVED_STEPS_HIGH) == 0x1234u);
+    CHECK(saved_word(f.file, SAVED_RNG_LOW) == 0x76543210u && saved_word(f.file, SAVED_RNG_HIGH) == 0xfedcba98u);
     CHECK(saved_word(f.file, SAVED_LEARNING_RATE) == float_bits(0.1f));
-    CHECK(saved_word(f.file, SAVED_HEADER_WORDS + SAVED_UNITS) == 6 && saved_word(f.file, SAVED_HEADER_WORDS + SAVED_INIT) == CGE_INIT_GLOROT_UNIFORM);
-    CHECK(saved_word(f.file, SAVED_HEADER_WORDS + 3 * SAVED_LAYER_WORDS) == float_bits(operand(9, 0)));
+    CHECK(saved_word(f.file, SAVED_HEADER_WORDS + SAVED_FIELD + SAVED_UNITS) == 6 && saved_word(f.file, SAVED_HEADER_WORDS + SAVED_INIT) == CGE_INIT_GLOROT_UNIFORM);
+    CHECK(saved_layer(f.file, 3) == SAVED_HEADER_WORDS + 3 * SAVED_LAYER_WORDS + 2);
+    CHECK(saved_word(f.file, saved_layer(f.file, 3)) == float_bits(operand(9, 0)));
     CHECK(saved_word(f.file, f.file_bytes / 4 - 1) == cge_crc32(0, f.file, f.file_bytes - 4));
-    CHECK(cge_crc32(0, f.file, f.file_bytes - 4) == 0x23cbc6c2u); /* Python, struct and zlib */
+    CHECK(cge_crc32(0, f.file, f.file_bytes - 4) == 0xe53738c9u); /* Python, struct and zlib */
+    old = check_bytes(SAVED_OLD_BYTES(f.file_bytes));
+    CHECK(cge_crc32(0, old, to_version_3(f.file, f.file_bytes, old) - 4) == 0xa6480263u); /* as version 3 was written */
+    CHECK(cge_crc32(0, old, to_version_2(f.file, f.file_bytes, old) - 4) == 0x205d1fb1u);
+    CHECK(cge_crc32(0, old, to_version_1(f.file, f.file_bytes, old) - 4) == 0x23cbc6c2u);
+}
+
+static void check_stream(uint64_t state)
+{
+    cge_rng fresh;
+    CHECK_OK(cge_rng_seed(&fresh, 0));
+    CHECK(net.rng.state == state && net.rng.increment == fresh.increment);
+}
+
+/* The stream of shuffles goes on where it was; a file of version 1 starts it with seed 0. */
+static void test_shuffle_stream(void)
+{
+    int32_t order[6], again[6];
+    uint64_t state, saved_hash;
+    cge_rng fresh;
+    for (int32_t i = 0; i < 6; i++) order[i] = again[i] = i;
+    if (!set_up("shuffle stream", &perceptron, 4096)) return;
+    CHECK_OK(cge_rng_shuffle(&net.rng, order, 6));
+    for (int32_t i = 0; i < 6; i++) order[i] = i;
+    state = net.rng.state;
+    saved_hash = hash_of(&net);
+    if (!save()) return;
+    CHECK_OK(cge_rng_shuffle(&net.rng, order, 6));
+    memset(&net.rng, 0xee, sizeof net.rng);
+    CHECK_OK(cge_network_restore(&net, f.file, f.file_bytes));
+    check_stream(state);
+    CHECK_OK(cge_rng_shuffle(&net.rng, again, 6));
+    CHECK(memcmp(order, again, sizeof order) == 0);
+    check_case("version 1");
+    unsigned char *old = check_bytes(SAVED_OLD_BYTES(f.file_bytes));
+    f.file_bytes = to_version_1(f.file, f.file_bytes, old);
+    f.file = old;
+    CHECK_OK(cge_rng_seed(&fresh, 0));
+    CHECK_OK(cge_network_init_params(&net, SEED + 1));
+    CHECK_OK(cge_network_restore(&net, f.file, f.file_bytes));
+    check_stream(fresh.state);
+    CHECK(hash_of(&net) == saved_hash && net.step_count == 2);
 }
 
 /* Numbers of kinds in files are for ever. */
@@ -162,14 +216,21 @@ static void test_kind_numbers(const test_model *m)
         const cge_layer_kind *kind;
         uint32_t number;
     } kinds[] = {{&cge_kind_conv2d, 1}, {&cge_kind_dense, 2}, {&cge_kind_maxpool2d, 3}, {&cge_kind_avgpool2d, 4}, {&cge_kind_global_avgpool2d, 5},
-                 {&cge_kind_relu, 6}, {&cge_kind_leaky_relu, 7}, {&cge_kind_sigmoid, 8}, {&cge_kind_tanh, 9}, {&cge_kind_flatten, 10}};
+                 {&cge_kind_relu, 6}, {&cge_kind_leaky_relu, 7}, {&cge_kind_sigmoid, 8}, {&cge_kind_tanh, 9}, {&cge_kind_flatten, 10},
+                 {&cge_kind_add, 11}, {&cge_kind_concat, 12},
+                 {&cge_kind_relu6, 32}, {&cge_kind_hard_sigmoid, 33}, {&cge_kind_elu, 34}, {&cge_kind_softplus, 35}, {&cge_kind_softmax, 36},
+                 {&cge_kind_hard_swish, 37}, {&cge_kind_silu, 38}, {&cge_kind_gelu, 39},
+                 {&cge_kind_global_maxpool2d, 45}, {&cge_kind_zero_pad2d, 46}, {&cge_kind_crop2d, 47}, {&cge_kind_channel_slice, 48}, {&cge_kind_upsample2d, 44},
+                 {&cge_kind_group_norm, 40}, {&cge_kind_instance_norm, 41}, {&cge_kind_layer_norm, 42}, {&cge_kind_dropout, 43}};
+    static const cge_optimizer_kind *const optimizers[] = {&cge_sgd, &cge_adam, &cge_adamw, &cge_rmsprop, &cge_adagrad};
     if (!set_up(m->name, &m->model, 0) || !save()) return;
     CHECK(saved_word(f.file, SAVED_LOSS) == (m->model.loss == &cge_softmax_cross_entropy ? 1u : 2u));
-    CHECK(saved_word(f.file, SAVED_OPTIMIZER) == 1);
+    for (int32_t i = 0; i < COUNT_OF(optimizers); i++)
+        if (m->model.optimizer.kind == optimizers[i]) CHECK(saved_word(f.file, SAVED_OPTIMIZER) == (uint32_t)i + 1);
     for (int32_t i = 0; i < m->model.layer_count; i++)
         for (int32_t j = 0; j < COUNT_OF(kinds); j++)
             if (m->model.layers[i].kind == kinds[j].kind)
-                CHECK(saved_word(f.file, SAVED_HEADER_WORDS + (size_t)i * SAVED_LAYER_WORDS + SAVED_KIND) == kinds[j].number);
+                CHECK(saved_word(f.file, saved_layer(f.file, (uint32_t)i) + SAVED_KIND) == kinds[j].number);
 }
 
 /* ---- restoring into another network ------------------------------------------------------------------------------------------ */
@@ -199,7 +260,9 @@ static void check_restore(const char *name, cge_status status, const cge_model *
 static void test_mismatch(void)
 {
     static const float zeros[128];
-    static const cge_options flash = {0, 1, zeros, NULL};
+    static const cge_options flash = {0, 1, zeros, NULL, NULL};
+    static const cge_dense five = {5};
+    const void *four;
     cge_layer layers[4];
     cge_model model = perceptron;
     memcpy(layers, perceptron.layers, 3 * sizeof *layers);
@@ -228,9 +291,10 @@ static void test_mismatch(void)
     layers[1].kind = &cge_kind_leaky_relu;
     check_restore("other kind, other field", CGE_ERR_MISMATCH, &model, &training);
     layers[1].kind = &cge_kind_tanh;
-    layers[2].units = 5;
+    four = layers[2].config;
+    layers[2].config = &five;
     check_restore("other units", CGE_ERR_MISMATCH, &model, &training);
-    layers[2].units = 4;
+    layers[2].config = four;
     model.layer_count = 4;
     check_restore("one layer more", CGE_ERR_MISMATCH, &model, &training);
     model.layer_count = 1;
@@ -264,7 +328,7 @@ static void test_velocity_of_other_layers(void)
 static void test_velocity_of_another_layer(void)
 {
     cge_layer layers[] = {DENSE(3, CGE_FROZEN, 0), PLAIN(tanh), DENSE(3, 0, 0)};
-    cge_model model = {{1, 1, 3}, TABLE(layers), &cge_mean_squared_error, {&cge_sgd, 0.1f, 0.5f, 0, 0}};
+    cge_model model = {{1, 1, 3}, TABLE(layers), &cge_mean_squared_error, {&cge_sgd, 0.1f, 0.5f, 0, 0}, NULL, 0, 0};
     if (!set_up("velocity of another layer", &model, 0) || !save()) return;
     layers[0].flags = 0;
     layers[2].flags = CGE_FROZEN;
@@ -274,22 +338,129 @@ static void test_velocity_of_another_layer(void)
     for (int32_t i = 0; i < net.grad_elems; i++) CHECK(float_bits(net.velocity[i]) == 0);
 }
 
+static const cge_layer relu_first[] = {PLAIN(relu), CONV(2, 2, 2, 0, 0, 0, 0, 0, 0, 0, 0), PLAIN(global_avgpool2d)};
+
+static const cge_layer tanh_first[] = {PLAIN(tanh), CONV(2, 2, 2, 0, 0, 0, 0, 0, 0, 0, 0), PLAIN(global_avgpool2d)};
+
 /* Networks with as many parameters that differ in one size, or in the first layer. */
 static void test_same_parameter_count(void)
 {
-    static const cge_layer layers[] = {PLAIN(relu), CONV(2, 2, 2, 0, 0, 0, 0, 0, 0, 0, 0), PLAIN(global_avgpool2d)};
-    static const cge_layer others[] = {PLAIN(tanh), CONV(2, 2, 2, 0, 0, 0, 0, 0, 0, 0, 0), PLAIN(global_avgpool2d)};
-    static const cge_model model = {{3, 3, 1}, TABLE(layers), &cge_mean_squared_error, {&cge_sgd, 0.1f, 0, 0, 0}};
+    static const cge_model model = {{3, 3, 1}, TABLE(relu_first), &cge_mean_squared_error, {&cge_sgd, 0.1f, 0, 0, 0}, NULL, 0, 0};
     const cge_shape inputs[] = {{4, 3, 1}, {3, 4, 1}, {3, 3, 1}};
     for (int32_t i = 0; i < COUNT_OF(inputs); i++) {
         cge_model other = model;
         size_t bytes = 0;
         other.input = inputs[i];
-        if (i == COUNT_OF(inputs) - 1) other.layers = others;
+        if (i == COUNT_OF(inputs) - 1) other.layers = tanh_first;
         CHECK_OK(cge_network_arena_bytes(&other, &training, &bytes));
         if (!set_up("same number of parameters", &model, bytes) || !save()) return;
         CHECK_OK(cge_network_init(&net, &other, &training, check_bytes(bytes), bytes));
         CHECK_REFUSED(CGE_ERR_MISMATCH, cge_network_restore(&net, f.file, f.file_bytes));
+    }
+}
+
+/* In out: the file with another number of fields in the record of a layer; `value` is in the last one. Returns its size. */
+static size_t with_fields(unsigned char *out, uint32_t layer, uint32_t fields, uint32_t value)
+{
+    const size_t record = saved_layer(f.file, layer), had = saved_word(f.file, record + SAVED_FIELDS), kept = fields < had ? fields : had;
+    const size_t head = 4 * (record + SAVED_FIELD), size = f.file_bytes - 4 * had + 4 * fields;
+    memcpy(out, f.file, head + 4 * kept);
+    memcpy(out + head + 4 * fields, f.file + head + 4 * had, f.file_bytes - head - 4 * had);
+    set_saved_word(out, record + SAVED_FIELDS, fields);
+    for (size_t i = kept; i < fields; i++) set_saved_word(out, record + SAVED_FIELD + i, i + 1 < fields ? 0 : value);
+    set_saved_word(out, SAVED_BYTES, (uint32_t)size);
+    seal_saved(out, size);
+    return size;
+}
+
+/* Fields that a file does not have are 0; those that nobody knows must be. */
+static void test_field_counts(void)
+{
+    static const uint32_t more[] = {SAVED_CONV2D_FIELDS + 1, SAVED_CONV2D_FIELDS + 5}, dense = 6;
+    if (!set_up("number of fields", &convnet, 4096) || !save()) return;
+    cge_layer layers[MAX_LAYERS];
+    cge_layer_config configs[MAX_LAYERS];
+    cge_model read;
+    unsigned char *changed = check_bytes(f.file_bytes + 64);
+    size_t size = with_fields(changed, 0, SAVED_CONV2D_FIELDS - 1, 0); /* groups: 0 means 1 */
+    CHECK_OK(cge_model_parse(changed, size, &cge_catalog_all, layers, configs, MAX_LAYERS, &read));
+    CHECK(configs[0].conv2d.groups == 0 && configs[0].conv2d.pad_right == 1);
+    CHECK_OK(cge_network_restore(&net, changed, size));
+    size = with_fields(changed, 0, 3, 0);
+    CHECK_REFUSED(CGE_ERR_FORMAT, cge_model_parse(changed, size, &cge_catalog_all, layers, configs, MAX_LAYERS, &read));
+    CHECK_REFUSED(CGE_ERR_MISMATCH, cge_network_restore(&net, changed, size));
+    for (int32_t i = 0; i < COUNT_OF(more); i++) {
+        size = with_fields(changed, 0, more[i], 0);
+        CHECK_OK(cge_model_parse(changed, size, &cge_catalog_all, layers, configs, MAX_LAYERS, &read));
+        CHECK_OK(cge_network_restore(&net, changed, size));
+        size = with_fields(changed, 0, more[i], 1);
+        CHECK_REFUSED(CGE_ERR_FORMAT, cge_model_parse(changed, size, &cge_catalog_all, layers, configs, MAX_LAYERS, &read));
+        CHECK_REFUSED(CGE_ERR_MISMATCH, cge_network_restore(&net, changed, size));
+    }
+    size = with_fields(changed, dense, 2, 7);
+    CHECK_REFUSED(CGE_ERR_FORMAT, cge_model_parse(changed, size, &cge_catalog_all, layers, configs, MAX_LAYERS, &read));
+    CHECK_REFUSED(CGE_ERR_MISMATCH, cge_network_restore(&net, changed, size));
+}
+
+static const cge_layer short_layers[] = {CONV(2, 2, 2, 0, 0, 0, 0, 0, 0, 0, 0), {.kind = &cge_kind_leaky_relu}, POOL(avgpool2d, 2, 1, 0, 0, 0, 0, 0, 0)};
+static const cge_layer long_layers[] = {
+    {.kind = &cge_kind_conv2d, .from = {CGE_INPUT, 0},
+     CONV2D_CONFIG(.in_h = 5, .in_w = 4, .in_c = 3, .out_c = 2, WINDOW(2, 2, 1, 1, 0, 0, 0, 0), .dilation_h = 1, .dilation_w = 1, .groups = 1)},
+    LEAKY(-0.0f),
+    {.kind = &cge_kind_avgpool2d, .from = {2, 0}, POOL2D_CONFIG(.in_h = 4, .in_w = 3, .in_c = 2, WINDOW(2, 1, 2, 1, 0, 0, 0, 0))}};
+static const cge_model short_model = {{5, 4, 3}, TABLE(short_layers), &cge_mean_squared_error, {&cge_sgd, 0.1f, 0, 0, 0}, NULL, 0, 0};
+static const cge_model long_model = {{5, 4, 3}, TABLE(long_layers), &cge_mean_squared_error, {&cge_sgd, 0.1f, 0, 0, 0}, NULL, 0, 0};
+
+/* Zero and what it means are one layer, in either direction; anything else is another. */
+static void test_defaults_are_equal(void)
+{
+    static const size_t words[][2] = {{0, 0}, {0, 1}, {0, 2}, {0, 6}, {0, 7}, {0, 8}, {0, 9}, {0, 14}, {2, 0}, {2, 1}, {2, 2}, {2, 5}, {2, 6}};
+    const cge_model *const models[] = {&short_model, &long_model};
+    for (int32_t i = 0; i < 2; i++) {
+        if (!set_up("defaults", models[i], 0) || !save()) return;
+        CHECK_OK(cge_network_init(&net, models[1 - i], &training, f.arena, f.arena_bytes));
+        CHECK_OK(cge_network_restore(&net, f.file, f.file_bytes));
+        for (int32_t j = 0; j < COUNT_OF(words); j++) {
+            const size_t word = saved_layer(f.file, (uint32_t)words[j][0]) + SAVED_FIELD + words[j][1];
+            const uint32_t was = saved_word(f.file, word);
+            set_saved_word(f.file, word, 7);
+            seal_saved(f.file, f.file_bytes);
+            CHECK_REFUSED(CGE_ERR_MISMATCH, cge_network_restore(&net, f.file, f.file_bytes));
+            set_saved_word(f.file, word, was);
+        }
+    }
+}
+
+/* A record of version 3 has a place for each field of any kind: what the kind does not have must be 0. */
+static void test_old_records(void)
+{
+    static const size_t unused[] = {2, 12, 13};
+    if (!set_up("old records", &perceptron, 4096) || !save()) return;
+    cge_layer layers[3];
+    cge_layer_config configs[3];
+    cge_model read;
+    unsigned char *old = check_bytes(SAVED_OLD_BYTES(f.file_bytes));
+    const size_t size = to_version_3(f.file, f.file_bytes, old);
+    CHECK_OK(cge_model_parse(old, size, &cge_catalog_all, layers, configs, 3, &read));
+    CHECK_OK(cge_network_restore(&net, old, size));
+    for (int32_t layer = 0; layer < 2; layer++)
+        for (int32_t i = 0; i < COUNT_OF(unused); i++) {
+            const size_t word = SAVED_HEADER_WORDS + (size_t)layer * OLD_LAYER_WORDS + unused[i];
+            set_saved_word(old, word, 1);
+            seal_saved(old, size);
+            CHECK_REFUSED(CGE_ERR_FORMAT, cge_model_parse(old, size, &cge_catalog_all, layers, configs, 3, &read));
+            CHECK_REFUSED(CGE_ERR_MISMATCH, cge_network_restore(&net, old, size));
+            set_saved_word(old, word, 0);
+        }
+}
+
+/* cge_layer_config has room for every config, and files hold configs as words. */
+static void test_sizes_of_configs(void)
+{
+    check_case("sizes of configs");
+    for (int32_t i = 0; i < cge_catalog_all.layer_count; i++) {
+        const size_t size = cge_catalog_all.layers[i]->config_bytes;
+        CHECK(size <= sizeof(cge_layer_config) && size % 4 == 0);
     }
 }
 
@@ -301,35 +472,42 @@ void suite_serialise(void)
         test_kind_numbers(&test_models[i]);
     }
     test_bytes();
+    test_shuffle_stream();
     test_mismatch();
     test_velocity_of_other_layers();
     test_velocity_of_another_layer();
     test_same_parameter_count();
+    test_field_counts();
+    test_defaults_are_equal();
+    test_old_records();
+    test_sizes_of_configs();
 }
 
 /* ---- hostile bytes ---------------------------------------------------------------------------------------------------------------- */
 
 static const cge_layer tiny_layers[] = {DENSE(1, 0, 0), LEAKY(0.25f)};
-static const cge_model tiny = {{1, 1, 2}, TABLE(tiny_layers), &cge_mean_squared_error, {&cge_sgd, 0.1f, 0.5f, 0, 0}};
+static const cge_model tiny = {{1, 1, 2}, TABLE(tiny_layers), &cge_mean_squared_error, {&cge_sgd, 0.1f, 0.5f, 0, 0}, NULL, 0, 0};
 
 static cge_model *parsed;
 static cge_layer *parsed_layers;
+static cge_layer_config *parsed_configs;
 static unsigned char *bytes;
 
 /* The file of a tiny network, a second buffer to spoil, and what parse writes into. */
 static int set_up_hostile(const char *name)
 {
-    if (!set_up(name, &tiny, 4 * 64 + sizeof *parsed + 2 * sizeof *parsed_layers) || !save()) return 0;
+    if (!set_up(name, &tiny, 4 * 64 + sizeof *parsed + 2 * (sizeof *parsed_layers + sizeof *parsed_configs)) || !save()) return 0;
     bytes = check_bytes(f.file_bytes);
     parsed = check_bytes(sizeof *parsed);
     parsed_layers = check_bytes(2 * sizeof *parsed_layers);
+    parsed_configs = check_bytes(2 * sizeof *parsed_configs);
     memcpy(bytes, f.file, f.file_bytes);
     return 1;
 }
 
 static cge_status parse(const unsigned char *file, size_t count)
 {
-    return cge_model_parse(file, count, &cge_catalog_all, parsed_layers, 2, parsed);
+    return cge_model_parse(file, count, &cge_catalog_all, parsed_layers, parsed_configs, 2, parsed);
 }
 
 /* Right against the end of the buffer: one byte read too far is one outside (the sanitizer would tell). */
@@ -369,7 +547,7 @@ static void test_bit_flips(void)
 }
 
 #define LAYER_0(word) (SAVED_HEADER_WORDS + (word))
-#define LAYER_1(word) (SAVED_HEADER_WORDS + SAVED_LAYER_WORDS + (word))
+#define LAYER_1(word) (SAVED_HEADER_WORDS + SAVED_LAYER_WORDS + 1 + (word)) /* behind a dense layer */
 
 static const struct {
     const char *name;
@@ -379,7 +557,10 @@ static const struct {
 } contradictions[] = {
     {"other magic", SAVED_MAGIC, 0, CGE_ERR_FORMAT},
     {"version 0", SAVED_VERSION, 0, CGE_ERR_VERSION},
-    {"version 2", SAVED_VERSION, 2, CGE_ERR_VERSION},
+    {"version 5", SAVED_VERSION, 5, CGE_ERR_VERSION},
+    {"version 3, which has other layer records", SAVED_VERSION, 3, CGE_ERR_FORMAT},
+    {"version 2, which has a shorter header and shorter layer records", SAVED_VERSION, 2, CGE_ERR_FORMAT},
+    {"version 1, which has no stream of shuffles", SAVED_VERSION, 1, CGE_ERR_FORMAT},
     {"version -1", SAVED_VERSION, 0xffffffffu, CGE_ERR_VERSION},
     {"bytes 0", SAVED_BYTES, 0, CGE_ERR_FORMAT},
     {"bytes -1", SAVED_BYTES, 0xffffffffu, CGE_ERR_FORMAT},
@@ -393,6 +574,10 @@ static const struct {
     {"input -1", SAVED_IN_W, 0xffffffffu, CGE_ERR_FORMAT},
     {"input 2^30", SAVED_IN_C, 0x40000000u, CGE_ERR_FORMAT},
     {"input 3", SAVED_IN_C, 3, CGE_ERR_FORMAT},
+    {"unknown input", SAVED_INPUT, 2, CGE_ERR_FORMAT},
+    {"scale of no input", SAVED_INPUT_SCALE, 0x3f800000, CGE_ERR_FORMAT},
+    {"offset of no input", SAVED_INPUT_OFFSET, 1, CGE_ERR_FORMAT},
+    {"input without a scale", SAVED_INPUT, 1, CGE_ERR_FORMAT},
     {"unknown loss", SAVED_LOSS, 99, CGE_ERR_FORMAT},
     {"unknown optimiser", SAVED_OPTIMIZER, 0xffffffffu, CGE_ERR_FORMAT},
     {"learning rate negative", SAVED_LEARNING_RATE, 0xbf800000u, CGE_ERR_FORMAT},
@@ -409,17 +594,21 @@ static const struct {
     {"-1 velocities", SAVED_VELOCITY, 0xffffffffu, CGE_ERR_FORMAT},
     {"unknown kind", LAYER_0(SAVED_KIND), 99, CGE_ERR_FORMAT},
     {"kind 0", LAYER_1(SAVED_KIND), 0, CGE_ERR_FORMAT},
-    {"no units", LAYER_0(SAVED_UNITS), 0, CGE_ERR_FORMAT},
-    {"more units", LAYER_0(SAVED_UNITS), 2, CGE_ERR_FORMAT},
-    {"-1 units", LAYER_0(SAVED_UNITS), 0xffffffffu, CGE_ERR_FORMAT},
-    {"too many units", LAYER_0(SAVED_UNITS), 0x7fffffffu, CGE_ERR_FORMAT},
-    {"unused field", LAYER_0(SAVED_KERNEL_H), 1, CGE_ERR_FORMAT},
-    {"unused field negative", LAYER_0(SAVED_GROUPS), 0x80000000u, CGE_ERR_FORMAT},
+    {"no units", LAYER_0(SAVED_FIELD + SAVED_UNITS), 0, CGE_ERR_FORMAT},
+    {"more units", LAYER_0(SAVED_FIELD + SAVED_UNITS), 2, CGE_ERR_FORMAT},
+    {"-1 units", LAYER_0(SAVED_FIELD + SAVED_UNITS), 0xffffffffu, CGE_ERR_FORMAT},
+    {"too many units", LAYER_0(SAVED_FIELD + SAVED_UNITS), 0x7fffffffu, CGE_ERR_FORMAT},
+    {"no field", LAYER_0(SAVED_FIELDS), 0, CGE_ERR_FORMAT},
+    {"more fields", LAYER_0(SAVED_FIELDS), 9, CGE_ERR_FORMAT},
+    {"2^30 + 1 fields: the same modulo 2^32 bytes", LAYER_0(SAVED_FIELDS), 0x40000001u, CGE_ERR_FORMAT},
+    {"-1 fields", LAYER_1(SAVED_FIELDS), 0xffffffffu, CGE_ERR_FORMAT},
     {"unknown flag", LAYER_0(SAVED_FLAGS), 4, CGE_ERR_FORMAT},
+    {"unknown flag beyond 16 bits", LAYER_0(SAVED_FLAGS), 0x10000, CGE_ERR_FORMAT},
+    {"init beyond 8 bits", LAYER_0(SAVED_INIT), 0x100, CGE_ERR_FORMAT},
     {"bias away", LAYER_0(SAVED_FLAGS), CGE_NO_BIAS, CGE_ERR_FORMAT},
     {"unknown init", LAYER_0(SAVED_INIT), 4, CGE_ERR_FORMAT},
-    {"alpha NaN", LAYER_1(SAVED_ALPHA), 0x7fc00000u, CGE_ERR_FORMAT},
-    {"alpha negative", LAYER_1(SAVED_ALPHA), 0xbf000000u, CGE_ERR_FORMAT},
+    {"alpha NaN", LAYER_1(SAVED_FIELD + SAVED_ALPHA), 0x7fc00000u, CGE_ERR_FORMAT},
+    {"alpha negative", LAYER_1(SAVED_FIELD + SAVED_ALPHA), 0xbf000000u, CGE_ERR_FORMAT},
 };
 
 /* The checksum is right, a word is not. */
@@ -443,10 +632,15 @@ static void test_contradictions(void)
     set_saved_word(bytes, SAVED_VELOCITY, 4);
     seal_saved(bytes, f.file_bytes);
     check_any_refusal(bytes, f.file_bytes);
+    check_case("nothing but a header, of another version");
+    memcpy(bytes, f.file, f.file_bytes);
+    set_saved_word(bytes, SAVED_VERSION, 99);
+    CHECK_REFUSED(CGE_ERR_VERSION, parse(bytes, 4 * (SAVED_HEADER_WORDS_V1 + 1)));
+    CHECK_REFUSED(CGE_ERR_FORMAT, parse(bytes, 4 * SAVED_HEADER_WORDS_V1));
     check_case("no layers, their words declared as parameters");
     memcpy(bytes, f.file, f.file_bytes);
     set_saved_word(bytes, SAVED_LAYERS, 0);
-    set_saved_word(bytes, SAVED_PARAMS, 3 + 2 * SAVED_LAYER_WORDS);
+    set_saved_word(bytes, SAVED_PARAMS, 3 + 2 * (SAVED_LAYER_WORDS + 1));
     seal_saved(bytes, f.file_bytes);
     check_any_refusal(bytes, f.file_bytes);
     check_case("damaged");
@@ -454,6 +648,16 @@ static void test_contradictions(void)
     bytes[f.file_bytes - 9] ^= 0x10;
     CHECK_REFUSED(CGE_ERR_CRC, parse(bytes, f.file_bytes));
     CHECK_REFUSED(CGE_ERR_CRC, cge_network_restore(&net, bytes, f.file_bytes));
+}
+
+static int reads_another(const cge_model *model)
+{
+    for (int32_t l = 0; l < model->layer_count; l++) {
+        const cge_layer *layer = &model->layers[l];
+        const int before = layer->from[0] == 0 || layer->from[0] == (l == 0 ? CGE_INPUT : l);
+        if (!before || layer->kind == &cge_kind_add || layer->kind == &cge_kind_concat) return 1;
+    }
+    return 0;
 }
 
 /* Every word, many values: whatever is accepted must be a model that the rest of the library can work with. */
@@ -469,8 +673,9 @@ static void test_every_word(void)
             memcpy(bytes, f.file, f.file_bytes);
             set_saved_word(bytes, word, values[i]);
             seal_saved(bytes, f.file_bytes);
-            if (parse(bytes, f.file_bytes) == CGE_OK) CHECK_OK(cge_network_arena_bytes(parsed, &inference, &needed));
-            else check_that(1, "refused", __FILE__, __LINE__);
+            if (parse(bytes, f.file_bytes) != CGE_OK) check_that(1, "refused", __FILE__, __LINE__);
+            else if (!reads_another(parsed)) CHECK_OK(cge_network_arena_bytes(parsed, &inference, &needed));
+            else check_that(cge_network_arena_bytes(parsed, &inference, &needed) != CGE_OK, "a graph without a plan", __FILE__, __LINE__);
             (void)!cge_network_restore(&net, bytes, f.file_bytes);
         }
 }
@@ -486,6 +691,38 @@ static void test_more_velocity(void)
     set_saved_word(longer, SAVED_VELOCITY, 4);
     seal_saved(longer, size);
     CHECK_REFUSED(CGE_ERR_FORMAT, parse(longer, size));
+}
+
+/* In `bytes`: the header with this input height, the last layer `layers` times, no parameters. */
+static size_t small_file(uint32_t layers, uint32_t in_h)
+{
+    const size_t header = 4 * SAVED_HEADER_WORDS, record = 4 * (SAVED_LAYER_WORDS + 1), size = header + layers * record + 4;
+    memcpy(bytes, f.file, header);
+    for (uint32_t l = 0; l < layers; l++) memcpy(bytes + header + l * record, f.file + header + record, record);
+    set_saved_word(bytes, SAVED_BYTES, (uint32_t)size);
+    set_saved_word(bytes, SAVED_LAYERS, layers);
+    set_saved_word(bytes, SAVED_IN_H, in_h);
+    set_saved_word(bytes, SAVED_PARAMS, 0);
+    set_saved_word(bytes, SAVED_VELOCITY, 0);
+    seal_saved(bytes, size);
+    return size;
+}
+
+/* Nothing but the number of layers, or the input, is wrong. */
+static void test_nothing_else_is_wrong(void)
+{
+    if (!set_up_hostile("a file without parameters")) return;
+    CHECK_OK(parse(bytes, small_file(1, 1)));
+    CHECK_OK(parse(bytes, small_file(2, 5)));
+    CHECK(parsed->layer_count == 2 && parsed->input.h == 5);
+    size_t size = small_file(0, 1);
+    CHECK_REFUSED(CGE_ERR_FORMAT, parse(bytes, size));
+    size = small_file(1, 0);
+    CHECK_REFUSED(CGE_ERR_FORMAT, parse(bytes, size));
+    size = small_file(1, CGE_MAX_ELEMS);
+    CHECK_REFUSED(CGE_ERR_FORMAT, parse(bytes, size));
+    size = small_file(1, 0xffffffffu);
+    CHECK_REFUSED(CGE_ERR_FORMAT, parse(bytes, size));
 }
 
 /* A size beyond 32 bits is no size of a file. The network is none either: no memory holds one that large. */
@@ -505,13 +742,13 @@ static void test_catalog(void)
     static const cge_layer_kind *const both[] = {&cge_kind_leaky_relu, &cge_kind_dense};
     static const cge_loss_kind *const losses[] = {&cge_mean_squared_error}, *const other_losses[] = {&cge_softmax_cross_entropy};
     static const cge_optimizer_kind *const optimizers[] = {&cge_sgd};
-    static const cge_catalog enough = {both, losses, optimizers, 2, 1, 1}, no_layer = {dense_only, losses, optimizers, 1, 1, 1},
-                             no_loss = {both, other_losses, optimizers, 2, 1, 1}, no_optimizer = {both, losses, NULL, 2, 1, 0};
+    static const cge_catalog enough = {both, losses, optimizers, 2, 1, 1, NULL, 0}, no_layer = {dense_only, losses, optimizers, 1, 1, 1, NULL, 0},
+                             no_loss = {both, other_losses, optimizers, 2, 1, 1, NULL, 0}, no_optimizer = {both, losses, NULL, 2, 1, 0, NULL, 0};
     if (!set_up_hostile("catalogue")) return;
-    CHECK_REFUSED(CGE_ERR_FORMAT, cge_model_parse(f.file, f.file_bytes, &no_layer, parsed_layers, 2, parsed));
-    CHECK_REFUSED(CGE_ERR_FORMAT, cge_model_parse(f.file, f.file_bytes, &no_loss, parsed_layers, 2, parsed));
-    CHECK_REFUSED(CGE_ERR_FORMAT, cge_model_parse(f.file, f.file_bytes, &no_optimizer, parsed_layers, 2, parsed));
-    CHECK_OK(cge_model_parse(f.file, f.file_bytes, &enough, parsed_layers, 2, parsed));
+    CHECK_REFUSED(CGE_ERR_FORMAT, cge_model_parse(f.file, f.file_bytes, &no_layer, parsed_layers, parsed_configs, 2, parsed));
+    CHECK_REFUSED(CGE_ERR_FORMAT, cge_model_parse(f.file, f.file_bytes, &no_loss, parsed_layers, parsed_configs, 2, parsed));
+    CHECK_REFUSED(CGE_ERR_FORMAT, cge_model_parse(f.file, f.file_bytes, &no_optimizer, parsed_layers, parsed_configs, 2, parsed));
+    CHECK_OK(cge_model_parse(f.file, f.file_bytes, &enough, parsed_layers, parsed_configs, 2, parsed));
 }
 
 /* A model without loss or optimiser is saved and read as such. */
@@ -536,10 +773,11 @@ static void test_null(void)
     CHECK_REFUSED(CGE_ERR_NULL, cge_network_save(NULL, bytes, f.file_bytes, &f.file_bytes));
     CHECK_REFUSED(CGE_ERR_NULL, cge_network_save(&net, NULL, f.file_bytes, &f.file_bytes));
     CHECK_REFUSED(CGE_ERR_NULL, cge_network_save(&net, bytes, f.file_bytes, NULL));
-    CHECK_REFUSED(CGE_ERR_NULL, cge_model_parse(NULL, f.file_bytes, &cge_catalog_all, parsed_layers, 2, parsed));
-    CHECK_REFUSED(CGE_ERR_NULL, cge_model_parse(f.file, f.file_bytes, NULL, parsed_layers, 2, parsed));
-    CHECK_REFUSED(CGE_ERR_NULL, cge_model_parse(f.file, f.file_bytes, &cge_catalog_all, NULL, 2, parsed));
-    CHECK_REFUSED(CGE_ERR_NULL, cge_model_parse(f.file, f.file_bytes, &cge_catalog_all, parsed_layers, 2, NULL));
+    CHECK_REFUSED(CGE_ERR_NULL, cge_model_parse(NULL, f.file_bytes, &cge_catalog_all, parsed_layers, parsed_configs, 2, parsed));
+    CHECK_REFUSED(CGE_ERR_NULL, cge_model_parse(f.file, f.file_bytes, NULL, parsed_layers, parsed_configs, 2, parsed));
+    CHECK_REFUSED(CGE_ERR_NULL, cge_model_parse(f.file, f.file_bytes, &cge_catalog_all, NULL, parsed_configs, 2, parsed));
+    CHECK_REFUSED(CGE_ERR_NULL, cge_model_parse(f.file, f.file_bytes, &cge_catalog_all, parsed_layers, NULL, 2, parsed));
+    CHECK_REFUSED(CGE_ERR_NULL, cge_model_parse(f.file, f.file_bytes, &cge_catalog_all, parsed_layers, parsed_configs, 2, NULL));
     CHECK_REFUSED(CGE_ERR_NULL, cge_network_restore(NULL, f.file, f.file_bytes));
     CHECK_REFUSED(CGE_ERR_NULL, cge_network_restore(&net, NULL, f.file_bytes));
     memset(&net, 0, sizeof net);
@@ -554,6 +792,7 @@ void suite_serialise_status(void)
     test_contradictions();
     test_every_word();
     test_more_velocity();
+    test_nothing_else_is_wrong();
     test_oversized_network();
     test_catalog();
     test_bare_model();

@@ -17,16 +17,25 @@ static const struct {
     {"learning rate 0", {&cge_sgd, 0, 0.5f, 0, 0}},
 };
 
+enum { SMALLEST_VELOCITY = 0x00800000, SMALLEST_WEIGHT = 0x0d800000 }; /* bits of FLT_MIN, of 2^-100 */
+
+/* +0 in place of what is smaller. */
+static float not_below(int32_t limit, float x)
+{
+    return (float_bits(x) & 0x7fffffffu) < (uint32_t)limit ? 0.0f : x;
+}
+
 static void step(const cge_optimizer *o, float scale, float dw, float *w, float *v)
 {
     float g = dw * scale, change;
     if (o->weight_decay != 0) g = mul_add(o->weight_decay, *w, g);
     change = g;
     if (o->momentum != 0) {
-        *v = mul_add(o->momentum, *v, g);
+        *v = not_below(SMALLEST_VELOCITY, mul_add(o->momentum, *v, g));
         change = o->nesterov != 0 ? mul_add(o->momentum, *v, g) : *v;
     }
     *w = mul_add(-o->learning_rate, change, *w);
+    if (o->weight_decay != 0) *w = not_below(SMALLEST_WEIGHT, *w);
 }
 
 static void test_steps(const char *name, const cge_optimizer *o, int32_t n, float scale)
@@ -54,6 +63,58 @@ static void test_steps(const char *name, const cge_optimizer *o, int32_t n, floa
     }
 }
 
+/* What is left at the border of a velocity, which is halved, and of a weight that decays to a half: the limit stays, less
+ * becomes +0, -0 too. */
+static void test_border(int32_t n)
+{
+    static const cge_optimizer velocity = {NULL, 0.5f, 0.5f, 0, 0}, nesterov = {NULL, 0.5f, 0.5f, 0, 1}, decay = {NULL, 0.5f, 0, 1, 0};
+    static const uint32_t doubled[] = {0x01000000u, 0x81000000u, 0x00fffffeu, 0x80fffffeu, 0x00000002u, 0x80000002u, 0x00000001u, 0x80000000u, 0};
+    static const uint32_t expected[] = {SMALLEST_VELOCITY, SMALLEST_VELOCITY | 0x80000000u, 0, 0, 0, 0, 0, 0, 0};
+    static const uint32_t doubled_weight[] = {0x0e000000u, 0x8e000000u, 0x0dffffffu, 0x8dffffffu, 0x01000000u, 0x00000002u, 0x80000002u, 0x80000000u, 0};
+    static const uint32_t expected_weight[] = {SMALLEST_WEIGHT, SMALLEST_WEIGHT | 0x80000000u, 0, 0, 0, 0, 0, 0, 0};
+    const cge_optimizer *const both[] = {&velocity, &nesterov};
+    if (!check_room("subnormal numbers", sizeof(float) * 3 * (size_t)n)) return;
+    float *dw = check_floats(n), *w = check_floats(n), *v = check_floats(n);
+    for (int32_t k = 0; k < COUNT_OF(doubled); k++) {
+        for (int32_t i = 0; i < n; i++) dw[i] = 0;
+        for (int32_t j = 0; j < COUNT_OF(both); j++) {
+            for (int32_t i = 0; i < n; i++) v[i] = float_from_bits(doubled[k]), w[i] = 0.25f;
+            CHECK_OK(cge_sgd_update_f32(n, both[j], 1, dw, w, v));
+            for (int32_t i = 0; i < n; i++) CHECK(float_bits(v[i]) == expected[k] && w[i] == 0.25f);
+        }
+        for (int32_t i = 0; i < n; i++) w[i] = float_from_bits(doubled_weight[k]);
+        CHECK_OK(cge_sgd_update_f32(n, &decay, 1, dw, w, NULL)); /* w - w / 2 */
+        for (int32_t i = 0; i < n; i++) CHECK(float_bits(w[i]) == expected_weight[k]);
+    }
+}
+
+static int is_subnormal(float x)
+{
+    const uint32_t magnitude = float_bits(x) & 0x7fffffffu;
+    return magnitude != 0 && magnitude < SMALLEST_VELOCITY;
+}
+
+/* Without gradient both reach +0. On the way neither is subnormal, nor is what a weight decays by: of 0.05 w, where that is
+ * subnormal, no velocity remains, and w would stay for good. Without decay a weight stays what it is. */
+static void test_decay_to_zero(int32_t n)
+{
+    enum { STEPS = 1000 };
+    static const cge_optimizer o = {NULL, 0.1f, 0.9f, 0.05f, 0}, no_decay = {NULL, 0.1f, 0.9f, 0, 0};
+    int32_t subnormal = 0;
+    if (!check_room("decay to zero", sizeof(float) * 3 * (size_t)n)) return;
+    float *dw = check_floats(n), *w = check_operands(n, SEED_W), *v = check_operands(n, SEED_V);
+    for (int32_t i = 0; i < n; i++) dw[i] = 0, w[i] *= 0x1p-80f, v[i] *= 0x1p-80f;
+    for (int32_t step_number = 0; step_number < STEPS; step_number++) {
+        CHECK_OK(cge_sgd_update_f32(n, &o, 1, dw, w, v));
+        for (int32_t i = 0; i < n; i++) subnormal += is_subnormal(w[i]) || is_subnormal(v[i]) || is_subnormal(o.weight_decay * w[i]);
+    }
+    CHECK(subnormal == 0);
+    for (int32_t i = 0; i < n; i++) CHECK(float_bits(w[i]) == 0 && float_bits(v[i]) == 0);
+    for (int32_t i = 0; i < n; i++) w[i] = float_from_bits(0x00000123u);
+    CHECK_OK(cge_sgd_update_f32(n, &no_decay, 1, dw, w, v));
+    for (int32_t i = 0; i < n; i++) CHECK(float_bits(w[i]) == 0x00000123u);
+}
+
 void suite_sgd(void)
 {
     static const int32_t lengths[] = {1, 2, 3, 4, 5, 7, 8, 9, 16, 17, 33, 100};
@@ -62,6 +123,10 @@ void suite_sgd(void)
             test_steps(settings[i].name, &settings[i].o, lengths[j], 1);
             test_steps(settings[i].name, &settings[i].o, lengths[j], 1.0f / 3);
         }
+    for (int32_t j = 0; j < COUNT_OF(lengths); j++) {
+        test_border(lengths[j]);
+        test_decay_to_zero(lengths[j]);
+    }
     if (!check_room("one weight, by hand", 64)) return;
     static const cge_optimizer no_decay = {NULL, 0.5f, 0, 0, 0};
     static const cge_optimizer o = {NULL, 0.5f, 0.5f, 0.25f, 1};

@@ -49,8 +49,8 @@ static void fill(workplace *w, int32_t in_elems, int32_t out_elems)
 /* One step by parts, an epoch in batches of 8, then inference with the weights outside. 0 if something was refused. */
 static int live(workplace *w, int32_t capacity, const cge_executor *executor, life *result)
 {
-    const cge_options training = {1, capacity, NULL, executor};
-    cge_options inference = {0, capacity, NULL, executor};
+    const cge_options training = {1, capacity, NULL, executor, NULL};
+    cge_options inference = {0, capacity, NULL, executor, NULL};
     const cge_targets targets = {w->labels, w->values};
     cge_optimizer *o;
     cge_network net;
@@ -109,7 +109,7 @@ static void run_backwards(void *context, void (*task)(void *argument, int32_t in
 /* Room for a training network of this capacity and, behind its parameters, one for inference. */
 static size_t arena_bytes(const cge_model *model, int32_t capacity)
 {
-    const cge_options training = {1, capacity, NULL, NULL}, inference = {0, capacity, NULL, NULL};
+    const cge_options training = {1, capacity, NULL, NULL, NULL}, inference = {0, capacity, NULL, NULL, NULL};
     size_t bytes = 0, more = 0;
     CHECK_OK(cge_network_arena_bytes(model, &training, &bytes));
     CHECK_OK(cge_network_arena_bytes(model, &inference, &more));
@@ -152,7 +152,7 @@ static void test_refused_executors(void)
     size_t bytes = 0;
     check_case("refused executors");
     for (int32_t i = 0; i < COUNT_OF(refused); i++) {
-        const cge_options options = {1, 1, NULL, refused[i]};
+        const cge_options options = {1, 1, NULL, refused[i], NULL};
         CHECK_STATUS(CGE_ERR_ARGUMENT, cge_network_arena_bytes(&convnet, &options, &bytes));
     }
     CHECK(bytes == 0);
@@ -200,11 +200,11 @@ static const cge_layer all_frozen[] = {CONV(16, 3, 3, 1, 1, 1, 1, 1, 1, 1, CGE_F
 #define SQUARED_ERROR &cge_mean_squared_error
 
 static const test_model large_models[] = {
-    {"pictures", {{8, 8, 4}, TABLE(pictures), CROSS_ENTROPY, {&cge_sgd, 0.05f, 0.9f, 1e-3f, 1}}},
-    {"vectors", {{1, 1, 64}, TABLE(vectors), SQUARED_ERROR, {&cge_sgd, 0.1f, 0.5f, 0, 0}}},
-    {"growing", {{9, 7, 2}, TABLE(growing), CROSS_ENTROPY, {&cge_sgd, 0.05f, 0, 0, 0}}},
-    {"separable", {{8, 9, 3}, TABLE(separable), CROSS_ENTROPY, {&cge_sgd, 0.05f, 0.9f, 0, 0}}},
-    {"all frozen", {{8, 8, 3}, TABLE(all_frozen), CROSS_ENTROPY, {&cge_sgd, 0.05f, 0.9f, 0, 0}}},
+    {"pictures", {{8, 8, 4}, TABLE(pictures), CROSS_ENTROPY, {&cge_sgd, 0.05f, 0.9f, 1e-3f, 1}, NULL, 0, 0}},
+    {"vectors", {{1, 1, 64}, TABLE(vectors), SQUARED_ERROR, {&cge_sgd, 0.1f, 0.5f, 0, 0}, NULL, 0, 0}},
+    {"growing", {{9, 7, 2}, TABLE(growing), CROSS_ENTROPY, {&cge_sgd, 0.05f, 0, 0, 0}, NULL, 0, 0}},
+    {"separable", {{8, 9, 3}, TABLE(separable), CROSS_ENTROPY, {&cge_sgd, 0.05f, 0.9f, 0, 0}, NULL, 0, 0}},
+    {"all frozen", {{8, 8, 3}, TABLE(all_frozen), CROSS_ENTROPY, {&cge_sgd, 0.05f, 0.9f, 0, 0}, NULL, 0, 0}},
 };
 
 /* Not from the pool of check.h, which is as large as a board's. */
@@ -287,7 +287,7 @@ static void test_not_finite_slices(void)
     float loss = 0;
     check_case("gradients that are not finite");
     if (!start(&p, 2)) return;
-    const cge_options options = {1, 8, NULL, cge_thread_pool_executor(p.pool)};
+    const cge_options options = {1, 8, NULL, cge_thread_pool_executor(p.pool), NULL};
     if (!CHECK_OK(cge_network_init(&net, w.model, &options, w.arena, w.arena_bytes))) return;
     fill(&w, net.in_elems, net.out_elems);
     CHECK_OK(cge_network_init_params(&net, SEED));

@@ -14,6 +14,8 @@
 #include <string.h>
 #include <time.h>
 
+#include <cge_host.h>
+
 #include "../models.h"
 #include "../saved.h"
 
@@ -82,20 +84,39 @@ typedef struct file {
     size_t size;
 } file;
 
-/* A field of a random layer, or the input's shape. The result may be no possible model. */
-static void vary_model(cge_model *model, cge_layer *layers)
+/* A field of a random layer or of its config, or the input's shape. The result may be no possible model. */
+static void vary_model(cge_model *model, cge_layer *layers, cge_layer_config *configs)
 {
-    cge_layer *l = &layers[below((uint32_t)model->layer_count)];
-    int32_t *const fields[] = {&l->units,    &l->kernel_h, &l->kernel_w,   &l->stride_h,  &l->stride_w, &l->dilation_h,  &l->dilation_w,   &l->pad_top,
-                               &l->pad_left, &l->pad_bottom, &l->pad_right, &l->groups, &l->init, &model->input.h, &model->input.w, &model->input.c};
-    if (below(6) == 0) l->flags ^= CGE_FROZEN;
-    else if (below(8) == 0) *l = layers[below((uint32_t)model->layer_count)];
-    else *fields[below(sizeof fields / sizeof fields[0])] = (int32_t)below(7);
+    const uint32_t row = below((uint32_t)model->layer_count), other = below((uint32_t)model->layer_count);
+    cge_layer *l = &layers[row];
+    int32_t *const sizes[] = {&l->trains, &model->input.h, &model->input.w, &model->input.c};
+    const int32_t value = (int32_t)below(7);
+    switch (below(8)) {
+    case 0: l->flags ^= CGE_FROZEN; break;
+    case 1: l->init = (cge_init)value; break;
+    case 2:
+        *l = layers[other];
+        configs[row] = configs[other];
+        if (l->config != NULL) l->config = &configs[row];
+        break;
+    case 3: *sizes[below(sizeof sizes / sizeof sizes[0])] = value; break;
+    case 4: l->config = below(2) == 0 ? NULL : &configs[row]; break;
+    default: memcpy((char *)&configs[row] + 4 * below((uint32_t)(sizeof configs[row] / 4)), &value, sizeof value);
+    }
+}
+
+/* Bytes, in most cases of a scale and an offset that there are. */
+static void vary_input(cge_model *model)
+{
+    static const float scales[] = {0x1p-8f, 0x1p-64f, 0x1p+64f, 1.0f, 0x1p-65f, 0.75f};
+    model->input_kind = &cge_input_u8;
+    model->input_scale = scales[below(sizeof scales / sizeof scales[0])];
+    model->input_offset = (int32_t)below(300) - 20;
 }
 
 static int write_network(const cge_model *model, file *out)
 {
-    const cge_options options = {model->loss != NULL && below(4) != 0, 1, NULL, NULL};
+    const cge_options options = {model->loss != NULL && below(4) != 0, 1, NULL, NULL, NULL};
     cge_network net;
     size_t bytes = 0;
     unsigned char *arena;
@@ -113,12 +134,16 @@ static int write_network(const cge_model *model, file *out)
 static void new_seed(file *out)
 {
     cge_layer layers[MAX_LAYERS];
+    cge_layer_config configs[MAX_LAYERS];
     cge_model model;
     do {
+        memset(configs, 0, sizeof configs);
         model = test_models[below((uint32_t)test_model_count)].model;
         memcpy(layers, model.layers, (size_t)model.layer_count * sizeof *layers);
         model.layers = layers;
-        for (uint32_t i = below(4); i > 0; i--) vary_model(&model, layers);
+        for (int32_t i = 0; i < model.layer_count; i++) own_config(&layers[i], &configs[i]);
+        for (uint32_t i = below(4); i > 0; i--) vary_model(&model, layers, configs);
+        if (below(3) == 0) vary_input(&model);
     } while (!write_network(&model, out));
 }
 
@@ -126,8 +151,18 @@ static void new_seed(file *out)
 
 static size_t random_word(const file *f)
 {
-    uint32_t all = (uint32_t)(f->size / 4), head = SAVED_HEADER_WORDS + 3 * SAVED_LAYER_WORDS;
+    uint32_t all = (uint32_t)(f->size / 4), head = SAVED_HEADER_WORDS + 3 * (SAVED_LAYER_WORDS + SAVED_POOL2D_FIELDS);
     return below(4) == 0 || head > all ? below(all) : below(head);
+}
+
+static void to_an_old_version(file *f)
+{
+    static unsigned char old[SAVED_OLD_BYTES(MAX_FILE)];
+    static size_t (*const convert[])(const unsigned char *, size_t, unsigned char *) = {to_version_1, to_version_2, to_version_3};
+    const size_t size = convert[below(3)](f->bytes, f->size, old);
+    if (size > MAX_FILE) return;
+    memcpy(f->bytes, old, size);
+    f->size = size;
 }
 
 static void mutate(file *f)
@@ -149,6 +184,10 @@ static void mutate(file *f)
         at = 4 * below((uint32_t)(f->size / 4));
         memmove(f->bytes + at + count, f->bytes + at, f->size - at);
         f->size += count;
+        break;
+    case 6: /* a version before */
+        if (f->size < 4 * (SAVED_HEADER_WORDS + 1) || below(4) != 0) break;
+        to_an_old_version(f);
         break;
     default: set_saved_word(f->bytes, word, interesting_word());
     }
@@ -174,16 +213,40 @@ static struct {
     uint64_t accepted, used, trained, refused[CGE_ERR_MISMATCH + 1];
 } count;
 
+/* A graph's shapes are checked when its plan is made: whatever that says, it ends. */
+static void plan_graph(const cge_model *model)
+{
+    size_t bytes = 0;
+    cge_plan plan;
+    if (cge_plan_bytes(model, &bytes) != CGE_OK) return;
+    void *memory = allocate(bytes);
+    (void)!cge_plan_make(model, below(2) == 0 ? &cge_memory_small : &cge_memory_smallest, model->loss != NULL, memory, bytes, &plan);
+    free(memory);
+}
+
+/* Of a window. */
+static int64_t taps_of(const cge_layer *l)
+{
+    const cge_conv2d *conv2d = l->config;
+    const cge_pool2d *pool2d = l->config;
+    if (l->kind == &cge_kind_conv2d) return (int64_t)conv2d->kernel_h * conv2d->kernel_w;
+    return l->kind == &cge_kind_maxpool2d || l->kind == &cge_kind_avgpool2d ? (int64_t)pool2d->kernel_h * pool2d->kernel_w : 0;
+}
+
 /* Multiply-adds of one sample, or more than MAX_MACS: sizes decide what is worth running. */
 static int64_t cost(const cge_model *model)
 {
     int64_t macs = 0;
     for (int32_t i = 0; i < model->layer_count && macs <= MAX_MACS; i++) {
         cge_layer_info info;
-        REQUIRE(cge_model_layer_info(model, i, &info) == CGE_OK);
+        cge_status status = cge_model_layer_info(model, i, &info);
+        REQUIRE(status == CGE_OK || status == CGE_ERR_MODE);
+        if (status == CGE_ERR_MODE) {
+            plan_graph(model);
+            return MAX_MACS + 1;
+        }
         macs += info.macs + (int64_t)info.in.h * info.in.w * info.in.c + (int64_t)info.out.h * info.out.w * info.out.c;
-        macs += model->layers[i].kernel_h * (int64_t)model->layers[i].kernel_w > MAX_MACS ? MAX_MACS + 1 : 0;
-        macs += (int64_t)model->layers[i].kernel_h * model->layers[i].kernel_w * info.out.h * info.out.w * info.out.c;
+        macs += taps_of(&model->layers[i]) > MAX_MACS ? MAX_MACS + 1 : taps_of(&model->layers[i]) * info.out.h * info.out.w * info.out.c;
     }
     return macs;
 }
@@ -210,17 +273,18 @@ static void check_saved_again(const cge_network *net)
     size_t bytes = 0, used = 0;
     unsigned char *again;
     cge_layer layers[MAX_LAYERS];
+    cge_layer_config configs[MAX_LAYERS];
     cge_model model;
     REQUIRE(cge_network_saved_bytes(net, &bytes) == CGE_OK);
     again = allocate(bytes);
     REQUIRE(cge_network_save(net, again, bytes, &used) == CGE_OK && used == bytes);
-    REQUIRE(cge_model_parse(again, bytes, &cge_catalog_all, layers, MAX_LAYERS, &model) == CGE_OK);
+    REQUIRE(cge_model_parse(again, bytes, &cge_catalog_all, layers, configs, MAX_LAYERS, &model) == CGE_OK);
     free(again);
 }
 
 static void use_model(const cge_model *model, const unsigned char *bytes, size_t size)
 {
-    const cge_options options = {model->loss != NULL, 1 + (int32_t)below(2), NULL, NULL};
+    const cge_options options = {model->loss != NULL, 1 + (int32_t)below(2), NULL, NULL, NULL};
     cge_network net;
     size_t arena_bytes = 0;
     unsigned char *arena;
@@ -239,8 +303,9 @@ static void try_parse(const unsigned char *bytes, size_t size)
 {
     int32_t max_layers = (int32_t)below(4) == 0 ? (int32_t)below(4) : MAX_LAYERS;
     cge_layer *layers = allocate((size_t)max_layers * sizeof *layers);
+    cge_layer_config *configs = allocate((size_t)max_layers * sizeof *configs);
     cge_model *model = allocate(sizeof *model);
-    cge_status status = cge_model_parse(bytes, size, &cge_catalog_all, layers, max_layers, model);
+    cge_status status = cge_model_parse(bytes, size, &cge_catalog_all, layers, configs, max_layers, model);
     REQUIRE(status >= CGE_OK && status <= CGE_ERR_MISMATCH);
     if (status == CGE_OK) {
         count.accepted++;
@@ -248,9 +313,11 @@ static void try_parse(const unsigned char *bytes, size_t size)
         use_model(model, bytes, size);
     } else {
         count.refused[status]++;
-        REQUIRE(untouched(layers, (size_t)max_layers * sizeof *layers) && untouched(model, sizeof *model));
+        REQUIRE(untouched(layers, (size_t)max_layers * sizeof *layers) && untouched(configs, (size_t)max_layers * sizeof *configs));
+        REQUIRE(untouched(model, sizeof *model));
     }
     free(layers);
+    free(configs);
     free(model);
 }
 
@@ -258,7 +325,7 @@ static void try_parse(const unsigned char *bytes, size_t size)
 static void try_restore(const unsigned char *bytes, size_t size)
 {
     const cge_model *model = &test_models[below((uint32_t)test_model_count)].model;
-    const cge_options options = {(int32_t)below(2), 1, NULL, NULL};
+    const cge_options options = {(int32_t)below(2), 1, NULL, NULL, NULL};
     cge_network net, before;
     size_t arena_bytes = 0;
     unsigned char *arena;
@@ -305,8 +372,8 @@ int main(int argc, char **argv)
         next_mutant(&f, &seed);
         try_mutant(&f);
     }
-    printf("%lu mutants: %lu accepted, %lu of those run, %lu trained; refused: format %lu, version %lu, crc %lu, layers %lu\n",
-           (unsigned long)mutant, (unsigned long)count.accepted, (unsigned long)count.used, (unsigned long)count.trained,
+    printf("%s: %lu mutants: %lu accepted, %lu of those run, %lu trained; refused: format %lu, version %lu, crc %lu, layers %lu\n",
+           cge_kernel_set_name(), (unsigned long)mutant, (unsigned long)count.accepted, (unsigned long)count.used, (unsigned long)count.trained,
            (unsigned long)count.refused[CGE_ERR_FORMAT], (unsigned long)count.refused[CGE_ERR_VERSION],
            (unsigned long)count.refused[CGE_ERR_CRC], (unsigned long)count.refused[CGE_ERR_ARENA]);
     return count.used == 0 || count.refused[CGE_ERR_CRC] == 0 || count.refused[CGE_ERR_FORMAT] == 0; /* then it tests nothing */

@@ -1,0 +1,338 @@
+/*
+ * Units that run by rows through all of them (csrc/src/net/relay.c): whatever the relays are, the bits are those of the units one
+ * by one, in the plan's memory and not a byte more, whatever the arena held before. Relays that cannot work so are refused.
+ */
+#include "check.h"
+#include "models.h"
+#include "suites.h"
+
+#include "../../csrc/src/net/units.h"
+
+#include <string.h>
+
+enum { SEED = 78, SEED_X = 711, RELAYS = 24, PAD = 16, MOST_OUT = 64, RELAY_STEPS = 3 };
+
+#define WEIGHTED(filters, size, stride, pad, ...) CONV2D_CONFIG(.out_c = filters, WINDOW(size, size, stride, stride, pad, pad, pad, pad), __VA_ARGS__)
+#define CONV2D(filters, size, stride, pad, taps) {.kind = &cge_kind_conv2d, WEIGHTED(filters, size, stride, pad, taps)}
+#define FROZEN(filters, size, stride, pad, taps) {.kind = &cge_kind_conv2d, WEIGHTED(filters, size, stride, pad, taps), .flags = CGE_FROZEN}
+#define CONV2D_OF(row, filters, size, stride) {.kind = &cge_kind_conv2d, WEIGHTED(filters, size, stride, 0, .groups = 1), .from = {row, 0}}
+#define FROZEN_OF(row, filters, size, stride) \
+    {.kind = &cge_kind_conv2d, WEIGHTED(filters, size, stride, 0, .groups = 1), .flags = CGE_FROZEN, .from = {row, 0}}
+#define FAR_APART .dilation_h = 2, .dilation_w = 2
+#define ADD(first, second) {.kind = &cge_kind_add, .from = {first, second}}
+#define MEAN PLAIN(global_avgpool2d)
+
+static const cge_layer separable[] = {
+    FROZEN(4, 3, 2, 1, .groups = 1), PLAIN(relu), FROZEN(4, 3, 1, 1, .groups = 4), PLAIN(relu), FROZEN(6, 1, 1, 0, .groups = 1), PLAIN(relu),
+    FROZEN(6, 3, 2, 1, .groups = 6), PLAIN(relu), FROZEN(3, 1, 1, 0, .groups = 1), PLAIN(relu), MEAN, DENSE(3, 0, 0)};
+static const cge_layer residual[] = {
+    FROZEN(3, 3, 1, 1, .groups = 1), PLAIN(relu),                                                            /*  0 */
+    FROZEN(3, 3, 1, 1, .groups = 1), PLAIN(relu), FROZEN(3, 3, 1, 1, .groups = 1), ADD(0, 2), PLAIN(relu),   /*  2: its skip is row 1 */
+    FROZEN(4, 3, 2, 1, .groups = 1), PLAIN(relu), FROZEN(4, 3, 1, 1, .groups = 1),                           /*  7 */
+    FROZEN_OF(7, 4, 1, 2), ADD(10, 11), PLAIN(relu),                                            /* 10: reads row 6 */
+    MEAN, DENSE(3, 0, 0)};
+static const cge_layer long_skip[] = { /* past strides, to a sum and beside it */
+    FROZEN(2, 3, 1, 1, .groups = 1), PLAIN(relu), FROZEN(3, 3, 1, 1, .groups = 1), FROZEN(3, 5, 3, 2, .dilation_h = 1), PLAIN(tanh),
+    FROZEN(2, 3, 1, 2, FAR_APART),
+    FROZEN_OF(2, 2, 1, 3), ADD(0, 6), {.kind = &cge_kind_concat, .from = {0, 6}}, CONV2D(3, 3, 1, 1, .groups = 1), DENSE(2, 0, 0)};
+static const cge_layer pooled[] = {
+    FROZEN(3, 5, 1, 2, .groups = 1), PLAIN(relu), POOL(maxpool2d, 2, 2, 0, 0, 0, 0, 0, 0), FROZEN(4, 3, 1, 1, .groups = 1), PLAIN(relu),
+    POOL(maxpool2d, 2, 1, 0, 0, 0, 0, 0, 0), FROZEN(2, 3, 1, 1, .groups = 1), LEAKY(0.5f), ADD(0, 0), DENSE(3, 0, 0)};
+static const cge_layer learning[] = { /* wide enough to learn some channels at a time, with an input that is read twice */
+    CONV2D(6, 3, 1, 1, .groups = 1), PLAIN(relu), CONV2D(7, 3, 1, 1, .groups = 1), CONV2D_OF(2, 7, 1, 1), ADD(0, 3), PLAIN(relu), DENSE(3, 0, 0)};
+static const cge_layer means[] = { /* one of what is read once, one of what is read twice */
+    CONV2D(4, 3, 1, 1, .groups = 1), PLAIN(relu), CONV2D(4, 3, 1, 1, .groups = 1), LEAKY(0.5f), MEAN, {.kind = &cge_kind_global_avgpool2d, .from = {2, 0}},
+    ADD(0, 5), DENSE(3, 0, 0)};
+static const cge_layer of_the_input[] = { /* read by the first unit and by a sum, which lies in no place of another */
+    FROZEN(2, 3, 1, 1, .groups = 1), ADD(0, CGE_INPUT), FROZEN(2, 3, 1, 1, .groups = 1), ADD(2, 0), PLAIN(flatten), DENSE(3, CGE_FROZEN, 0)};
+
+static const test_model learns_all = MODEL("all of it learns", 2, 3, 1, learning, &cge_softmax_cross_entropy, 0.05f, 0.9f, 0, 0);
+static const test_model means_learn = MODEL("means learn", 5, 4, 1, means, &cge_softmax_cross_entropy, 0.05f, 0, 0, 0);
+static const cge_layer flattened_between[] = {
+    FROZEN(2, 3, 1, 1, .groups = 1), PLAIN(flatten), FROZEN(3, 1, 1, 0, .groups = 1), DENSE(3, 0, 0)};
+static const test_model renamed = MODEL("renamed between", 4, 3, 1, flattened_between, &cge_softmax_cross_entropy, 0.05f, 0, 0, 0);
+static const cge_layer two_convolutions[] = {
+    FROZEN(2, 3, 1, 1, .groups = 1), FROZEN(3, 3, 1, 1, .groups = 1), DENSE(3, 0, 0)};
+static const test_model of_bytes = {
+    "bytes", {{6, 5, 1}, TABLE(two_convolutions), &cge_softmax_cross_entropy, {&cge_sgd, 0.05f, 0, 0, 0}, &cge_input_u8, 0x1p-8f, 0}};
+static const cge_layer one_convolution = CONV2D(2, 1, 1, 0, .groups = 1);
+static const test_model relayed[] = {
+    MODEL("separable", 15, 6, 2, separable, &cge_softmax_cross_entropy, 0.05f, 0.5f, 0, 0),
+    MODEL("residual", 11, 9, 2, residual, &cge_softmax_cross_entropy, 0.05f, 0, 0, 0),
+    MODEL("a long skip", 13, 10, 1, long_skip, &cge_mean_squared_error, 0.05f, 0, 0, 0),
+    MODEL("pooled", 13, 8, 1, pooled, &cge_softmax_cross_entropy, 0.05f, 0, 0, 0),
+    MODEL("of the input", 7, 6, 2, of_the_input, &cge_softmax_cross_entropy, 0.05f, 0, 0, 0),
+};
+
+typedef struct relayed_net {
+    const cge_model *model;
+    cge_network net;
+    cge_plan plan;
+    cge_options options;
+    size_t plan_bytes, arena_bytes, room;
+    unsigned char *memory, *arena;
+    float *x;
+} relayed_net;
+
+static int plan_with(relayed_net *n, const cge_memory_level *level, int32_t training)
+{
+    memset(&n->options, 0, sizeof n->options);
+    n->options.training = training;
+    n->options.plan = &n->plan;
+    return CHECK_OK(cge_plan_make(n->model, level, training, n->memory, n->plan_bytes, &n->plan)) &&
+           CHECK_OK(cge_network_arena_bytes(n->model, &n->options, &n->arena_bytes));
+}
+
+static int make_room(relayed_net *n, const test_model *m)
+{
+    const int32_t in = m->model.input.h * m->model.input.w * m->model.input.c;
+    memset(n, 0, sizeof *n);
+    n->model = &m->model;
+    if (!CHECK_OK(cge_plan_bytes(n->model, &n->plan_bytes)) || !check_room(m->name, n->plan_bytes)) return 0;
+    n->memory = check_bytes(n->plan_bytes);
+    if (!plan_with(n, &cge_memory_small, 1)) return 0;
+    n->room = 2 * n->arena_bytes; /* relays that nobody would choose may take more */
+    if (!check_room(m->name, n->plan_bytes + n->room + PAD + 4 * (size_t)in + 64)) return 0;
+    n->memory = check_bytes(n->plan_bytes);
+    n->arena = check_bytes(n->room + PAD);
+    n->x = check_floats(in);
+    for (int32_t i = 0; i < in; i++) n->x[i] = operand(SEED_X, i);
+    return 1;
+}
+
+/* Runs of units at random, as many as can work so. 0: none. */
+static int force_relays(relayed_net *n, uint32_t seed)
+{
+    int16_t order[2 * 5 * 16];
+    cge_plan *plan = &n->plan;
+    cge_unit *units = (cge_unit *)(uintptr_t)plan->units;
+    int32_t forced = 0;
+    if (!CHECK(plan->unit_count <= 16)) return 0;
+    for (int32_t u = 0; u < plan->unit_count; u++) units[u].style = 0;
+    for (int32_t begin = 0; begin < plan->unit_count; begin++) {
+        const int32_t count = 1 + (int32_t)(mix32(seed * 64 + (uint32_t)begin) % 16);
+        for (int32_t end = begin + count; end > begin; end--) { /* the longest that begins here */
+            int16_t before[16];
+            if (end >= plan->unit_count) continue;
+            for (int32_t u = begin; u <= end; u++) before[u] = units[u].style;
+            for (int32_t u = begin; u <= end; u++) {
+                const int by_row = units[u].pool >= 0 && (seed >> (u & 3) & 1) != 0;
+                units[u].style = (int16_t)(CGE_UNIT_RELAY | (u < end ? CGE_UNIT_HANDS_ROWS_ON : 0) | (by_row ? CGE_UNIT_ROW_BY_ROW : 0));
+            }
+            if (cge_relays_are_possible(n->model, plan->layers, units, plan->unit_count)) {
+                forced++;
+                begin = end;
+                break;
+            }
+            for (int32_t u = begin; u <= end; u++) units[u].style = before[u];
+        }
+    }
+    plan->tensor_count = cge_find_uses(n->model, plan->layers, plan->level, plan->training, units, plan->unit_count, (cge_tensor *)(uintptr_t)plan->tensors);
+    plan->peak_elems = cge_place_tensors((cge_tensor *)(uintptr_t)plan->tensors, plan->tensor_count, order, &plan->bound_elems);
+    return CHECK_OK(cge_network_arena_bytes(n->model, &n->options, &n->arena_bytes)) && CHECK(n->arena_bytes <= n->room) && forced > 0;
+}
+
+static int begin_in_arena(relayed_net *n)
+{
+    memset(n->arena, 0xff, n->arena_bytes + PAD); /* NaN everywhere */
+    if (!CHECK_OK(cge_network_init(&n->net, n->model, &n->options, n->arena, n->arena_bytes))) return 0;
+    if (!CHECK_OK(cge_network_init_params(&n->net, SEED))) return 0;
+    memset(n->net.activations, 0xff, (size_t)(n->arena + n->arena_bytes - (unsigned char *)n->net.activations));
+    return 1;
+}
+
+static void check_pad(const relayed_net *n)
+{
+    int whole = 1;
+    for (int32_t i = 0; i < PAD; i++) whole &= n->arena[n->arena_bytes + (size_t)i] == 0xff;
+    CHECK(whole);
+}
+
+static void predict(relayed_net *n, int in_slices, float *y)
+{
+    cge_status status;
+    if (!begin_in_arena(n)) return;
+    if (!in_slices) {
+        CHECK_OK(cge_network_forward(&n->net, n->x, 1, y));
+    } else {
+        CHECK_OK(cge_network_forward_begin(&n->net, n->x, 1, y));
+        do
+            status = cge_network_resume(&n->net, 1, NULL);
+        while (status == CGE_AGAIN);
+        CHECK_OK(status);
+    }
+    check_pad(n);
+}
+
+static cge_status step_in_slices(relayed_net *n, const cge_targets *targets, float *loss)
+{
+    cge_status status = cge_network_train_begin(&n->net, n->x, targets, 1);
+    if (status != CGE_OK) return status;
+    do
+        status = cge_network_resume(&n->net, 1, loss);
+    while (status == CGE_AGAIN);
+    return status;
+}
+
+static uint64_t train(relayed_net *n, int in_slices)
+{
+    static const float values[MOST_OUT] = {0.5f, -0.25f, 0.125f};
+    int32_t label = 1;
+    const cge_targets targets = {&label, values};
+    float loss = 0;
+    uint64_t hash = 0;
+    if (!begin_in_arena(n)) return 0;
+    for (int32_t step = 0; step < RELAY_STEPS; step++)
+        CHECK_OK(in_slices ? step_in_slices(n, &targets, &loss) : cge_network_train_batch(&n->net, n->x, &targets, 1, &loss));
+    check_pad(n);
+    CHECK_OK(cge_network_params_hash(&n->net, &hash));
+    return hash;
+}
+
+static void test_bits(const test_model *m)
+{
+    relayed_net n;
+    float expected[MOST_OUT], y[MOST_OUT];
+    int32_t out, relays = 0;
+    if (!make_room(&n, m) || !plan_with(&n, &cge_memory_small_sliced, 0)) return;
+    out = n.plan.layers[m->model.layer_count - 1].out.c;
+    predict(&n, 0, expected);
+    for (uint32_t seed = 0; seed < RELAYS; seed++) {
+        if (!plan_with(&n, &cge_memory_small_tight, 0)) return;
+        if (seed > 0) relays += force_relays(&n, seed); /* else as they are chosen */
+        memset(y, 0xff, sizeof y);
+        predict(&n, (int)(seed & 1), y);
+        for (int32_t i = 0; i < out; i++) CHECK_SAME(expected[i], y[i], i);
+    }
+    CHECK(relays > RELAYS / 2);
+}
+
+static void test_training(const test_model *m)
+{
+    const cge_memory_level *const levels[] = {&cge_memory_small_tight, &cge_memory_smallest_tight};
+    relayed_net n;
+    uint64_t expected;
+    if (!make_room(&n, m) || !plan_with(&n, &cge_memory_small_sliced, 1)) return;
+    expected = train(&n, 0);
+    for (int32_t level = 0; level < COUNT_OF(levels); level++)
+        for (uint32_t seed = 0; seed < RELAYS / 2; seed++) {
+            if (!plan_with(&n, levels[level], 1)) return;
+            if (seed > 0) (void)force_relays(&n, seed);
+            CHECK(train(&n, 0) == expected);
+            CHECK(train(&n, 1) == expected);
+        }
+}
+
+/* Relays are chosen where they take less, and the plan is exact. */
+static void test_chosen(const test_model *m)
+{
+    relayed_net n;
+    int32_t before, styles = 0;
+    if (!make_room(&n, m) || !plan_with(&n, &cge_memory_small, 0)) return;
+    before = n.plan.peak_elems;
+    if (!plan_with(&n, &cge_memory_small_tight, 0)) return;
+    for (int32_t u = 0; u < n.plan.unit_count; u++) styles |= n.plan.units[u].style;
+    CHECK((styles & CGE_UNIT_HANDS_ROWS_ON) != 0 ? n.plan.peak_elems < before : n.plan.peak_elems == before);
+    CHECK(n.plan.peak_elems == n.plan.bound_elems);
+    CHECK_REFUSED(CGE_ERR_ARENA, cge_network_init(&n.net, n.model, &n.options, n.arena, n.arena_bytes - 1));
+}
+
+/* A style that was changed in a plan whose tensors are another's; and at a level without relays. */
+static void test_foreign(const test_model *m)
+{
+    relayed_net n;
+    cge_unit *units;
+    int32_t styles = 0;
+    if (!make_room(&n, m) || !plan_with(&n, &cge_memory_small_tight, 0)) return;
+    units = (cge_unit *)(uintptr_t)n.plan.units;
+    for (int32_t u = 0; u < n.plan.unit_count; u++) styles |= units[u].style;
+    for (int32_t u = 0; u < n.plan.unit_count; u++)
+        for (int32_t bit = 1; bit <= 0x4000; bit <<= 1) {
+            if (bit == CGE_UNIT_ROW_BY_ROW && units[u].pool >= 0) continue; /* another unit's rows may take as much */
+            units[u].style = (int16_t)(units[u].style ^ bit);
+            CHECK_REFUSED(CGE_ERR_MISMATCH, cge_network_init(&n.net, n.model, &n.options, n.arena, n.room));
+            units[u].style = (int16_t)(units[u].style ^ bit);
+        }
+    CHECK_OK(cge_network_init(&n.net, n.model, &n.options, n.arena, n.room));
+    n.plan.level = &cge_memory_small;
+    if ((styles & CGE_UNIT_RELAY) != 0) CHECK_REFUSED(CGE_ERR_MISMATCH, cge_network_init(&n.net, n.model, &n.options, n.arena, n.room));
+}
+
+/* Units that cannot hand rows on, or not there. */
+static void test_impossible(void)
+{
+    static const int32_t relays[][3] = {/* of "residual": begin, end, possible */
+        {0, 3, 1}, {0, 7, 1}, {0, 8, 1}, {1, 3, 1}, {4, 7, 1},
+        {0, 2, 0},  /* a sum behind it reads unit 0 */
+        {0, 4, 0},  /* unit 6 reads unit 3 */
+        {8, 9, 0},  /* a mean has no rows */
+        {7, 9, 0}}; /* a dense layer takes none */
+    relayed_net n;
+    cge_unit *units;
+    if (!make_room(&n, &relayed[1]) || !plan_with(&n, &cge_memory_small_tight, 0)) return;
+    units = (cge_unit *)(uintptr_t)n.plan.units;
+    for (int32_t i = 0; i < COUNT_OF(relays); i++) {
+        for (int32_t u = 0; u < n.plan.unit_count; u++) {
+            const int inside = u >= relays[i][0] && u <= relays[i][1];
+            units[u].style = (int16_t)(!inside ? 0 : u < relays[i][1] ? CGE_UNIT_RELAY | CGE_UNIT_HANDS_ROWS_ON : CGE_UNIT_RELAY);
+        }
+        CHECK(cge_relays_are_possible(n.model, n.plan.layers, units, n.plan.unit_count) == relays[i][2]);
+    }
+    units[relays[0][1]].style = 0; /* the last does not know that it is one */
+    CHECK(!cge_relays_are_possible(n.model, n.plan.layers, units, n.plan.unit_count));
+    for (int32_t u = 0; u < n.plan.unit_count; u++) units[u].style = CGE_UNIT_RELAY | CGE_UNIT_HANDS_ROWS_ON; /* without an end */
+    CHECK(!cge_relays_are_possible(n.model, n.plan.layers, units, n.plan.unit_count));
+    for (int32_t u = 0; u < n.plan.unit_count; u++) units[u].style = CGE_UNIT_RELAY; /* of one each */
+    CHECK(!cge_relays_are_possible(n.model, n.plan.layers, units, n.plan.unit_count));
+}
+
+/* The first of two units hands rows on to the second, which cannot take them. */
+static void test_no_rows(const test_model *m)
+{
+    relayed_net n;
+    cge_unit *units;
+    if (!make_room(&n, m) || !plan_with(&n, &cge_memory_small_tight, 0)) return;
+    units = (cge_unit *)(uintptr_t)n.plan.units;
+    CHECK((units[0].style & CGE_UNIT_RELAY) == 0);
+    units[0].style = CGE_UNIT_RELAY | CGE_UNIT_HANDS_ROWS_ON;
+    units[1].style = CGE_UNIT_RELAY;
+    CHECK(!cge_relays_are_possible(n.model, n.plan.layers, units, n.plan.unit_count));
+    CHECK_REFUSED(CGE_ERR_MISMATCH, cge_network_init(&n.net, n.model, &n.options, n.arena, n.room));
+}
+
+/* More units than a relay has, all of which could hand rows on. */
+static void test_long_chain(void)
+{
+    enum { CONVOLUTIONS = 40 };
+    static cge_layer layers[CONVOLUTIONS];
+    const test_model many = {"40 convolutions", {{6, 3, 2}, layers, CONVOLUTIONS, &cge_mean_squared_error, {&cge_sgd, 0.1f, 0, 0, 0}, NULL, 0, 0}};
+    float expected[MOST_OUT], y[MOST_OUT];
+    relayed_net n;
+    for (int32_t l = 0; l < CONVOLUTIONS; l++) layers[l] = one_convolution;
+    if (!make_room(&n, &many) || !plan_with(&n, &cge_memory_small, 0)) return;
+    predict(&n, 0, expected);
+    if (!plan_with(&n, &cge_memory_small_tight, 0)) return;
+    predict(&n, 0, y);
+    for (int32_t i = 0; i < 36; i++) CHECK_SAME(expected[i], y[i], i);
+    for (int32_t u = 0; u < CONVOLUTIONS; u++) ((cge_unit *)(uintptr_t)n.plan.units)[u].style = CGE_UNIT_RELAY | CGE_UNIT_HANDS_ROWS_ON;
+    ((cge_unit *)(uintptr_t)n.plan.units)[CONVOLUTIONS - 1].style = CGE_UNIT_RELAY;
+    CHECK(!cge_relays_are_possible(n.model, n.plan.layers, n.plan.units, n.plan.unit_count));
+}
+
+void suite_relay(void)
+{
+    for (int32_t i = 0; i < COUNT_OF(relayed); i++) {
+        test_bits(&relayed[i]);
+        test_training(&relayed[i]);
+        test_chosen(&relayed[i]);
+        test_foreign(&relayed[i]);
+    }
+    test_training(&learns_all);
+    test_chosen(&learns_all);
+    test_training(&means_learn);
+    test_chosen(&means_learn);
+    test_impossible();
+    test_no_rows(&renamed);
+    test_no_rows(&of_bytes);
+    test_long_chain();
+}

@@ -1,0 +1,431 @@
+/*
+ * Steps in slices: with any budgets, and after any abort, the bits of the blocking call; and in the middle of one every other
+ * call is refused and has changed nothing.
+ */
+#include "check.h"
+#include "unit_models.h"
+#include "suites.h"
+
+#include "../../csrc/src/net/units.h"
+
+#include <string.h>
+
+enum { SEED = 91, SEED_X = 811, SEED_VALUES, SEED_BUDGET, STEPS = 3, BATCH = 2, MOST_OUTPUTS = 64 };
+
+#define WITHOUT_LIMIT INT64_MAX
+
+/* ---- models: each way in which something is cut ---- */
+
+static const cge_layer net_n[] = {
+    CONV(8, 3, 3, 1, 1, 1, 1, 1, 1, 1, 0), PLAIN(relu), POOL(maxpool2d, 2, 2, 0, 0, 0, 0, 0, 0),
+    CONV(16, 3, 3, 1, 1, 1, 1, 1, 1, 1, 0), PLAIN(relu), POOL(maxpool2d, 2, 2, 0, 0, 0, 0, 0, 0), DENSE(10, 0, 0)};
+static const cge_layer wide[] = { /* a row of the map is more than a piece: filters and columns are cut, too */
+    CONV(10, 3, 3, 1, 1, 1, 1, 1, 1, 1, 0), PLAIN(tanh), POOL(maxpool2d, 1, 4, 0, 0, 0, 0, 0, 0), CONV(6, 3, 5, 1, 1, 1, 1, 1, 1, 1, 0), PLAIN(relu), POOL(maxpool2d, 3, 2, 0, 0, 0, 0, 0, 0), DENSE(14, 0, 0), PLAIN(tanh), DENSE(3, 0, 0)};
+static const cge_layer wide_plain[] = {CONV(14, 3, 3, 1, 2, 1, 1, 1, 1, 1, 0), PLAIN(relu), CONV(10, 5, 5, 1, 1, 2, 2, 2, 2, 1, 0), PLAIN(relu), PLAIN(global_avgpool2d)};
+static const cge_layer long_curves[] = { /* of several pieces, one of a few pixels */
+    CONV(2, 1, 1, 1, 1, 0, 0, 0, 0, 1, 0), PLAIN(silu), PLAIN(softmax), PLAIN(relu), PLAIN(softplus), CONV(2, 3, 3, 3, 3, 0, 0, 0, 0, 1, 0), PLAIN(gelu), DENSE(3, 0, 0)};
+static const cge_layer many_inputs[] = {DENSE(3, 0, 0), PLAIN(relu), DENSE(60, 0, 0), PLAIN(tanh), DENSE(7, CGE_NO_BIAS, 0)};
+
+static const test_model sliced[] = {
+    MODEL("N, small", 9, 8, 2, small_n, &cge_softmax_cross_entropy, 0.05f, 0, 0, 0),
+    MODEL("N, small, momentum, decay", 9, 8, 2, small_n, &cge_softmax_cross_entropy, 0.05f, 0.9f, 0.01f, 1),
+    MODEL("curves", 7, 6, 2, curves, &cge_mean_squared_error, 0.05f, 0.5f, 0, 0),
+    MODEL("curves in pieces", 12, 14, 2, long_curves, &cge_softmax_cross_entropy, 0.05f, 0, 0, 0),
+    MODEL("moved", 7, 6, 2, moved, &cge_softmax_cross_entropy, 0.05f, 0.5f, 0, 0),
+    MODEL("capped", 9, 8, 2, capped, &cge_softmax_cross_entropy, 0.05f, 0.5f, 0, 0),
+    MODEL("N", 16, 14, 1, net_n, &cge_softmax_cross_entropy, 0.05f, 0, 0, 0),
+    MODEL("filters and columns", 3, 56, 8, wide, &cge_softmax_cross_entropy, 0.01f, 0, 0, 0),
+    MODEL("filters and columns, no pooling", 3, 44, 3, wide_plain, &cge_softmax_cross_entropy, 0.01f, 0, 0, 0),
+    MODEL("many inputs", 1, 1, 1100, many_inputs, &cge_mean_squared_error, 0.01f, 0, 0, 0),
+    MODEL("strides, groups", 13, 11, 2, strides, &cge_mean_squared_error, 0.05f, 0.5f, 0, 0),
+    MODEL("dilated", 9, 9, 2, dilated, &cge_mean_squared_error, 0.05f, 0, 0, 0),
+    MODEL("overlapping windows", 7, 6, 2, overlapping, &cge_softmax_cross_entropy, 0.05f, 0.9f, 0, 0),
+    MODEL("frozen front", 8, 8, 2, frozen_front, &cge_softmax_cross_entropy, 0.05f, 0.9f, 0, 0),
+    MODEL("groups, no biases", 8, 8, 2, grouped, &cge_softmax_cross_entropy, 0.05f, 0.5f, 0, 0),
+    ADAPTIVE_MODEL("N, small, adam", 9, 8, 2, small_n, &cge_softmax_cross_entropy, adam, 0.01f, 0.9f, 0.01f, 0.999f, 1e-8f),
+    ADAPTIVE_MODEL("groups, no biases, rmsprop", 8, 8, 2, grouped, &cge_softmax_cross_entropy, rmsprop, 0.01f, 0.5f, 0, 0.99f, 1e-8f),
+    MODEL("norms", 9, 8, 2, normed, &cge_softmax_cross_entropy, 0.05f, 0.5f, 0.01f, 0),
+    MODEL("norms, frozen", 6, 5, 4, norms_frozen, &cge_mean_squared_error, 0.05f, 0.5f, 0, 0),
+    MODEL("norms whose biases learn", 6, 7, 1, norm_biases, &cge_softmax_cross_entropy, 0.05f, 0, 0, 0),
+};
+
+/* ---- a network with a plan ---- */
+
+typedef struct sliced_net {
+    cge_network net;
+    cge_plan plan;
+    cge_options options;
+    float *x, *values;
+    int32_t *labels;
+    cge_targets targets;
+    size_t arena_bytes;
+    unsigned char *arena;
+    int32_t in_elems, out_elems;
+} sliced_net;
+
+static const cge_memory_level *const levels[] = {&cge_memory_small_sliced, &cge_memory_smallest_sliced, &cge_memory_small, &cge_memory_smallest};
+
+/* 0: it does not fit here. */
+static int make(sliced_net *n, const test_model *m, const cge_memory_level *level, int32_t training)
+{
+    size_t plan_bytes;
+    void *memory;
+    cge_layer_info info;
+    memset(n, 0, sizeof *n);
+    CHECK_OK(cge_plan_bytes(&m->model, &plan_bytes));
+    CHECK_OK(cge_model_layer_info(&m->model, m->model.layer_count - 1, &info));
+    n->in_elems = m->model.input.h * m->model.input.w * m->model.input.c;
+    n->out_elems = info.out.h * info.out.w * info.out.c;
+    if (!CHECK(n->out_elems <= MOST_OUTPUTS) || !check_room(m->name, plan_bytes)) return 0;
+    memory = check_bytes(plan_bytes);
+    if (!CHECK_OK(cge_plan_make(&m->model, level, training, memory, plan_bytes, &n->plan))) return 0;
+    n->options.training = training;
+    n->options.plan = &n->plan;
+    CHECK_OK(cge_network_arena_bytes(&m->model, &n->options, &n->arena_bytes));
+    if (!check_room(m->name, plan_bytes + n->arena_bytes + 4 * (size_t)(BATCH * (n->in_elems + n->out_elems + 1)))) return 0;
+    memory = check_bytes(plan_bytes);
+    if (!CHECK_OK(cge_plan_make(&m->model, level, training, memory, plan_bytes, &n->plan))) return 0;
+    n->arena = check_bytes(n->arena_bytes);
+    n->x = check_floats(BATCH * n->in_elems);
+    n->values = check_floats(BATCH * n->out_elems);
+    n->labels = check_ints(BATCH);
+    n->targets.labels = n->labels;
+    n->targets.values = n->values;
+    n->targets.weights = NULL;
+    memset(n->arena, 0xff, n->arena_bytes); /* NaN everywhere */
+    return CHECK_OK(cge_network_init(&n->net, &m->model, &n->options, n->arena, n->arena_bytes)) && CHECK_OK(cge_network_init_params(&n->net, SEED));
+}
+
+static void next_samples(sliced_net *n, int32_t step)
+{
+    for (int32_t i = 0; i < BATCH * n->in_elems; i++) n->x[i] = operand(SEED_X + 10 * (uint32_t)step, i);
+    for (int32_t i = 0; i < BATCH * n->out_elems; i++) n->values[i] = operand(SEED_VALUES + 10 * (uint32_t)step, i);
+    for (int32_t i = 0; i < BATCH; i++) n->labels[i] = (step + i * 2) % n->out_elems;
+}
+
+static uint64_t hash_of(const sliced_net *n)
+{
+    uint64_t hash = 0;
+    CHECK_OK(cge_network_params_hash(&n->net, &hash));
+    return hash;
+}
+
+/* Budgets: one piece a slice (1), random ones up to three largest pieces (0), or the number itself. */
+typedef struct budgets {
+    int64_t budget, largest;
+    uint32_t seed;
+} budgets;
+
+static int64_t next_budget(budgets *b)
+{
+    if (b->budget != 0) return b->budget;
+    b->seed = mix32(b->seed + 1);
+    return 1 + (int64_t)(b->seed % (uint32_t)(3 * b->largest));
+}
+
+/* To the end. Returns the last status; *slices is how many there were. */
+static cge_status finish(sliced_net *n, budgets *b, float *loss, int32_t *slices)
+{
+    cge_status status = CGE_AGAIN;
+    for (*slices = 0; status == CGE_AGAIN; ++*slices) status = cge_network_resume(&n->net, next_budget(b), loss);
+    return status;
+}
+
+static int begin_train(sliced_net *n, int32_t batch)
+{
+    return CHECK_OK(cge_network_train_begin(&n->net, n->x, &n->targets, batch));
+}
+
+/* The weights after some steps; budget -1: by the blocking call. *losses is a hash of the losses. */
+static uint64_t live(sliced_net *n, int32_t batch, int64_t budget, uint64_t *losses, int32_t *slices)
+{
+    budgets b = {budget, 1, SEED_BUDGET};
+    float loss = 0;
+    *losses = 0;
+    *slices = 0;
+    CHECK_OK(cge_network_largest_slice(&n->net, &b.largest));
+    CHECK_OK(cge_network_init_params(&n->net, SEED));
+    for (int32_t step = 0; step < STEPS; step++) {
+        next_samples(n, step);
+        if (budget == -1)
+            CHECK_OK(cge_network_train_batch(&n->net, n->x, &n->targets, batch, &loss));
+        else if (begin_train(n, batch))
+            CHECK_OK(finish(n, &b, &loss, slices));
+        *losses = *losses * 0x9e3779b97f4a7c15u + float_bits(loss);
+    }
+    CHECK(n->net.step_count == STEPS && n->net.pending == 0 && n->net.busy == 0 && n->net.step.task == NULL);
+    return hash_of(n);
+}
+
+/* ---- cases ---- */
+
+static void test_bits(const test_model *m, const cge_memory_level *level)
+{
+    static const int64_t split[] = {0, 1, 777, 20000, WITHOUT_LIMIT};
+    const int32_t batch = level->at_once ? 1 : BATCH;
+    uint64_t losses, expected_losses, expected;
+    int32_t slices;
+    sliced_net n;
+    if (!make(&n, m, level, 1)) return;
+    expected = live(&n, batch, -1, &expected_losses, &slices);
+    for (int32_t i = 0; i < COUNT_OF(split); i++) {
+        CHECK(live(&n, batch, split[i], &losses, &slices) == expected && losses == expected_losses);
+        CHECK(split[i] != WITHOUT_LIMIT || slices == 1);
+        CHECK(split[i] != 1 || slices > 1);
+    }
+}
+
+/* After an abort: as if nothing had been begun. From where it is too late, the step ends as if nobody had asked. */
+static void test_abort(const test_model *m, const cge_memory_level *level)
+{
+    uint64_t losses, expected, before;
+    int32_t slices, aborted = 0, refused = 0;
+    budgets one = {1, 1, 0};
+    float loss = 0;
+    sliced_net n;
+    if (!make(&n, m, level, 1)) return;
+    expected = live(&n, 1, -1, &losses, &slices);
+    CHECK_OK(cge_network_init_params(&n.net, SEED));
+    before = hash_of(&n);
+    for (int32_t step = 0, pieces = 0; step < STEPS; pieces = (int32_t)(mix32((uint32_t)pieces + 5) % 600)) {
+        cge_status status = CGE_AGAIN;
+        next_samples(&n, step);
+        if (!begin_train(&n, 1)) return;
+        for (int32_t i = 0; i < pieces && status == CGE_AGAIN; i++) status = cge_network_resume(&n.net, 1, &loss);
+        if (status == CGE_AGAIN && !n.net.step.changing) {
+            CHECK_OK(cge_network_abort(&n.net));
+            CHECK(hash_of(&n) == before && n.net.pending == 0 && n.net.step_count == (uint64_t)step && n.net.busy == 0);
+            aborted++;
+        } else {
+            if (status == CGE_AGAIN) {
+                CHECK_STATUS(CGE_ERR_MODE, cge_network_abort(&n.net));
+                status = finish(&n, &one, &loss, &slices);
+                refused++;
+            }
+            CHECK_STATUS(CGE_OK, status);
+            before = hash_of(&n);
+            step++;
+        }
+    }
+    CHECK(hash_of(&n) == expected);
+    CHECK(aborted > 0 && (uint64_t)refused + n.net.step_count >= STEPS);
+}
+
+static void test_prediction(const test_model *m, int32_t training)
+{
+    const int32_t labels = m->model.loss == &cge_softmax_cross_entropy;
+    float expected[BATCH * MOST_OUTPUTS], y[BATCH * MOST_OUTPUTS], expected_loss = 0, loss = 0;
+    int32_t expected_correct = -1, correct = -1, slices;
+    budgets b = {0, 4000, SEED_BUDGET};
+    sliced_net n;
+    if (!make(&n, m, &cge_memory_small_sliced, training)) return;
+    next_samples(&n, 0);
+    CHECK_OK(cge_network_forward(&n.net, n.x, BATCH, expected));
+    CHECK_OK(cge_network_evaluate(&n.net, n.x, &n.targets, BATCH, &expected_loss, &expected_correct));
+    memset(y, 0, sizeof y);
+    CHECK_OK(cge_network_forward_begin(&n.net, n.x, BATCH, y));
+    CHECK_OK(finish(&n, &b, NULL, &slices));
+    for (int32_t i = 0; i < BATCH * n.out_elems; i++) CHECK_SAME(expected[i], y[i], i);
+    CHECK_OK(cge_network_evaluate_begin(&n.net, n.x, &n.targets, BATCH, &correct));
+    CHECK_OK(finish(&n, &b, &loss, &slices));
+    CHECK_SAME(expected_loss, loss, 0);
+    CHECK(correct == expected_correct && (labels || correct == 0));
+    CHECK_OK(cge_network_evaluate_begin(&n.net, n.x, &n.targets, BATCH, NULL));
+    CHECK_OK(finish(&n, &b, NULL, &slices));
+}
+
+/* No slice is more than its budget or the largest piece; and there is a piece of just that size. */
+static void test_largest(const test_model *m, const cge_memory_level *level)
+{
+    int64_t largest = 0;
+    uint64_t losses;
+    int32_t pieces, slices;
+    sliced_net n;
+    if (!make(&n, m, level, 1)) return;
+    CHECK_OK(cge_network_largest_slice(&n.net, &largest));
+    CHECK(largest > 0);
+    (void)live(&n, 1, 1, &losses, &pieces);
+    (void)live(&n, 1, largest, &losses, &slices);
+    CHECK(slices <= pieces);
+}
+
+/* What the step refuses, the blocking call refuses: the same status, and nothing learned. */
+static void test_not_finite(const cge_memory_level *level)
+{
+    const test_model *m = &sliced[0];
+    float loss = 7;
+    uint64_t before;
+    int32_t slices;
+    budgets one = {1, 1, 0};
+    sliced_net n;
+    if (!make(&n, m, level, 1)) return;
+    before = hash_of(&n);
+    next_samples(&n, 0);
+    n.x[n.in_elems / 2] = float_from_bits(0x7fc00000u);
+    if (!begin_train(&n, 1)) return;
+    CHECK_STATUS(CGE_ERR_NOT_FINITE, finish(&n, &one, &loss, &slices));
+    CHECK(loss == 7 && hash_of(&n) == before && n.net.step_count == 0 && n.net.pending == 0);
+    next_samples(&n, 0);
+    n.net.params[3] = 1e30f; /* a gradient that may overflow; at level smallest it is refused before anything learns */
+    before = hash_of(&n);
+    CHECK_STATUS(level->at_once ? CGE_ERR_NOT_FINITE : CGE_OK, (begin_train(&n, 1), finish(&n, &one, &loss, &slices)));
+    CHECK(!level->at_once || hash_of(&n) == before);
+}
+
+/* A label that somebody changes while the step is under way is not used. */
+static void test_label(void)
+{
+    float loss = 7;
+    int32_t slices;
+    uint64_t before;
+    budgets one = {1, 1, 0};
+    sliced_net n;
+    if (!make(&n, &sliced[0], &cge_memory_small_sliced, 1)) return;
+    before = hash_of(&n);
+    next_samples(&n, 0);
+    if (!begin_train(&n, BATCH)) return;
+    CHECK_STATUS(CGE_AGAIN, cge_network_resume(&n.net, 1, &loss));
+    n.labels[1] = n.out_elems;
+    CHECK_STATUS(CGE_ERR_LABEL, finish(&n, &one, &loss, &slices));
+    CHECK(loss == 7 && hash_of(&n) == before && n.net.busy == 0);
+    CHECK_OK(cge_network_evaluate_begin(&n.net, n.x, &n.targets, 1, NULL));
+    n.labels[0] = -1;
+    CHECK_STATUS(CGE_ERR_LABEL, finish(&n, &one, &loss, &slices));
+}
+
+static void test_refused(void)
+{
+    const cge_options without_plan = {1, 1, NULL, NULL, NULL};
+    float loss = 7, y[MOST_OUTPUTS];
+    int32_t correct = 7, slices;
+    int64_t macs = 7;
+    uint64_t hash = 7;
+    size_t used = 7, bytes;
+    budgets one = {1, 1, 0};
+    cge_network fresh = {0};
+    sliced_net n;
+    if (!make(&n, &sliced[0], &cge_memory_small_sliced, 1)) return;
+    next_samples(&n, 0);
+    CHECK_REFUSED(CGE_ERR_MODE, cge_network_resume(&n.net, 1, &loss)); /* nothing was begun */
+    CHECK_REFUSED(CGE_ERR_MODE, cge_network_abort(&n.net));
+    CHECK_REFUSED(CGE_ERR_NULL, cge_network_train_begin(NULL, n.x, &n.targets, 1));
+    CHECK_REFUSED(CGE_ERR_NULL, cge_network_train_begin(&fresh, n.x, &n.targets, 1));
+    CHECK_REFUSED(CGE_ERR_NULL, cge_network_train_begin(&n.net, NULL, &n.targets, 1));
+    CHECK_REFUSED(CGE_ERR_NULL, cge_network_train_begin(&n.net, n.x, NULL, 1));
+    CHECK_REFUSED(CGE_ERR_ALIGN, cge_network_train_begin(&n.net, misaligned(n.x), &n.targets, 1));
+    CHECK_REFUSED(CGE_ERR_ARGUMENT, cge_network_train_begin(&n.net, n.x, &n.targets, 0));
+    CHECK_REFUSED(CGE_ERR_NULL, cge_network_evaluate_begin(&n.net, n.x, NULL, 1, &correct));
+    CHECK_REFUSED(CGE_ERR_ARGUMENT, cge_network_evaluate_begin(&n.net, n.x, &n.targets, -1, &correct));
+    CHECK_REFUSED(CGE_ERR_NULL, cge_network_forward_begin(&n.net, n.x, 1, NULL));
+    CHECK_REFUSED(CGE_ERR_NULL, cge_network_forward_begin(&fresh, n.x, 1, y));
+    CHECK_REFUSED(CGE_ERR_NULL, cge_network_resume(&fresh, 1, &loss));
+    CHECK_REFUSED(CGE_ERR_NULL, cge_network_abort(NULL));
+    CHECK_REFUSED(CGE_ERR_NULL, cge_network_largest_slice(&fresh, &macs));
+    CHECK_REFUSED(CGE_ERR_NULL, cge_network_largest_slice(&n.net, NULL));
+    n.labels[0] = n.out_elems;
+    CHECK_REFUSED(CGE_ERR_LABEL, cge_network_train_begin(&n.net, n.x, &n.targets, 1));
+    n.labels[0] = 0;
+    n.net.optimizer.learning_rate = -1;
+    CHECK_REFUSED(CGE_ERR_ARGUMENT, cge_network_train_begin(&n.net, n.x, &n.targets, 1));
+    n.net.optimizer.learning_rate = 0.05f;
+    CHECK(n.net.busy == 0 && n.net.step.task == NULL);
+
+    for (int32_t pieces = 0; pieces < 900; pieces += 299) { /* in the middle of a step, at its update too */
+        cge_status status = CGE_AGAIN;
+        if (!begin_train(&n, 1)) return;
+        for (int32_t i = 0; i < pieces && status == CGE_AGAIN; i++) status = cge_network_resume(&n.net, 1, &loss);
+        if (status != CGE_AGAIN) break;
+        loss = 7;
+        CHECK_REFUSED(CGE_ERR_BUSY, cge_network_train_begin(&n.net, n.x, &n.targets, 1));
+        CHECK_REFUSED(CGE_ERR_BUSY, cge_network_evaluate_begin(&n.net, n.x, &n.targets, 1, &correct));
+        CHECK_REFUSED(CGE_ERR_BUSY, cge_network_forward_begin(&n.net, n.x, 1, y));
+        CHECK_REFUSED(CGE_ERR_BUSY, cge_network_train_batch(&n.net, n.x, &n.targets, 1, &loss));
+        CHECK_REFUSED(CGE_ERR_BUSY, cge_network_train_epoch(&n.net, n.x, &n.targets, NULL, 1, 1, &loss));
+        CHECK_REFUSED(CGE_ERR_BUSY, cge_network_accumulate(&n.net, n.x, &n.targets, 1, &loss));
+        CHECK_REFUSED(CGE_ERR_BUSY, cge_network_update(&n.net));
+        CHECK_REFUSED(CGE_ERR_BUSY, cge_network_zero_grads(&n.net));
+        CHECK_REFUSED(CGE_ERR_BUSY, cge_network_forward(&n.net, n.x, 1, y));
+        CHECK_REFUSED(CGE_ERR_BUSY, cge_network_evaluate(&n.net, n.x, &n.targets, 1, &loss, &correct));
+        CHECK_REFUSED(CGE_ERR_BUSY, cge_network_init_params(&n.net, 1));
+        CHECK_REFUSED(CGE_ERR_BUSY, cge_network_params_hash(&n.net, &hash));
+        CHECK_REFUSED(CGE_ERR_MODE, cge_network_set_params(&n.net, n.x)); /* a network that trains has its own */
+        CHECK_OK(cge_network_saved_bytes(&n.net, &bytes));
+        CHECK_REFUSED(CGE_ERR_BUSY, cge_network_save(&n.net, n.arena, bytes, &used));
+        CHECK_REFUSED(CGE_ERR_ARGUMENT, cge_network_resume(&n.net, 0, &loss));
+        CHECK_REFUSED(CGE_ERR_ALIGN, cge_network_resume(&n.net, 1, misaligned(&loss)));
+        n.net.step.at_work = 1; /* an interrupt came into resume */
+        CHECK_REFUSED(CGE_ERR_BUSY, cge_network_resume(&n.net, 1, &loss));
+        CHECK_REFUSED(CGE_ERR_BUSY, cge_network_abort(&n.net));
+        n.net.step.at_work = 0;
+        CHECK(loss == 7 && correct == 7 && hash == 7 && used == 7 && n.net.busy == 1);
+        if (cge_network_abort(&n.net) != CGE_OK) CHECK_OK(finish(&n, &one, &loss, &slices));
+    }
+    CHECK(strcmp(cge_status_text(CGE_AGAIN), cge_status_text((cge_status)-1)) != 0);
+
+    if (!make(&n, &sliced[0], &cge_memory_smallest, 1)) return;
+    next_samples(&n, 0);
+    CHECK_REFUSED(CGE_ERR_ARGUMENT, cge_network_train_begin(&n.net, n.x, &n.targets, 2)); /* each sample is a step */
+    if (!make(&n, &sliced[0], &cge_memory_small, 0)) return;
+    next_samples(&n, 0);
+    CHECK_REFUSED(CGE_ERR_MODE, cge_network_train_begin(&n.net, n.x, &n.targets, 1)); /* it predicts */
+    CHECK_OK(cge_network_arena_bytes(&sliced[0].model, &without_plan, &bytes));
+    if (!check_room("without a plan", bytes)) return;
+    n.arena = check_bytes(bytes);
+    CHECK_OK(cge_network_init(&n.net, &sliced[0].model, &without_plan, n.arena, bytes));
+    CHECK_REFUSED(CGE_ERR_MODE, cge_network_train_begin(&n.net, y, &n.targets, 1));
+    CHECK_REFUSED(CGE_ERR_MODE, cge_network_evaluate_begin(&n.net, y, &n.targets, 1, NULL));
+    CHECK_REFUSED(CGE_ERR_MODE, cge_network_forward_begin(&n.net, y, 1, y));
+    CHECK_REFUSED(CGE_ERR_MODE, cge_network_largest_slice(&n.net, &macs));
+}
+
+/* A prediction in slices ends with the parameters that it began with, as one that is not interrupted does. */
+static void test_set_params(void)
+{
+    float expected[MOST_OUTPUTS], y[MOST_OUTPUTS], params[360];
+    int32_t slices;
+    budgets one = {1, 1, 0};
+    sliced_net n;
+    if (!make(&n, &sliced[0], &cge_memory_small, 0)) return;
+    next_samples(&n, 0);
+    CHECK_OK(cge_network_forward(&n.net, n.x, 1, expected));
+    if (!CHECK(n.net.param_elems < COUNT_OF(params))) return;
+    memset(params, 0, sizeof params);
+    memcpy(params, n.net.params, (size_t)n.net.param_elems * sizeof *params);
+    n.options.params = params;
+    CHECK_OK(cge_network_init(&n.net, &sliced[0].model, &n.options, n.arena, n.arena_bytes));
+    CHECK_OK(cge_network_forward_begin(&n.net, n.x, 1, y));
+    CHECK_STATUS(CGE_AGAIN, cge_network_resume(&n.net, 1, NULL));
+    CHECK_OK(cge_network_set_params(&n.net, params + 1));
+    CHECK_OK(finish(&n, &one, NULL, &slices));
+    for (int32_t i = 0; i < n.out_elems; i++) CHECK_SAME(expected[i], y[i], i);
+}
+
+void suite_slices(void)
+{
+    for (int32_t l = 0; l < COUNT_OF(levels); l++) {
+        for (int32_t i = 0; i < COUNT_OF(sliced); i++) {
+            check_case(sliced[i].name);
+            test_bits(&sliced[i], levels[l]);
+            test_largest(&sliced[i], levels[l]);
+        }
+        for (int32_t i = 0; i < test_model_count; i++) {
+            check_case(test_models[i].name);
+            test_bits(&test_models[i], levels[l]);
+        }
+        check_case("abort");
+        for (int32_t i = 0; i < 2; i++) test_abort(&sliced[i], levels[l]);
+        check_case("not finite");
+        test_not_finite(levels[l]);
+    }
+    for (int32_t training = 0; training < 2; training++)
+        for (int32_t i = 0; i < COUNT_OF(sliced); i++) {
+            check_case(sliced[i].name);
+            test_prediction(&sliced[i], training);
+        }
+    check_case("labels");
+    test_label();
+    check_case("refused");
+    test_refused();
+    check_case("set_params");
+    test_set_params();
+}
