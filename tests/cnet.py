@@ -12,9 +12,9 @@ class CModel:
 
     def __init__(self, saved):
         self.saved = saved
-        self.layers = ffi.new("cge_layer[]", MAX_LAYERS)
+        self.layers, self.configs = ffi.new("cge_layer[]", MAX_LAYERS), ffi.new("cge_layer_config[]", MAX_LAYERS)
         self.c = ffi.new("cge_model *")
-        ok("model_parse", saved, len(saved), lib.cge_catalog_all_address, self.layers, MAX_LAYERS, self.c)
+        ok("model_parse", saved, len(saved), lib.cge_catalog_all_address, self.layers, self.configs, MAX_LAYERS, self.c)
 
 
 def options(training=True, capacity=0, params=None):

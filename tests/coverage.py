@@ -57,7 +57,20 @@ def run_tests(flags):
     run(["gcc", *COVERAGE, *core, *tests, "-o", BUILD / "tests", "-lm", "-pthread"])
     for kernels in KERNELS:
         print(run([BUILD / "tests"], CGE_KERNELS=kernels).splitlines()[-1])
-    run(["gcc", *FLAGS, *flags, *COVERAGE, *core, ROOT / "tests" / "c" / "fuzz" / "fuzz_kernels.c", "-o", BUILD / "fuzz", "-lm", "-pthread"])
+    run(
+        [
+            "gcc",
+            *FLAGS,
+            *flags,
+            *COVERAGE,
+            *core,
+            ROOT / "tests" / "c" / "fuzz" / "fuzz_kernels.c",
+            "-o",
+            BUILD / "fuzz",
+            "-lm",
+            "-pthread",
+        ]
+    )
     print(run([BUILD / "fuzz", "1000"]).splitlines()[-1])
     return core
 
@@ -105,7 +118,8 @@ def read_reasons():
     reasons = {}
     for line in REASONS.read_text().splitlines() if REASONS.exists() else []:
         if line.strip() and not line.startswith("#"):
-            path, source, why = (part.strip() for part in line.split(" | "))
+            path, rest = line.split(" | ", 1)
+            source, why = (part.strip() for part in rest.rsplit(" | ", 1))
             reasons[path, source] = why
     return reasons
 

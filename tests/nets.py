@@ -26,7 +26,7 @@ class Spec:
 
     @property
     def trainable(self):
-        return [i for i, (name, _, _) in enumerate(self.layers) if name in ("Conv2d", "Dense")]
+        return [i for i, (name, _, _) in enumerate(self.layers) if name in ("Conv2d", "Dense", "GroupNorm", "LayerNorm")]
 
     def network(self, seed=0, freeze=(), optimizer=None, **options):
         sgd = cge.SGD(**(self.optimizer if optimizer is None else optimizer))
@@ -70,6 +70,24 @@ SPECS = {
         layer("Flatten"), layer("Tanh"), layer("Sigmoid"), layer("ReLU"), layer("Dense", 8), layer("Tanh"),
         layer("LeakyReLU", 0.25), layer("Sigmoid"), layer("Tanh"), layer("ReLU"), layer("Flatten"), layer("Dense", 3),
         layer("Sigmoid"), layer("ReLU")]),
+    "curves": Spec((7, 6, 2), [
+        layer("SiLU"), layer("Conv2d", 4, 3, padding=1), layer("HardSwish"), layer("MaxPool2d", 2), layer("Conv2d", 5, 2),
+        layer("GELU"), layer("Conv2d", 4, 1), layer("Softmax"), layer("Dense", 6), layer("Softmax"), layer("Dense", 4)],
+        optimizer=dict(learning_rate=0.1, momentum=0.5)),
+    "capped": Spec((8, 7, 2), [
+        layer("Conv2d", 4, 3, padding=1), layer("ReLU6"), layer("MaxPool2d", 2), layer("Conv2d", 4, 3, padding=1, groups=4),
+        layer("ELU", 1.5), layer("Conv2d", 3, 1), layer("HardSigmoid"), layer("Dense", 5), layer("Softplus"), layer("ELU"),
+        layer("Dense", 3)],
+        loss="mean_squared_error", optimizer=dict(learning_rate=0.05)),
+    "moved": Spec((5, 4, 2), [
+        layer("ZeroPad2d", ((1, 0), (0, 2))), layer("Conv2d", 3, 2), layer("Upsample2d", (3, 2), mode="bilinear"),
+        layer("Crop2d", (2, 1)), layer("ChannelSlice", 1, 2), layer("Conv2d", 3, 3, stride=2), layer("Upsample2d", 2),
+        layer("GlobalMaxPool2d"), layer("Dense", 3)]),
+    "norms": Spec((9, 8, 2), [
+        layer("Conv2d", 8, 3, padding=1, use_bias=False), layer("GroupNorm", 4), layer("ReLU"), layer("MaxPool2d", 2),
+        layer("Conv2d", 6, 3), layer("Tanh"), layer("InstanceNorm", eps=0.01), layer("GroupNorm", 3, use_bias=False),
+        layer("LayerNorm", eps=0.1), layer("Sigmoid"), layer("Dense", 3)],
+        optimizer=dict(learning_rate=0.05, momentum=0.9, weight_decay=0.001)),
     "one_layer": Spec((4, 4, 1), [layer("Dense", 3)]),
 }
 # fmt: on

@@ -152,6 +152,13 @@ def maxpool2d_input_grad(x, dy, kernel, *, stride=None, padding=0):
     return dx
 
 
+SMALLEST_WEIGHT = 2.0**-100  # that decays
+
+
+def not_below(limit, x):
+    return x if abs(x) >= limit or np.isnan(x) else x.dtype.type(0)
+
+
 def momentum_step(o, scale, dw, w, v):
     """SGD on flat arrays in place; `o` has learning_rate, momentum, weight_decay (of w's type) and nesterov."""
     for i in range(len(w)):
@@ -159,6 +166,8 @@ def momentum_step(o, scale, dw, w, v):
         if o.weight_decay:
             g = g + o.weight_decay * w[i]
         if o.momentum:
-            v[i] = o.momentum * v[i] + g
+            v[i] = not_below(np.finfo(v.dtype).tiny, o.momentum * v[i] + g)
             g = g + o.momentum * v[i] if o.nesterov else v[i]
         w[i] = w[i] - o.learning_rate * g
+        if o.weight_decay:
+            w[i] = not_below(SMALLEST_WEIGHT, w[i])

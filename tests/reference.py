@@ -150,6 +150,85 @@ def tanh(x):
         return np.tanh(x), 1.0 / np.cosh(x) ** 2
 
 
+def relu6(x):
+    return np.clip(x, 0.0, 6.0), ((x > 0) & (x < 6)) * 1.0
+
+
+def hard_sigmoid(x):
+    return np.clip(x / 6.0 + 0.5, 0.0, 1.0), (np.abs(x) < 3) / 6.0
+
+
+def elu(x, alpha=1.0):
+    below = np.minimum(x, 0.0)
+    return np.where(x > 0, x, alpha * np.expm1(below)), np.where(x > 0, 1.0, alpha * np.exp(below))
+
+
+def softplus(x):
+    return np.logaddexp(x, 0.0), sigmoid(x)[0]
+
+
+def hard_swish(x):
+    return x * np.clip(x / 6.0 + 0.5, 0.0, 1.0), np.where(np.abs(x) < 3, x / 3.0 + 0.5, np.heaviside(x, 0.0))
+
+
+def silu(x):
+    s, slope = sigmoid(x)
+    return x * s, s + x * slope
+
+
+def erf(x):
+    """The integral of the normal density by Gauss and Legendre, 64 points from 0 to x (to 6, beyond which it is 1)."""
+    points, weights = np.polynomial.legendre.leggauss(64)
+    half = np.clip(np.asarray(x, np.float64), -6.0, 6.0)[..., None] / 2.0
+    return 2.0 / np.sqrt(np.pi) * (np.exp(-((half * (points + 1.0)) ** 2)) * weights * half).sum(-1)
+
+
+def gelu(x):
+    below = 0.5 * (1.0 + erf(x / np.sqrt(2.0)))
+    return x * below, below + x * np.exp(-0.5 * np.minimum(np.abs(x), 40.0) ** 2) / np.sqrt(2.0 * np.pi)
+
+
+# ---- normalisation: by groups of channels, as matrices [n][group][numbers of a group] ------------------------------------
+
+
+def by_groups(x, groups):
+    n, h, w, c = x.shape
+    return np.asarray(x, np.float64).reshape(n, h * w, groups, c // groups).swapaxes(1, 2).reshape(n, groups, -1)
+
+
+def from_groups(rows, shape):
+    n, h, w, c = shape
+    groups = rows.shape[1]
+    return rows.reshape(n, groups, h * w, c // groups).swapaxes(1, 2).reshape(shape)
+
+
+def normalised(x, groups, eps):
+    """x of mean 0 and variance 1 in each group, and the groups' deviations [n][group][1]."""
+    rows, eps = by_groups(x, groups), float(np.float32(eps))
+    deviation = np.sqrt(rows.var(-1, keepdims=True) + eps)
+    return from_groups((rows - rows.mean(-1, keepdims=True)) / deviation, x.shape), deviation
+
+
+def group_norm_forward(x, groups, w=None, b=None, *, eps=1e-5):
+    return normalised(x, groups, eps)[0] * (1.0 if w is None else w) + (0.0 if b is None else b)
+
+
+def group_norm_weight_grad(x, dy, groups, *, eps=1e-5):
+    return (normalised(x, groups, eps)[0] * dy).sum((0, 1, 2))
+
+
+def group_norm_bias_grad(dy):
+    return np.asarray(dy, np.float64).sum((0, 1, 2))
+
+
+def group_norm_input_grad(x, dy, groups, w=None, *, eps=1e-5):
+    """What is left of dy * w without its parts along the constant and along the normalised x."""
+    unit, deviation = normalised(x, groups, eps)
+    rows, unit = by_groups(dy * (1.0 if w is None else w), groups), by_groups(unit, groups)
+    rows = rows - rows.mean(-1, keepdims=True) - unit * (rows * unit).mean(-1, keepdims=True)
+    return from_groups(rows / deviation, x.shape)
+
+
 # ---- losses: per sample [n], and the gradient by the outputs of each sample's own loss [n][outputs] --------------------
 
 
@@ -168,7 +247,54 @@ def mean_squared_error(x, target):
     return np.mean(difference**2, -1), 2.0 * difference / x.shape[-1]
 
 
-LOSSES = {"softmax_cross_entropy": softmax_cross_entropy, "mean_squared_error": mean_squared_error}
+def mean_absolute_error(x, target):
+    difference = x - np.asarray(target, np.float64).reshape(x.shape)
+    return np.abs(difference).mean(-1), np.sign(difference) / x.shape[-1]
+
+
+def huber(x, target, delta=1.0):
+    """The square where the error is small, and what continues it with its slope."""
+    difference = x - np.asarray(target, np.float64).reshape(x.shape)
+    inside = np.clip(difference, -delta, delta)
+    return (inside * (difference - inside / 2)).mean(-1), inside / x.shape[-1]
+
+
+def binary_cross_entropy(x, target):
+    """Of the two classes of each output, whose logits are x and 0."""
+    target = np.asarray(target, np.float64).reshape(x.shape)
+    losses = target * np.logaddexp(0, -x) + (1 - target) * np.logaddexp(0, x)
+    return losses.mean(-1), (np.exp(-np.logaddexp(0, -x)) - target) / x.shape[-1]
+
+
+def cross_entropy_of(p, x):
+    """-sum p log softmax(x), for distributions p over the classes."""
+    log_q = x - np.logaddexp.reduce(x, -1, keepdims=True)
+    return -(p * log_q).sum(-1), np.exp(log_q) - p
+
+
+def smoothed_cross_entropy(x, labels, label_smoothing=0.0):
+    classes = x.shape[-1]
+    return cross_entropy_of((1 - label_smoothing) * np.eye(classes)[labels] + label_smoothing / classes, x)
+
+
+def distillation(x, labels, teacher, temperature=1.0, alpha=0.0):
+    """Cross-entropies with the label and with the teacher, less the teacher's entropy."""
+    p = softmax(np.asarray(teacher, np.float64) / temperature)
+    entropy = -(p * np.log(np.where(p > 0, p, 1))).sum(-1)
+    hard, hard_gradient = cross_entropy_of(np.eye(x.shape[-1])[labels], x)
+    soft, soft_gradient = cross_entropy_of(p, x / temperature)
+    share = 1 - alpha
+    losses = alpha * hard + share * temperature**2 * (soft - entropy)
+    return losses, alpha * hard_gradient + share * temperature * soft_gradient
+
+
+LOSSES = {
+    "softmax_cross_entropy": softmax_cross_entropy,
+    "mean_squared_error": mean_squared_error,
+    "mean_absolute_error": mean_absolute_error,
+    "huber": huber,
+    "binary_cross_entropy": binary_cross_entropy,
+}
 
 
 # ---- optimiser ---------------------------------------------------------------------------------------------------
@@ -186,6 +312,31 @@ class SGD:
         g = gradient + self.weight_decay * w
         v = self.velocity[key] = self.momentum * self.velocity.get(key, 0.0) + g
         return w - self.learning_rate * (g + self.momentum * v if self.nesterov else v)
+
+
+class Adaptive:
+    """Adam, AdamW, RMSprop and Adagrad as sums over all gradients so far: no state but that history."""
+
+    def __init__(self, kind, learning_rate, beta1=0.0, beta2=0.0, eps=1e-8, weight_decay=0.0):
+        self.kind, self.learning_rate, self.beta1, self.beta2 = kind, learning_rate, beta1, beta2
+        self.eps, self.weight_decay, self.gradients, self.quotients = eps, weight_decay, {}, {}
+
+    def step(self, key, w, gradient):
+        decoupled = self.kind == "adamw"
+        g = gradient if decoupled else gradient + self.weight_decay * w
+        past = self.gradients.setdefault(key, [])
+        past.append(g)
+        age = np.arange(len(past))[::-1].reshape(-1, *[1] * np.ndim(w))
+        squares, seen = np.square(past), np.array(past)
+        if self.kind in ("adam", "adamw"):
+            weights1, weights2 = self.beta1**age, self.beta2**age
+            mean = (weights1 * seen).sum(0) / weights1.sum(0)
+            change = mean / (np.sqrt((weights2 * squares).sum(0) / weights2.sum(0)) + self.eps)
+            return w * (1 - self.learning_rate * self.weight_decay * decoupled) - self.learning_rate * change
+        weights = (1 - self.beta2) * self.beta2**age if self.kind == "rmsprop" else np.ones(age.shape)
+        quotients = self.quotients.setdefault(key, [])
+        quotients.append(g / (np.sqrt((weights * squares).sum(0)) + self.eps))
+        return w - self.learning_rate * (self.beta1**age * quotients).sum(0)
 
 
 # ---- layers: params is [] or [w] or [w, b]; backward gives dx and the params' gradients ------------------------------
@@ -299,15 +450,185 @@ class Tanh(Layer):
         return y
 
 
+class GlobalMaxPool2d(Layer):
+    def forward(self, x, params):
+        flat = x.reshape(len(x), -1, x.shape[-1])
+        self.shape, self.place = x.shape, flat.argmax(1)
+        return flat.max(1).reshape(len(x), 1, 1, -1)
+
+    def backward(self, dy):
+        dx = np.zeros((self.shape[0], self.shape[1] * self.shape[2], self.shape[3]))
+        np.put_along_axis(dx, self.place[:, None, :], dy.reshape(len(dy), 1, -1), 1)
+        return dx.reshape(self.shape), []
+
+
+class Linear(Layer):
+    """A linear map of one sample's image, whose matrix comes from what it makes of each pixel alone."""
+
+    def forward(self, x, params):
+        one_hot = np.eye(int(np.prod(x.shape[1:]))).reshape(-1, *x.shape[1:])
+        self.shape, moved = x.shape, self.moved(one_hot)
+        self.matrix = moved.reshape(len(one_hot), -1)
+        return (x.reshape(len(x), -1) @ self.matrix).reshape(len(x), *moved.shape[1:])
+
+    def backward(self, dy):
+        return (dy.reshape(len(dy), -1) @ self.matrix.T).reshape(self.shape), []
+
+
+class ZeroPad2d(Linear):
+    def __init__(self, padding):
+        self.pads = four(padding)
+
+    def moved(self, x):
+        return np.pad(x, ((0, 0), *self.pads, (0, 0)))
+
+
+class Crop2d(Linear):
+    def __init__(self, cropping):
+        self.pads = four(cropping)
+
+    def moved(self, x):
+        (top, bottom), (left, right) = self.pads
+        return x[:, top : x.shape[1] - bottom, left : x.shape[2] - right]
+
+
+class ChannelSlice(Linear):
+    def __init__(self, start, count):
+        self.channels = slice(start, start + count)
+
+    def moved(self, x):
+        return x[..., self.channels]
+
+
+def upsampled(x, scale, axis, mode):
+    """Along one axis; bilinear as interpolation between the centres of pixels, flat beyond the outer ones."""
+    if mode == "nearest":
+        return np.repeat(x, scale, axis)
+    size = x.shape[axis]
+    places = (np.arange(size * scale) + 0.5) / scale - 0.5
+    return np.apply_along_axis(lambda values: np.interp(places, np.arange(size), values), axis, x)
+
+
+class Upsample2d(Linear):
+    def __init__(self, scale_factor=2, mode="nearest"):
+        self.scale, self.mode = pair(scale_factor), mode
+
+    def moved(self, x):
+        return upsampled(upsampled(x, self.scale[0], 1, self.mode), self.scale[1], 2, self.mode)
+
+
+class ReLU6(Layer):
+    def forward(self, x, params):
+        y, self.derivative = relu6(x)
+        return y
+
+
+class HardSigmoid(Layer):
+    def forward(self, x, params):
+        y, self.derivative = hard_sigmoid(x)
+        return y
+
+
+class ELU(Layer):
+    def __init__(self, alpha=1.0):
+        self.alpha = alpha
+
+    def forward(self, x, params):
+        y, self.derivative = elu(x, self.alpha)
+        return y
+
+
+class Softplus(Layer):
+    def forward(self, x, params):
+        y, self.derivative = softplus(x)
+        return y
+
+
+class HardSwish(Layer):
+    def forward(self, x, params):
+        y, self.derivative = hard_swish(x)
+        return y
+
+
+class SiLU(Layer):
+    def forward(self, x, params):
+        y, self.derivative = silu(x)
+        return y
+
+
+class GELU(Layer):
+    def forward(self, x, params):
+        y, self.derivative = gelu(x)
+        return y
+
+
+class Softmax(Layer):
+    def forward(self, x, params):
+        self.y = softmax(x)
+        return self.y
+
+    def backward(self, dy):
+        jacobian = self.y[..., :, None] * (np.eye(self.y.shape[-1]) - self.y[..., None, :])
+        return np.einsum("...ij,...j->...i", jacobian, dy), []
+
+
+class GroupNorm(Layer):
+    """As the operator, whose weights may be left out."""
+
+    def __init__(self, groups, *, eps=1e-5, affine=True, use_bias=True, frozen=False):
+        self.groups, self.eps, self.frozen = groups, eps, frozen
+        self.parameters = affine * (1 + use_bias)
+
+    def shape(self, x):
+        return x.shape
+
+    def group_count(self, x):
+        return self.groups
+
+    def forward(self, x, params):
+        self.x, self.params, self.out_shape = x.reshape(self.shape(x)), [w.reshape(-1) for w in params], x.shape
+        return group_norm_forward(self.x, self.group_count(x), *self.params, eps=self.eps).reshape(x.shape)
+
+    def backward(self, dy):
+        dy, groups = dy.reshape(self.x.shape), self.group_count(self.x)
+        grads = [group_norm_weight_grad(self.x, dy, groups, eps=self.eps), group_norm_bias_grad(dy)]
+        dx = group_norm_input_grad(self.x, dy, groups, *self.params[:1], eps=self.eps)
+        if self.params:
+            grads[0] = grads[0].reshape(self.weight_shape())
+        return dx.reshape(self.out_shape), grads[: len(self.params)]
+
+    def weight_shape(self):
+        return (-1,)
+
+
+class InstanceNorm(GroupNorm):
+    def __init__(self, *, affine=False, **arguments):
+        super().__init__(None, affine=affine, **arguments)
+
+    def group_count(self, x):
+        return x.shape[-1]
+
+
+class LayerNorm(GroupNorm):
+    def __init__(self, **arguments):
+        super().__init__(1, **arguments)
+
+    def shape(self, x):
+        return len(x), 1, 1, -1
+
+    def weight_shape(self):
+        return self.out_shape[1:]
+
+
 class Network:
     """`weights`: one array after another in layer order, weight then bias, as the package's get_weights gives them."""
 
     def __init__(self, layers, weights, loss="softmax_cross_entropy", optimizer=None):
-        self.layers, self.loss, self.optimizer = layers, LOSSES[loss], optimizer
+        self.layers, self.loss, self.optimizer = layers, loss if callable(loss) else LOSSES[loss], optimizer
         rest = [np.array(w, np.float64) for w in weights]
         self.params = []
         for layer in layers:
-            count = 1 + layer.use_bias if isinstance(layer, (Conv2d, Dense)) else 0
+            count = 1 + layer.use_bias if isinstance(layer, (Conv2d, Dense)) else getattr(layer, "parameters", 0)
             self.params.append(rest[:count])
             rest = rest[count:]
         assert not rest, "more weights than the layers take"
@@ -324,9 +645,11 @@ class Network:
         self.out_shape = x.shape
         return x.reshape(len(x), -1)
 
-    def gradients(self, x, targets):
+    def gradients(self, x, targets, sample_weight=None):
         """Mean loss of the batch and its gradients by all weights, frozen ones too."""
         losses, dy = self.loss(self.forward(x), targets)
+        if sample_weight is not None:
+            losses, dy = losses * sample_weight, dy * np.asarray(sample_weight, np.float64)[:, None]
         dy, gradients = dy.reshape(self.out_shape) / len(x), []
         for layer in reversed(self.layers):
             dy, layer_gradients = layer.backward(dy)

@@ -9,6 +9,7 @@ from host import ROOT, STRICT, compiler, run
 from nets import SPECS, trained
 
 import convgrad_embedded as cge
+from convgrad_embedded import _export
 
 PROGRAM = r"""
 #include "cge.h"
@@ -30,7 +31,7 @@ static int32_t labels[COUNT];
 int main(void)
 {
     cge_options training = {.training = 1}, inference = {.training = 0};
-    cge_targets targets = {NULL, NULL};
+    cge_targets targets = {NULL, NULL, NULL};
     cge_network net;
     uint64_t hash;
     float loss;
@@ -124,8 +125,8 @@ def test_another_version_of_the_library_refuses_to_compile(tmp_path, core_archiv
     other = tmp_path / "include"
     other.mkdir()
     header = (ROOT / "csrc" / "include" / "cge.h").read_text()
-    assert header.count("#define CGE_EXPORT_VERSION 1") == 1
-    (other / "cge.h").write_text(header.replace("#define CGE_EXPORT_VERSION 1", "#define CGE_EXPORT_VERSION 2"))
+    assert header.count("#define CGE_EXPORT_VERSION 3") == 1
+    (other / "cge.h").write_text(header.replace("#define CGE_EXPORT_VERSION 3", "#define CGE_EXPORT_VERSION 4"))
     built = build(tmp_path, core_archive, include=other)
     assert built.returncode != 0 and "export the network again" in built.stderr
 
@@ -210,3 +211,32 @@ int main(void)
         ]
     )
     run([tmp_path / "program"])
+
+
+def test_the_rule_for_time_counts_what_learns():
+    """The macro's two numbers, from the layers: all multiply-adds forward, those of gradients where something learns."""
+    options = {"padding": 1, "frozen": True}
+    layers = [cge.Conv2d(8, 3, **options), cge.MaxPool2d(2), cge.Conv2d(16, 3, **options), cge.MaxPool2d(2), cge.Dense(10)]
+    macs = 8 * 9 * 64 + 16 * 8 * 9 * 16 + 64 * 10
+    text = _export._step_time(cge.Network((8, 8, 1), layers, "softmax_cross_entropy", cge.SGD(0.1)), "x")
+    assert f"X_STEP_MACS {macs + 64 * 10} " in text and "X_TRAINED_ELEMS 650 " in text
+
+
+def test_layers_with_equal_configs_share_one(tmp_path):
+    layers = [cge.Conv2d(2, 3, padding=1), cge.MaxPool2d(2), cge.Conv2d(2, 3, padding=1), cge.MaxPool2d(2), cge.LeakyReLU(0.25)]
+    cge.Network((8, 8, 2), layers).export(tmp_path, name="net")
+    text = (tmp_path / "net.c").read_text()
+    assert [text.count(f"&net_{name}") for name in ("conv2d_0", "pool2d_1", "leaky_relu_4")] == [2, 2, 1]
+    assert "static const cge_leaky_relu net_leaky_relu_4 = {.alpha = 0x1p-2f};" in text
+
+
+@pytest.mark.parametrize("member", [".units = 3", ".kernel_h = 3", ".alpha = 0.5f"])
+def test_a_row_of_the_old_form_does_not_compile(member, tmp_path):
+    """Its fields are the config's now; CHANGELOG.md says how to convert a table."""
+    source = tmp_path / "table.c"
+    command = [compiler(), *STRICT, "-I", ROOT / "csrc" / "include", "-c", source, "-o", tmp_path / "table.o"]
+    for extra, compiles in (("", True), (f", {member}", False)):
+        declared = '#include "cge.h"\nextern const cge_layer row;\nconst cge_layer row = '
+        source.write_text(f"{declared}{{.kind = &cge_kind_dense{extra}}};\n")
+        done = subprocess.run([str(word) for word in command], capture_output=True, text=True)
+        assert (done.returncode == 0) == compiles, done.stderr

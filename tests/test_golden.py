@@ -2,9 +2,10 @@
 
 import re
 
-import convgrad_embedded as cge
 import numpy as np
 import pytest
+
+import convgrad_embedded as cge
 
 MASK = (1 << 64) - 1
 

@@ -4,7 +4,9 @@ import numpy as np
 import ordered
 import pytest
 import reference
-from capi import ffi, geometry, operator, output_shape, same_bits, status
+from capi import ffi, geometry, lib, operator, output_shape, same_bits, status
+
+import convgrad_embedded as cge
 
 DTYPES = [np.float32, np.float64]
 TOLERANCE = {np.float32: 1e-5, np.float64: 1e-12}
@@ -173,14 +175,23 @@ ACTIVATIONS = [
     ("leaky_relu", (1.5,)),
     ("sigmoid", ()),
     ("tanh", ()),
+    ("relu6", ()),
+    ("hard_sigmoid", ()),
+    ("elu", (1.0,)),
+    ("elu", (0.3,)),
+    ("softplus", ()),
+    ("hard_swish", ()),
+    ("silu", ()),
+    ("gelu", ()),
 ]
+TOLD_BY_X = ("hard_swish", "silu", "gelu")
 SPECIAL = np.array([-np.inf, -1e4, -1.0, -0.0, 0.0, 1.0, 1e4, np.inf, np.nan], np.float32)
 
 
 def activate(name, parameters, x, dy):
     y, dx = np.empty_like(x), np.empty_like(x)
     operator(f"{name}_forward", x.size, *parameters, x, y)
-    operator(f"{name}_input_grad", x.size, *parameters, y, dy, dx)
+    operator(f"{name}_input_grad", x.size, *parameters, x if name in TOLD_BY_X else y, dy, dx)
     return y, dx
 
 
@@ -197,11 +208,52 @@ def test_activation(name, parameters, dtype, rng):
 
 
 def formula(name, x, y, dy, alpha=None):
-    """y and dx as the header writes them; of sigmoid and tanh only dx, whose y comes from exp."""
-    one = x.dtype.type(1)
+    """y and dx as the header writes them, with the core's elementary functions."""
+    one, half = x.dtype.type(1), x.dtype.type(0.5)
+    suffix = "f32" if x.dtype == np.float32 else "f64"
+    exp, log, tanh, erf = (
+        (lambda v, f=getattr(lib, f"cge_{called}_{suffix}"): np.array([f(element) for element in v], x.dtype))
+        for called in ("exp", "log", "tanh", "erf")
+    )
+
+    def sixth(v):
+        return v * x.dtype.type(1 / 6)
+
+    def relu6(v):
+        return np.where(v <= 0, 0 * one, np.where(v >= 6, 6 * one, v))
+
+    def softplus():
+        e = exp(-np.abs(x))
+        u, t = one + e, tanh(y * half)
+        return np.where(x > 0, x, 0 * one) + (log(u) + (e - (u - one)) / u), dy * ((t + t) / (one + t))
+
+    def elu():
+        t = tanh(np.where(x > 0, 0 * one, x * half))
+        return np.where(x > 0, x, alpha * ((t + t) / (one - t))), np.where(y > 0, dy, dy * (y + alpha))
+
+    def silu():
+        e = exp(-np.abs(x))
+        s = np.where(x < 0, e, one) / (one + e)
+        return x * s, dy * (s * (one + x * (one - s)))
+
+    def gelu():
+        p = half + half * erf(x * x.dtype.type(0.5**0.5))
+        return x * p, dy * (p + x * (exp(x * x * -half) * x.dtype.type((0.5 / np.pi) ** 0.5)))
+
+    def hard_swish():
+        slope = np.where(x >= 3, dy, dy * (x * x.dtype.type(1 / 3) + half))
+        return np.where(x <= -3, 0 * one, np.where(x >= 3, x, x * sixth(x + 3 * one))), np.where(x <= -3, 0 * one, slope)
+
     alpha = None if alpha is None else x.dtype.type(np.float32(alpha))
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         return {
+            "relu6": lambda: (relu6(x), np.where((y > 0) & (y < 6), dy, 0 * one)),
+            "hard_sigmoid": lambda: (sixth(relu6(x + 3 * one)), np.where((y > 0) & (y < 1), sixth(dy), 0 * one)),
+            "elu": elu,
+            "softplus": softplus,
+            "hard_swish": hard_swish,
+            "silu": silu,
+            "gelu": gelu,
             "relu": lambda: (np.where(x < 0, 0 * one, x), np.where(y > 0, dy, 0 * one)),
             "leaky_relu": lambda: (np.where(x < 0, alpha * x, x), np.where(y > 0, dy, alpha * dy)),
             "sigmoid": lambda: (y, dy * (y * (one - y))),
@@ -224,8 +276,8 @@ def test_activation_is_the_formula_bit_for_bit(name, parameters, dtype, rng):
 def test_activation_in_place(name, parameters, rng):
     x, dy = rng.normal(size=37).astype(np.float32), rng.normal(size=37).astype(np.float32)
     y, dx = activate(name, parameters, x, dy)
+    operator(f"{name}_input_grad", 37, *parameters, x if name in TOLD_BY_X else y, dy, dy)
     operator(f"{name}_forward", 37, *parameters, x, x)
-    operator(f"{name}_input_grad", 37, *parameters, y, dy, dy)
     assert same_bits(x, y) and same_bits(dy, dx)
 
 
@@ -236,6 +288,13 @@ def test_activation_in_place(name, parameters, rng):
         ("leaky_relu", (0.5,), [-np.inf, -5e3, -0.5, -0.0, 0, 1, 1e4, np.inf, np.nan]),
         ("sigmoid", (), [0, 0, None, 0.5, 0.5, None, 1, 1, np.nan]),
         ("tanh", (), [-1, -1, None, -0.0, 0, None, 1, 1, np.nan]),
+        ("relu6", (), [0, 0, 0, 0, 0, 1, 6, 6, np.nan]),
+        ("hard_sigmoid", (), [0, 0, None, 0.5, 0.5, None, 1, 1, np.nan]),
+        ("elu", (0.5,), [-0.5, -0.5, None, -0.0, 0, 1, 1e4, np.inf, np.nan]),
+        ("softplus", (), [0, 0, None, None, None, None, 1e4, np.inf, np.nan]),
+        ("hard_swish", (), [0, 0, None, -0.0, 0, None, 1e4, np.inf, np.nan]),
+        ("silu", (), [np.nan, -0.0, None, -0.0, 0, None, 1e4, np.inf, np.nan]),
+        ("gelu", (), [np.nan, -0.0, None, -0.0, 0, None, 1e4, np.inf, np.nan]),
     ],
 )
 def test_activation_of_special_values(name, parameters, expected):
@@ -243,7 +302,8 @@ def test_activation_of_special_values(name, parameters, expected):
     for result, value in zip(y, expected):
         if value is not None:
             assert same_bits(result, np.float32(value)) or np.isnan([result, value]).all(), (result, value)
-    outer = {"relu": (0, 1), "leaky_relu": (0.5, 1), "sigmoid": (0, 0), "tanh": (0, 0)}[name]
+    flat = ("sigmoid", "tanh", "relu6", "hard_sigmoid")
+    outer = (0.5, 1) if name == "leaky_relu" else (0, 0) if name in flat else (0, 1)
     assert (dx[1], dx[6]) == outer
 
 
@@ -292,7 +352,14 @@ def good_calls():
         "softmax_cross_entropy_input_grad": [4, f(4), 1, f(4)],
         "mean_squared_error_forward": [4, f(4), f(4), f(1)],
         "mean_squared_error_input_grad": [4, f(4), f(4), f(4)],
+        "smoothed_cross_entropy_forward": [4, 0.1, f(4), 1, f(1)],
+        "smoothed_cross_entropy_input_grad": [4, 0.1, f(4), 1, f(4)],
+        "distillation_forward": [4, 2.0, 0.5, f(4), 1, f(4), f(1)],
+        "distillation_input_grad": [4, 2.0, 0.5, f(4), 1, f(4), f(4)],
     }
+    for name, settings in (("mean_absolute_error", []), ("huber", [1.0]), ("binary_cross_entropy", [])):
+        calls[f"{name}_forward"] = [4, *settings, f(4), f(4), f(1)]
+        calls[f"{name}_input_grad"] = [4, *settings, f(4), f(4), f(4)]
     for name, parameters in ACTIVATIONS:
         calls[f"{name}_forward"] = [4, *parameters, f(4), f(4)]
         calls[f"{name}_input_grad"] = [4, *parameters, f(4), f(4), f(4)]
@@ -330,7 +397,8 @@ def test_misaligned_buffers_are_refused(name):
 @pytest.mark.parametrize("size", [-1, 0, -(2**31)])
 def test_sizes_below_one_are_refused(name, size):
     for i, argument in enumerate(good_calls()[name]):
-        if isinstance(argument, int) and not (name.startswith("softmax_cross") and i == 2):
+        label_at = {"softmax_cross_entropy": 2, "smoothed_cross_entropy": 3, "distillation": 4}
+        if isinstance(argument, int) and i != label_at.get(name.removesuffix("_forward").removesuffix("_input_grad")):
             arguments = good_calls()[name]
             arguments[i] = size
             assert status(name + "_f32", *arguments) in ("CGE_ERR_ARGUMENT", "CGE_ERR_SHAPE"), (i, size)
@@ -376,3 +444,21 @@ def test_impossible_geometries_are_refused(struct, fields, expected):
         for field, value in fields.items():
             setattr(arguments[0], field, value)
         refused(name, arguments, f"CGE_ERR_{expected}")
+
+
+def test_windows_that_reach_beyond_the_image_count_in_ceil_mode():
+    """PyTorch's rule; the number of windows is what torch_numbers.json does not say."""
+    sizes = {(7, 2, 2, 0): 4, (7, 3, 2, 0): 3, (8, 3, 2, 0): 4, (5, 2, 3, 1): 2, (6, 3, 3, 1): 3, (4, 1, 3, 0): 2}
+    for (size, kernel, stride, padding), windows in sizes.items():
+        for pool in (cge.MaxPool2d, cge.AvgPool2d):
+            layer = pool(kernel, stride, padding=padding, ceil_mode=True)
+            assert cge.Network((size, size, 1), [layer]).output_shape[0] == windows, (size, kernel, stride, padding)
+    with pytest.raises(ValueError, match="AvgPool2d: ceil_mode: expected False with count_include_pad, got True"):
+        cge.AvgPool2d(2, ceil_mode=True, count_include_pad=True)
+
+
+def test_the_edge_of_an_average_counts_its_padding_if_asked():
+    ones = np.ones((1, 2, 2, 1), np.float32)
+    inside = cge.Network((2, 2, 1), [cge.AvgPool2d(2, 2, padding=1)]).predict(ones)
+    counted = cge.Network((2, 2, 1), [cge.AvgPool2d(2, 2, padding=1, count_include_pad=True)]).predict(ones)
+    assert inside.ravel().tolist() == [1] * 4 and counted.ravel().tolist() == [0.25] * 4

@@ -528,7 +528,7 @@ def test_lies_with_a_good_checksum_do_no_harm(saved, rng):
     seen = {}
     twin = CNetwork(saved)
     header = len(saved) - 4 * (twin.c.param_elems + twin.c.grad_elems)  # and a little of the numbers
-    layers, model = ffi.new("cge_layer[]", 64), ffi.new("cge_model *")
+    layers, configs, model = ffi.new("cge_layer[]", 64), ffi.new("cge_layer_config[]", 64), ffi.new("cge_model *")
     x, y = SPECS["digits"].data(2, rng)
     for position in range(min(header, 1000)):
         for value in (0x00, 0x01, 0x7F, 0x80, 0xFF, saved[position] ^ 1, saved[position] + 1 & 0xFF):
@@ -539,7 +539,7 @@ def test_lies_with_a_good_checksum_do_no_harm(saved, rng):
             result = status("network_restore", twin.c, lie, len(lie))
             assert result == "CGE_OK" or twin.state() == before, "a refused restore has changed the network"
             assert twin.guards_are_intact()
-            result = status("model_parse", lie, len(lie), lib.cge_catalog_all_address, layers, 64, model)
+            result = status("model_parse", lie, len(lie), lib.cge_catalog_all_address, layers, configs, 64, model)
             seen[result] = seen.get(result, 0) + 1
     assert seen.get("CGE_ERR_FORMAT", 0) > 50 and "CGE_ERR_VERSION" in seen, seen
 
@@ -550,9 +550,10 @@ def test_a_file_with_more_than_it_should_hold_is_refused(saved):
     longer = bytearray(saved[:-4] + bytes(8))
     longer[length : length + 4] = struct.pack("<I", len(longer))
     longer, twin = with_crc(bytes(longer)), CNetwork(saved)
-    layers, model = ffi.new("cge_layer[]", 64), ffi.new("cge_model *")
+    layers, configs, model = ffi.new("cge_layer[]", 64), ffi.new("cge_layer_config[]", 64), ffi.new("cge_model *")
     assert status("network_restore", twin.c, longer, len(longer)) == "CGE_ERR_FORMAT"
-    assert status("model_parse", longer, len(longer), lib.cge_catalog_all_address, layers, 64, model) == "CGE_ERR_FORMAT"
+    parsed = status("model_parse", longer, len(longer), lib.cge_catalog_all_address, layers, configs, 64, model)
+    assert parsed == "CGE_ERR_FORMAT"
 
 
 def test_a_velocity_of_other_layers_is_not_restored(rng):
@@ -569,10 +570,10 @@ def test_a_velocity_of_other_layers_is_not_restored(rng):
 
 
 def test_too_few_layer_slots_are_refused(saved):
-    layers, model = ffi.new("cge_layer[]", 64), ffi.new("cge_model *")
-    assert status("model_parse", saved, len(saved), lib.cge_catalog_all_address, layers, 6, model) != "CGE_OK"
+    layers, configs, model = ffi.new("cge_layer[]", 64), ffi.new("cge_layer_config[]", 64), ffi.new("cge_model *")
+    assert status("model_parse", saved, len(saved), lib.cge_catalog_all_address, layers, configs, 6, model) != "CGE_OK"
     assert model.layer_count == 0 and layers[0].kind == ffi.NULL
-    ok("model_parse", saved, len(saved), lib.cge_catalog_all_address, layers, 7, model)
+    ok("model_parse", saved, len(saved), lib.cge_catalog_all_address, layers, configs, 7, model)
     assert model.layer_count == 7
 
 
@@ -780,7 +781,10 @@ def test_progress_is_a_line_per_epoch_and_silent_on_request(rng, capfd):
 
 def test_summary_tells_shapes_costs_and_whether_it_fits(capsys):
     net = SPECS["digits"].network()
-    text = net.summary(board="crazyflie21")
+    text = net.summary(board="crazyflie21", print_fn=None)
+    assert capsys.readouterr() == ("", "")
+    assert net.summary(board="crazyflie21") is None, "an interpreter would print it a second time"
+    assert capsys.readouterr().out == text + "\n"
     assert "1898" in text.replace(",", "").replace(" ", "") or "1,898" in text
     for expected in ("Conv2d", "MaxPool2d", "Dense", "8", "fits", "crazyflie21"):
         assert expected in text, expected
@@ -788,7 +792,7 @@ def test_summary_tells_shapes_costs_and_whether_it_fits(capsys):
     macs = 64 * 9 * 8 + 16 * 9 * 8 * 16 + 64 * 10
     assert str(macs) in digits and str(net.arena_bytes) in digits
     huge = cge.Network((64, 64, 3), [cge.Conv2d(64, 3), cge.Dense(10)], "softmax_cross_entropy", cge.SGD(0.1))
-    assert "does not fit" in huge.summary(board="crazyflie21")
+    assert "does not fit" in huge.summary(board="crazyflie21", print_fn=None)
     with pytest.raises(ValueError, match="board.*crazyflie21"):
         net.summary(board="crazyfly")
 
@@ -844,3 +848,9 @@ def test_a_batch_of_other_layout_teaches_the_same(rng):
         net = spec.network()
         assert net.train_on_batch(other_x, other_y) == loss
         assert net.to_bytes() == expected.to_bytes()
+
+
+def test_a_capacity_is_one_where_not_even_that_fits():
+    """Then the arena says what is missing."""
+    model = SPECS["digits"].network()._model
+    assert [model.capacity_within(1, most, training=True) for most in (1, 2, 7, 8)] == [1, 1, 1, 1]

@@ -6,10 +6,11 @@ import os
 import subprocess
 import sys
 
-import convgrad_embedded as cge
 import numpy as np
 import pytest
 from nets import SPECS
+
+import convgrad_embedded as cge
 
 KERNEL_SETS = ["ref", "small", "tiled", "lanes", "lanes_avx2", "lanes_avx512"]
 
@@ -42,7 +43,15 @@ def test_any_capacity_and_number_of_threads_give_the_same_bits(name, rng):
 
 def test_steps_that_are_worth_sharing_give_the_same_bits(rng):
     """Each of these layers is cut into tasks; the small networks above have few that are."""
-    layers = [cge.Conv2d(8, 3, padding=1), cge.ReLU(), cge.MaxPool2d(2), cge.Conv2d(16, 1), cge.Tanh(), cge.Dense(90), cge.Dense(10)]
+    layers = [
+        cge.Conv2d(8, 3, padding=1),
+        cge.ReLU(),
+        cge.MaxPool2d(2),
+        cge.Conv2d(16, 1),
+        cge.Tanh(),
+        cge.Dense(90),
+        cge.Dense(10),
+    ]
     x, y = rng.normal(size=(64, 20, 20, 3)).astype(np.float32), rng.integers(0, 10, 64).astype(np.int32)
     lives = [
         trained(cge.Network((20, 20, 3), layers, "softmax_cross_entropy", cge.SGD(0.05, 0.9), seed=3, threads=threads), x, y)
@@ -135,4 +144,6 @@ def test_a_kernel_set_can_be_forced():
 @pytest.mark.parametrize("kernels", KERNEL_SETS)
 def test_every_kernel_set_gives_the_golden_weights(kernels, root):
     """Where the CPU lacks a set, the best one takes its place."""
-    assert "3 passed" in run_with(kernels, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(root / "tests" / "test_golden.py"))
+    assert "3 passed" in run_with(
+        kernels, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(root / "tests" / "test_golden.py")
+    )

@@ -12,14 +12,13 @@ from host import ROOT
 sys.path.insert(0, str(ROOT / "benchmarks"))
 import size  # noqa: E402
 
-NAMED_BOARDS = """crazyflie21 pixhawk4 pixhawk6x matekh743 stm32f4disco blackpill_f411 nucleo_h743zi nucleo_l476rg nrf52840dk rp2040
-    rp2350 teensy41 mps3_an547 pi_zero2w pi4 pi5 bbblue netduinoplus2 mps2_an385 mps2_an386 mps2_an500 mps2_an505 microbit
-    aarch64 armhf""".split()
+NAMED_BOARDS = sorted(path.stem for path in (ROOT / "toolchains").glob("*.mk") if path.stem != "host")
+EMULATED_BOARDS = [board for board in NAMED_BOARDS if "BOARD_QEMU = " in (ROOT / "toolchains" / f"{board}.mk").read_text()]
 BARE_METAL_EMULATED = ["netduinoplus2", "mps2_an385", "mps2_an386", "mps2_an500", "mps2_an505", "mps3_an547", "microbit"]
 
 # Code and constants that training the demo's network links on a Cortex-M4F at -O2: with the fast kernels, and with
 # SMALL=1; and the stack of a training step.
-NET_LIMIT_BYTES, SMALL_NET_LIMIT_BYTES = 16 * 1024, 8 * 1024
+NET_LIMIT_BYTES, SMALL_NET_LIMIT_BYTES = 18 * 1024 + 256, 10 * 1024 + 512
 STACK_LIMIT_BYTES = 1024
 
 
@@ -91,7 +90,9 @@ def run(program, board, seconds=60):
 
 
 @pytest.mark.parametrize("compiler", ["gcc", "clang"])
-@pytest.mark.parametrize("options", [{}, {"OPT": "-O3", "FUSED": 1}, {"OPT": "-Os", "SMALL": 1}], ids=["default", "fused", "small"])
+@pytest.mark.parametrize(
+    "options", [{}, {"OPT": "-O3", "FUSED": 1}, {"OPT": "-Os", "SMALL": 1}], ids=["default", "fused", "small"]
+)
 def test_library_has_no_warnings_on_the_host(compiler, options, tmp_path):
     need(compiler)
     assert "warning:" not in make("lib", "-j2", CC=compiler, BUILD=tmp_path, WERROR=1, **options)
@@ -106,7 +107,9 @@ def test_strict_warnings_are_on(tmp_path):
 
 def symbols(archive):
     """[(type, binding, section or UND or COM, name)] of the machine code; nm shows what is there for optimising the whole."""
-    found = re.findall(r"^ *\d+: \w+ +\w+ (\w+) +(\w+) +\w+ +(\w+) (\S+)", output("arm-none-eabi-readelf", "-sW", archive), re.MULTILINE)
+    found = re.findall(
+        r"^ *\d+: \w+ +\w+ (\w+) +(\w+) +\w+ +(\w+) (\S+)", output("arm-none-eabi-readelf", "-sW", archive), re.MULTILINE
+    )
     assert len(found) > 100
     return found
 
@@ -121,7 +124,9 @@ def test_library_calls_only_the_compilers_own_helpers(m4f):
 
 
 def test_library_has_no_writable_static_data(m4f):
-    assert [symbol for symbol in symbols(m4f / "libcge.a") if symbol[2] == "COM" and not symbol[3].startswith("__gnu_lto_")] == []
+    assert [
+        symbol for symbol in symbols(m4f / "libcge.a") if symbol[2] == "COM" and not symbol[3].startswith("__gnu_lto_")
+    ] == []
     sections = output("arm-none-eabi-objdump", "-h", m4f / "libcge.a")
     sizes = re.findall(r"^ +\d+ (\.(?:data|bss)\S*) +(\w+)", sections, re.MULTILINE)
     assert sizes and all(int(bytes_, 16) == 0 for _, bytes_ in sizes), sizes
@@ -137,12 +142,14 @@ def test_training_of_the_demos_net_fits_its_limits_on_cortex_m4f(m4f_size, tmp_p
     need("arm-none-eabi-gcc")
     make(tmp_path / "small" / "size.csv", "-j2", BOARD="crazyflie21", BUILD=tmp_path / "small", SMALL=1)
     make(tmp_path / "apart" / "size.csv", "-j2", BOARD="crazyflie21", BUILD=tmp_path / "apart", WHOLE="")
-    (fast, fast_stack), (small, small_stack), (apart, apart_stack) = map(net_bytes, (m4f_size, tmp_path / "small", tmp_path / "apart"))
+    (fast, fast_stack), (small, small_stack), (apart, apart_stack) = map(
+        net_bytes, (m4f_size, tmp_path / "small", tmp_path / "apart")
+    )
     assert 4096 < fast <= NET_LIMIT_BYTES and 256 < fast_stack <= STACK_LIMIT_BYTES
     assert 4096 < small <= SMALL_NET_LIMIT_BYTES and 256 < small_stack <= STACK_LIMIT_BYTES
     text = " ".join((root / "README.md").read_text().split())
     assert f"`SMALL=1` takes {small:,} bytes in place of {fast:,}" in text
-    assert f"without it, on the M4F, {apart:,} bytes and {apart_stack:,} of stack" in text
+    assert f"Without `-flto` it takes {apart:,} bytes and {apart_stack:,} of stack on the M4F" in text
 
 
 def test_hosts_kernels_keep_to_the_stack_that_the_header_names(tmp_path):
@@ -164,11 +171,17 @@ def test_stack_measured_on_the_board_is_within_the_computed_bound(m4f_size):
 
 
 def test_every_function_of_the_library_has_a_size_and_a_stack(m4f_size):
-    rows = {row["symbol"]: row for row in size.read(m4f_size / "size.csv")}
+    listed = size.read(m4f_size / "size.csv")
+    rows = {re.sub(r"\.(constprop|lto_priv)\.\d+$", "", row["symbol"]): row for row in listed}  # copies for one way of calling
     public = {name for type_, binding, _, name in symbols(m4f_size / "libcge.a") if (type_, binding) == ("FUNC", "GLOBAL")}
     assert "cge_network_forward" in public
-    for function in public:
-        assert int(rows[function]["code_bytes"]) > 0 and int(rows[function]["stack_bytes"]) >= int(rows[function]["frame_bytes"])
+    headers = "\n".join(path.read_text() for path in (ROOT / "csrc" / "src").rglob("*.h"))
+    inlined = public - set(rows)  # everywhere, in the program as a whole
+    assert inlined <= set(re.findall(r"CGE_INTERNAL[^;(]*?\b(cge_\w+)\(", headers))
+    for function in public - inlined:
+        assert int(rows[function]["code_bytes"]) > 0 and int(rows[function]["stack_bytes"]) >= int(
+            rows[function]["frame_bytes"]
+        )
     assert int(rows["cge_network_train_batch"]["stack_bytes"]) > int(rows["cge_conv2d_weight_grad_f32_tiled"]["stack_bytes"])
     assert rows["cge_network_train_batch"]["in_net"] == "1" and rows["cge_network_save"]["in_net"] == "0"
 
@@ -181,7 +194,10 @@ def test_every_function_of_the_library_has_a_size_and_a_stack(m4f_size):
     [
         ("int f(int n) { return n < 2 ? n : f(n - 1) * n + f(n - 2); }", "recursion"),
         ("void g(char *); void f(int n) { char a[n]; g(a); }", "stack of unknown size"),
-        ("struct t { int (*strange)(int); }; int f(const struct t *t) { return t->strange(1) + 1; }", "calls through a pointer"),
+        (
+            "struct t { int (*strange)(int); }; int f(const struct t *t) { return t->strange(1) + 1; }",
+            "calls through a pointer",
+        ),
         ("static int g(int n) { return n; } int (*const table[1])(int) = {g};", "is called through a pointer"),
         ("int counter = 3; int f(void) { return ++counter; }", "writable static data"),
     ],
@@ -207,13 +223,21 @@ def test_size_compare_names_what_changed(m4f_size, tmp_path):
     assert re.match(rf"cge_crc32 +code_bytes {before - 10} -> {before} \(\+10\)\n1 of \d+ rows differ", printed)
 
 
-@pytest.mark.parametrize("name, fields", [("size_crazyflie21", size.FIELDS[:6]), ("boards", ["board", "core", "net_code_bytes"])])
+@pytest.mark.parametrize(
+    "name, fields", [("size_crazyflie21", size.FIELDS[:6]), ("boards", ["board", "core", "net_code_bytes"])]
+)
 def test_baselines_are_committed(name, fields):
     rows = size.read(ROOT / "benchmarks" / "baselines" / f"{name}.csv")
     assert len(rows) >= 20 and set(fields) <= set(rows[0])
 
 
 # ---- boards -----------------------------------------------------------------------------------------------------------------
+
+
+def test_the_boards_that_users_name_are_there():
+    expected = """crazyflie21 pixhawk4 pixhawk6x matekh743 stm32f4disco blackpill_f411 nucleo_h743zi nucleo_l476rg nrf52840dk
+        rp2040 rp2350 teensy41 pi_zero2w pi4 pi5 bbblue microbit""".split()
+    assert set(expected) <= set(NAMED_BOARDS) and set(BARE_METAL_EMULATED) < set(EMULATED_BOARDS)
 
 
 def test_unknown_board_lists_the_known_ones():
@@ -245,8 +269,8 @@ def test_a_new_board_is_one_file(tmp_path):
 @pytest.mark.parametrize("abi, registers", [("hard", True), ("softfp", False)])
 def test_abi_decides_where_floats_are_passed(abi, registers, tmp_path):
     need("arm-none-eabi-gcc")
-    make(tmp_path / "lib/rng.o", BOARD="crazyflie21", BUILD=tmp_path, ABI=abi)
-    assert ("Tag_ABI_VFP_args: VFP registers" in output("arm-none-eabi-readelf", "-A", tmp_path / "lib/rng.o")) == registers
+    make(tmp_path / "lib/random.o", BOARD="crazyflie21", BUILD=tmp_path, ABI=abi)
+    assert ("Tag_ABI_VFP_args: VFP registers" in output("arm-none-eabi-readelf", "-A", tmp_path / "lib/random.o")) == registers
 
 
 def test_softfp_is_refused_where_there_is_no_fpu():
@@ -255,12 +279,12 @@ def test_softfp_is_refused_where_there_is_no_fpu():
 
 def test_objects_follow_the_flags(tmp_path):
     target = tmp_path / "lib/crc32.o"
-    assert "csrc/src/crc32.c" in make(target, BUILD=tmp_path)
+    assert "csrc/src/base/crc32.c" in make(target, BUILD=tmp_path)
     assert "crc32" not in make(target, BUILD=tmp_path)
-    assert "csrc/src/crc32.c" in make(target, BUILD=tmp_path, OPT="-O1")
+    assert "csrc/src/base/crc32.c" in make(target, BUILD=tmp_path, OPT="-O1")
 
 
-# ---- programs on emulated boards ----------------------------------------------------------------------------------------------
+# ---- programs on emulated boards -------------------------------------------------------------------------------------
 
 PROGRAM = """
 #include <stdio.h>
@@ -290,7 +314,9 @@ def test_fault_ends_with_a_failure_and_says_where(board, firmware):
 
 
 def test_program_that_hangs_is_ended(firmware):
-    status, printed = run(firmware("netduinoplus2", "int main(void)\n{\n    for (;;) {\n    }\n}\n"), "netduinoplus2", seconds=1)
+    status, printed = run(
+        firmware("netduinoplus2", "int main(void)\n{\n    for (;;) {\n    }\n}\n"), "netduinoplus2", seconds=1
+    )
     assert status == 124 and "did not end within 1 seconds" in printed
 
 
@@ -323,16 +349,18 @@ def test_stack_peak_sees_a_frame(frame, firmware):
 
 
 def test_stack_that_outgrows_its_room_is_a_failure(firmware):
-    status, printed = run(firmware("microbit", stack_program(3000)), "microbit")
+    status, printed = run(firmware("microbit", stack_program(5000)), "microbit")
     assert status == 1 and "the stack and the heap met" in printed
 
 
 def test_make_run_fails_with_the_program(firmware):
     make("run", BOARD="netduinoplus2", ELF=firmware("netduinoplus2", "int main(void) { return 0; }\n"))
-    assert "Error 3" in make("run", BOARD="netduinoplus2", ELF=firmware("netduinoplus2", "int main(void) { return 3; }\n"), ok=False)
+    assert "Error 3" in make(
+        "run", BOARD="netduinoplus2", ELF=firmware("netduinoplus2", "int main(void) { return 3; }\n"), ok=False
+    )
 
 
-# ---- the front door -----------------------------------------------------------------------------------------------------------
+# ---- the front door --------------------------------------------------------------------------------------------------
 
 
 def test_help_lists_every_target():
@@ -343,7 +371,9 @@ def test_help_lists_every_target():
 
 def test_everything_ends_with_pytest_and_runs_every_build():
     plan = make("-n", "everything", CI="true", JOBS=1)
-    for build in NAMED_BOARDS[17:] + "gcc-O0 gcc-O2 gcc-O3-native gcc-sanitize gcc-fused netduinoplus2-softfp clang-O2 clang-O3-native clang-sanitize".split():
+    builds = """gcc-O0 gcc-O2 gcc-O3-native gcc-sanitize gcc-fused netduinoplus2-softfp clang-O2 clang-O3-native
+        clang-sanitize""".split()
+    for build in EMULATED_BOARDS + builds:
         assert f"== C tests: {build} (" in plan
     assert plan.rindex("-m pytest") > plan.rindex("== C tests: ")
 

@@ -1,0 +1,589 @@
+"""Mutation testing: breaks the code in one place, runs the tests, and tells whether they see it.
+
+    python3 tests/mutants.py c [OPTIONS] [PATH ...]         of csrc/src; needs what `make test BOARD=netduinoplus2` needs
+    python3 tests/mutants.py python [OPTIONS] [PATH ...]    of convgrad_embedded/; run it with .venv/bin/python
+    python3 tests/mutants.py list c|python [PATH ...]       all mutants, none run
+
+--count mutants, 0 for all, are drawn with --seed from those of all files, or of the PATHs, folders, files or file:line.
+No new one is begun --minutes after the start, so that every run ends with a score. One CSV row for each:
+file, line, what stood there, what stands there now, killed | survived | accepted, and by what. A mutant that does not
+compile, or compiles to the same objects, does not count and is replaced by the next. Survivors that no test can kill,
+since they change no result, are in tests/mutants_accepted.csv with the reason; they count as accepted, not in the score.
+
+One tool of our own for both languages, so that C and Python have one report and one list of reasons. It works in a copy
+of the tree, build/mutants/tree, and needs the standard library only.
+"""
+
+import argparse
+import ast
+import csv
+import hashlib
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parent.parent
+BUILD = Path(os.environ.get("MUTANTS_BUILD", ROOT / "build" / "mutants"))
+TREE = BUILD / "tree"
+NOT_COPIED = re.compile(r"build|dist|\..*|.*\.egg-info")  # of what lies at the top
+ACCEPTED = ROOT / "tests" / "mutants_accepted.csv"
+
+
+class Mutant(NamedTuple):
+    path: str  # below ROOT
+    line: int  # from 1
+    column: int  # from 0
+    end_line: int
+    end_column: int
+    text: str  # what stands there instead
+
+    def apply(self, source):
+        lines = source.splitlines(keepends=True)
+        before = "".join(lines[: self.line - 1]) + lines[self.line - 1][: self.column]
+        after = lines[self.end_line - 1][self.end_column :] + "".join(lines[self.end_line :])
+        removed = source[len(before) : len(source) - len(after)]
+        return before + self.text + "\n" * (removed.count("\n") - self.text.count("\n")) + after
+
+    def key(self, source):
+        """File, line before, line after: what tests/mutants_accepted.csv names."""
+        line = self.line - 1
+        return self.path, source.splitlines()[line].strip(), self.apply(source).splitlines()[line].strip()
+
+
+# ---- mutants of C: by token, in the spacing that the sources keep ------------------------------------------------------
+
+SWAPS = [
+    (" + ", " - "), (" - ", " + "), (" * ", " + "), (" / ", " * "), (" % ", " / "), (" < ", " <= "), (" <= ", " < "),
+    (" > ", " >= "), (" >= ", " > "), (" == ", " != "), (" != ", " == "), (" && ", " || "), (" || ", " && "), (" & ", " | "),
+    (" | ", " & "), (" << ", " >> "), (" >> ", " << "), (" += ", " -= "), (" -= ", " += "), ("++", "--"), ("--", "++"),
+]  # fmt: skip
+NAMES = [
+    ("h", "w"),
+    ("oh", "ow"),
+    ("ih", "iw"),
+    ("kh", "kw"),
+    ("begin", "end"),
+    ("rows", "columns"),
+    ("row", "column"),
+    ("first", "last"),
+]
+SWAPPED = {**dict(NAMES), **{new: old for old, new in NAMES}}
+COMMENT_OR_TEXT = re.compile(r"/\*.*?\*/|//[^\n]*|\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'", re.DOTALL)
+IDENTIFIER = re.compile(r"[A-Za-z_]\w*")
+INTEGER = re.compile(r"(?<![\w.])(\d+)(?![\w.])")
+UNARY = re.compile(r"(?<=[\s(,\[])[-!](?=[\w(])")
+LEFT_SIDE = r"\*?[A-Za-z_]\w*(?:\[[^;]*?\]|->\w+|\.\w+)*\s*(?:[-+*/|&^%]|<<|>>)?=(?!=)"
+STATEMENT = re.compile(rf"^\s+((?:{LEFT_SIDE}|[A-Za-z_]\w*\(|(?:break|continue);|\+\+|--)[^{{}}]*?;)\s*\\?$")
+ASSEMBLY_NUMBER = re.compile(r"(?<=[sd#])\d+")
+
+
+def blanked(source):
+    """The source without comments, strings and directives, every other character in its place."""
+    code = COMMENT_OR_TEXT.sub(lambda match: re.sub(r"[^\n]", " ", match[0]), source)
+    return re.sub(r"^#(?!define\b)[^\n]*$", lambda match: " " * len(match[0]), code, flags=re.MULTILINE)
+
+
+def closing(text, opening):
+    """Where the parenthesis at `opening` ends; -1 if not in this text."""
+    depth = 0
+    for index in range(opening, len(text)):
+        depth += {"(": 1, ")": -1}.get(text[index], 0)
+        if depth == 0:
+            return index
+    return -1
+
+
+def line_edits(line):
+    """(begin, end, text) of every change of one line of C."""
+    start = re.match(r"#define \w+(\([^)]*\))?|", line).end()
+    for old, new in SWAPS:
+        at = line.find(old, start)
+        while at >= 0:
+            yield at, at + len(old), new
+            at = line.find(old, at + 1)
+    for match in INTEGER.finditer(line, start):
+        number = int(match[1])
+        yield match.start(), match.end(), str(number + 1)
+        if number > 0:
+            yield match.start(), match.end(), str(number - 1)
+    for match in UNARY.finditer(line, start):
+        yield match.start(), match.end(), ""
+    for match in IDENTIFIER.finditer(line, start):
+        name = match[0]
+        stem, _, suffix = name.rpartition("_")
+        other = SWAPPED.get(name) or (f"{stem}_{SWAPPED[suffix]}" if stem and suffix in ("h", "w") else None)
+        if other:
+            yield match.start(), match.end(), other
+    for match in re.finditer(r"\b(?:if|while) \(", line[start:]):
+        begin = start + match.end() - 1
+        end = closing(line, begin)
+        if end >= 0:
+            yield begin, end + 1, f"(!{line[begin : end + 1]})"
+    match = STATEMENT.match(line)
+    if match:
+        yield match.start(1), match.end(1), ";"
+
+
+def c_mutants(path, source):
+    for number, line in enumerate(blanked(source).splitlines(), 1):
+        for begin, end, text in line_edits(line):
+            yield Mutant(path, number, begin, number, end, text)
+    if path.endswith("_vfp.h"):
+        for number, line in enumerate(source.splitlines(), 1):
+            for match in ASSEMBLY_NUMBER.finditer(line) if line.lstrip().startswith('"') or '\\n"' in line else ():
+                yield Mutant(path, number, match.start(), number, match.end(), str(int(match[0]) + 1))
+
+
+# ---- mutants of Python: by syntax tree -------------------------------------------------------------------------------
+
+COMPARISONS = {
+    ast.Lt: "<=", ast.LtE: "<", ast.Gt: ">=", ast.GtE: ">", ast.Eq: "!=", ast.NotEq: "==",
+    ast.Is: "is not", ast.IsNot: "is", ast.In: "not in", ast.NotIn: "in",
+}  # fmt: skip
+OPERATORS = {ast.Add: "-", ast.Sub: "+", ast.Mult: "+", ast.Div: "*", ast.FloorDiv: "/", ast.Mod: "+", ast.Pow: "*"}
+DROPPED = (ast.Assign, ast.AugAssign, ast.Expr, ast.Raise, ast.Continue, ast.Break, ast.Delete)
+
+
+def is_text(node):
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+def place(path, node, text):
+    return Mutant(path, node.lineno, node.col_offset, node.end_lineno, node.end_col_offset, text)
+
+
+class PythonMutants(ast.NodeVisitor):
+    def __init__(self, path, source):
+        self.path, self.source, self.found, self.depth = path, source, [], 0
+
+    def text(self, node):
+        return ast.get_source_segment(self.source, node)
+
+    def add(self, node, text):
+        self.found.append(place(self.path, node, text))
+
+    def visit(self, node):
+        if isinstance(node, DROPPED) and self.depth and not is_text(node):
+            self.add(node, "pass")
+        super().visit(node)
+
+    def visit_FunctionDef(self, node):
+        """Annotations are no code."""
+        self.depth += 1
+        for default in [*node.args.defaults, *filter(None, node.args.kw_defaults)]:
+            self.visit(default)
+        for statement in node.body:
+            self.visit(statement)
+        self.depth -= 1
+
+    def visit_AnnAssign(self, node):
+        if node.value:
+            self.visit(node.value)
+
+    def visit_JoinedStr(self, node):
+        """Messages are for people."""
+
+    def visit_If(self, node):
+        if self.text(node.test) != "TYPE_CHECKING":
+            self.add(node.test, f"not ({self.text(node.test)})")
+            self.generic_visit(node)
+
+    def visit_While(self, node):
+        self.add(node.test, f"not ({self.text(node.test)})")
+        self.generic_visit(node)
+
+    def visit_IfExp(self, node):
+        self.add(node.test, f"not ({self.text(node.test)})")
+        self.generic_visit(node)
+
+    def visit_With(self, node):
+        """Without its manager, if nothing is bound."""
+        if all(item.optional_vars is None for item in node.items):
+            first, last = node.items[0].context_expr, node.items[-1].context_expr
+            self.found.append(Mutant(self.path, node.lineno, node.col_offset, last.end_lineno, last.end_col_offset, "if True"))
+            assert first.lineno == node.lineno
+        self.generic_visit(node)
+
+    def visit_Compare(self, node):
+        left = node.left
+        for operator, right in zip(node.ops, node.comparators):
+            middle = Mutant(
+                self.path,
+                left.end_lineno,
+                left.end_col_offset,
+                right.lineno,
+                right.col_offset,
+                f" {COMPARISONS[type(operator)]} ",
+            )
+            if "(" not in self.between(middle) and ")" not in self.between(middle):
+                self.found.append(middle)
+            left = right
+        self.generic_visit(node)
+
+    def between(self, mutant):
+        lines = self.source.splitlines()
+        return lines[mutant.line - 1][mutant.column : mutant.end_column] if mutant.line == mutant.end_line else "("
+
+    def visit_BinOp(self, node):
+        if type(node.op) in OPERATORS and not (isinstance(node.left, ast.Constant) and isinstance(node.left.value, str)):
+            self.add(node, f"({self.text(node.left)}) {OPERATORS[type(node.op)]} ({self.text(node.right)})")
+        self.generic_visit(node)
+
+    def visit_BoolOp(self, node):
+        other = " or " if isinstance(node.op, ast.And) else " and "
+        self.add(node, f"({other.join(f'({self.text(value)})' for value in node.values)})")
+        self.generic_visit(node)
+
+    def visit_UnaryOp(self, node):
+        if isinstance(node.op, (ast.Not, ast.USub)):
+            self.add(node, f"({self.text(node.operand)})")
+        self.generic_visit(node)
+
+    def visit_Constant(self, node):
+        if isinstance(node.value, bool):
+            self.add(node, str(not node.value))
+        elif isinstance(node.value, int):
+            self.add(node, str(node.value + 1))
+        elif isinstance(node.value, float):
+            self.add(node, str(node.value * 2 + 1))
+
+    def visit_Return(self, node):
+        if node.value is not None and not (isinstance(node.value, ast.Constant) and node.value.value is None):
+            self.add(node, "return None")
+        self.generic_visit(node)
+
+
+def python_mutants(path, source):
+    visitor = PythonMutants(path, source)
+    visitor.visit(ast.parse(source))
+    return visitor.found
+
+
+# ---- running with a limit ----------------------------------------------------------------------------------------------
+
+
+class Ended(NamedTuple):
+    ok: bool
+    text: str  # the output
+
+
+def run(command, seconds, cwd, **environment):
+    """Ends the command, and what it started, after so many seconds."""
+    process = subprocess.Popen(
+        [str(word) for word in command],
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        env={**os.environ, **environment},
+        start_new_session=True,
+    )
+    try:
+        text, _ = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        text = f"{process.communicate()[0]}TIMEOUT\n"
+    return Ended(process.returncode == 0, text)
+
+
+def copy_tree():
+    """TREE as ROOT is now; files that are the same keep their time, and objects made of them stay."""
+    for top in sorted(path.name for path in ROOT.iterdir() if not NOT_COPIED.fullmatch(path.name)):
+        files = [ROOT / top] if (ROOT / top).is_file() else [path for path in sorted((ROOT / top).rglob("*")) if path.is_file()]
+        kept = {TREE / path.relative_to(ROOT) for path in files if "__pycache__" not in path.parts}
+        for target in kept:
+            source = ROOT / target.relative_to(TREE)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if not target.exists() or target.read_bytes() != source.read_bytes():
+                shutil.copyfile(source, target)
+                shutil.copymode(source, target)
+        if (TREE / top).is_dir():
+            for stale in {path for path in (TREE / top).rglob("*") if path.is_file()} - kept:
+                stale.unlink()
+
+
+# ---- C: builds, the quickest first -------------------------------------------------------------------------------------
+
+SETS = ["ref", "small", "tiled", "lanes"]
+
+
+class Rung(NamedTuple):
+    """One build of the core with its tests; a mutant climbs until one sees it."""
+
+    name: str
+    make: list
+    seconds: float  # many times what the tests take
+    sets: list = [None]  # CGE_KERNELS
+
+
+RUNGS = [
+    Rung("host", ["CC=gcc", "OPT=-O2"], 30, [None, *SETS]),
+    Rung("netduinoplus2", ["BOARD=netduinoplus2", "WHOLE="], 90),
+    Rung("sanitize", ["CC=gcc", "OPT=-O0 -fsanitize=address,undefined -fno-sanitize-recover=all"], 240),
+    Rung("fused", ["CC=gcc", "FUSED=1"], 30),
+    Rung("netduinoplus2-fused", ["BOARD=netduinoplus2", "FUSED=1", "WHOLE="], 90),
+    Rung("small", ["CC=gcc", "SMALL=1"], 30),
+]
+FAILED_SUITE = re.compile(r"^.*, [1-9]\d* failed$", re.MULTILINE)
+
+
+def build_of(rung):
+    return BUILD / rung.name
+
+
+def objects_of(rung):
+    return {path.name: hashlib.sha256(path.read_bytes()).digest() for path in (build_of(rung) / "lib").glob("*.o")}
+
+
+def make(rung):
+    return run(["make", *rung.make, f"BUILD={build_of(rung)}", "QUIET=1", build_of(rung) / "tests.elf"], 600, TREE)
+
+
+def run_rung(rung):
+    """What failed, or None."""
+    for name in rung.sets:
+        environment = {"RUN_SECONDS": str(rung.seconds), **({"CGE_KERNELS": name} if name else {})}
+        ended = run(
+            ["make", *rung.make, f"BUILD={build_of(rung)}", "QUIET=1", "c-tests"], rung.seconds + 60, TREE, **environment
+        )
+        if not ended.ok:
+            suite = FAILED_SUITE.search(ended.text)
+            return f"{rung.name}{' ' + name if name else ''}: {suite[0] if suite else ended.text.splitlines()[-1].strip()}"
+    return None
+
+
+class CHalf:
+    """`judge` gives None for a mutant that does not count, "" for a survivor, else what saw it."""
+
+    def __init__(self, rungs=RUNGS):
+        copy_tree()
+        self.rungs, self.clean = rungs, {}
+        for rung in rungs:
+            built = make(rung)
+            if not built.ok:
+                sys.exit(f"{rung.name}: does not build\n{built.text}")
+            self.clean[rung.name] = objects_of(rung)
+            failed = run_rung(rung)
+            if failed:
+                sys.exit(f"the tests fail without a mutant: {failed}")
+
+    def mutants(self, paths):
+        return chosen(
+            (path for path in (ROOT / "csrc" / "src").rglob("*") if path.suffix in (".c", ".h", ".inc")), paths, c_mutants
+        )
+
+    def judge(self, mutant, source):
+        target = TREE / mutant.path
+        target.write_text(mutant.apply(source))
+        try:
+            return self._climb()
+        finally:
+            target.write_text(source)
+
+    def _climb(self):
+        is_other = False
+        for rung in self.rungs:
+            built = make(rung)
+            if not built.ok:
+                return (
+                    None
+                    if "error: " in built.text or "undefined reference" in built.text
+                    else f"{rung.name}: {built.text[-200:]}"
+                )
+            if objects_of(rung) == self.clean[rung.name]:
+                continue
+            is_other = True
+            seen = run_rung(rung)
+            if seen:
+                return seen
+        return "" if is_other else None
+
+
+# ---- Python: the tests that run the line, the quickest first -------------------------------------------------------------
+
+SLOW = [  # they compile, emulate, install or read sources
+    "test_benchmarks.py",
+    "test_board_instructions.py",
+    "test_boards.py",
+    "test_c_programs.py",
+    "test_defects.py",
+    "test_docs.py",
+    "test_examples.py",
+    "test_flags.py",
+    "test_foreign_flags.py",
+    "test_freertos.py",
+    "test_house.py",
+    "test_interrupts.py",
+    "test_make_options.py",
+    "test_mutants.py",
+    "test_packaging.py",
+    "test_public_types.py",
+    "test_recipe.py",
+    "test_recipes.py",
+    "test_source_tree.py",
+    "test_sources.py",
+    "test_toolchain.py",
+    "test_translation_units.py",
+    "test_traps.py",
+]
+LINES = BUILD / "lines.json"  # {test: [seconds, ["file:line", ..]]}
+
+
+def pytest(tests, seconds, **environment):
+    command = [sys.executable, "-B", "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--no-header", *tests]
+    return run(command, seconds, TREE, PYTHONPATH=f"{TREE}{os.pathsep}{TREE / 'tests'}", **environment)
+
+
+class LineRecorder:
+    """A pytest plugin that notes which lines of the package each test that passes runs, in any thread."""
+
+    def __init__(self):
+        self.lines, self.tests, self.folder = set(), {}, str(TREE / "convgrad_embedded") + os.sep
+
+    def trace(self, frame, event, _):
+        if not frame.f_code.co_filename.startswith(self.folder):
+            return None
+        if event == "line":
+            self.lines.add(f"{frame.f_code.co_filename[len(str(TREE)) + 1 :]}:{frame.f_lineno}")
+        return self.trace
+
+    def pytest_runtest_logreport(self, report):
+        if report.when == "call" and report.passed:
+            self.tests[report.nodeid] = [report.duration, sorted(self.lines)]
+
+    def pytest_runtest_logstart(self, nodeid, location):
+        self.lines.clear()
+        sys.settrace(self.trace)
+        threading.settrace(self.trace)
+
+    def pytest_runtest_logfinish(self, nodeid, location):
+        sys.settrace(None)
+        threading.settrace(None)
+
+    def pytest_sessionfinish(self):
+        LINES.write_text(json.dumps(self.tests))
+
+
+def record_lines():
+    import pytest as runner
+
+    os.chdir(TREE)
+    ignored = [f"--ignore={TREE / 'tests' / name}" for name in SLOW]
+    runner.main(["-q", "-p", "no:cacheprovider", *ignored, str(TREE / "tests")], plugins=[LineRecorder()])
+    return 0
+
+
+class PythonHalf:
+    def __init__(self):
+        copy_tree()
+        done = run([sys.executable, "-B", Path(__file__).resolve(), "record"], 1200, TREE, PYTHONPATH=str(TREE))
+        if not done.ok:
+            sys.exit(f"the tests fail without a mutant:\n{done.text}")
+        self.tests = {name: (seconds, set(lines)) for name, (seconds, lines) in json.loads(LINES.read_text()).items()}
+
+    def mutants(self, paths):
+        files = [path for path in (ROOT / "convgrad_embedded").rglob("*.py") if path.parent.name != "_build"]
+        return chosen(files, paths, python_mutants)
+
+    def judge(self, mutant, source):
+        touched = {f"{mutant.path}:{line}" for line in range(mutant.line, mutant.end_line + 1)}
+        tests = sorted((seconds, name) for name, (seconds, lines) in self.tests.items() if lines & touched)
+        if not tests:  # runs when it is imported: any test may see it
+            tests = sorted((seconds, name) for name, (seconds, _) in self.tests.items())
+        target = TREE / mutant.path
+        changed = mutant.apply(source)
+        try:
+            compile(changed, mutant.path, "exec")
+        except SyntaxError:
+            return None
+        target.write_text(changed)
+        try:
+            ended = pytest([name for _, name in tests], 60 + 10 * sum(seconds for seconds, _ in tests))
+            found = [line for line in ended.text.splitlines() if line.startswith(("FAILED", "ERROR", "E  ", "TIMEOUT"))]
+            return "" if ended.ok else (found or ended.text.splitlines() or ["ended"])[-1][:160]
+        finally:
+            target.write_text(source)
+
+
+# ---- report --------------------------------------------------------------------------------------------------------------
+
+
+def chosen(files, paths, mutants_of):
+    """The mutants of these files, or of those and the lines that `paths` name."""
+    found = []
+    for path in sorted(files):
+        name = str(path.relative_to(ROOT))
+        for mutant in mutants_of(name, path.read_text()):
+            if not paths or any(f"{name}:{mutant.line}" == given or name.startswith(given) for given in paths):
+                found.append(mutant)
+    return found
+
+
+def read_accepted():
+    with ACCEPTED.open(newline="") as file:
+        return {(row["file"], row["before"], row["after"]): row["why"] for row in csv.DictReader(file)}
+
+
+def report(half, count, seed, paths, deadline):
+    """Rows as they come; the score last."""
+    mutants, accepted, tally = half.mutants(paths), read_accepted(), {"killed": 0, "survived": 0, "accepted": 0}
+    random.Random(seed).shuffle(mutants)
+    rows = csv.writer(sys.stdout, lineterminator="\n")
+    rows.writerow(["file", "line", "before", "after", "result", "by"])
+    for mutant in mutants:
+        if sum(tally.values()) == (count or len(mutants)) or time.monotonic() > deadline:
+            break
+        source = (ROOT / mutant.path).read_text()
+        key = mutant.key(source)
+        why = accepted.get(key)
+        seen = None if why else half.judge(mutant, source)
+        if seen is None and not why:
+            continue
+        result = "accepted" if why else "killed" if seen else "survived"
+        tally[result] += 1
+        rows.writerow([mutant.path, mutant.line, *key[1:], result, why or seen])
+        sys.stdout.flush()
+    scored = tally["killed"] + tally["survived"]
+    print(f"# {tally}; seed {seed}; score {100 * tally['killed'] / max(scored, 1):.1f} % of {scored}")
+    return 0 if tally["survived"] == 0 else 1
+
+
+def options(words):
+    parser = argparse.ArgumentParser(usage=__doc__)
+    parser.add_argument("half", choices=["c", "python"])
+    parser.add_argument("--count", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--minutes", type=float, default=30)
+    parser.add_argument("paths", nargs="*")
+    return parser.parse_args(words)
+
+
+def main(what, *rest):
+    started = time.monotonic()
+    if what == "record":
+        return record_lines()
+    if what == "list":
+        half, paths = rest[0], rest[1:]
+        for mutant in (CHalf if half == "c" else PythonHalf).mutants(None, paths):
+            print(*mutant[:2], *mutant.key((ROOT / mutant.path).read_text())[1:], sep=" | ")
+        return 0
+    given = options([what, *rest])
+    half = {"c": CHalf, "python": PythonHalf}[given.half]()
+    return report(half, given.count, given.seed, given.paths, started + 60 * given.minutes)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
+    sys.exit(main(*sys.argv[1:]))

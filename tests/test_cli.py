@@ -1,0 +1,172 @@
+"""The command line: what it prints, as text and as JSON, and the status that it ends with."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from host import ROOT
+
+import convgrad_embedded as cge
+from convgrad_embedded import cli
+
+LAYERS = [cge.Conv2d(8, 3, padding="same"), cge.ReLU(), cge.MaxPool2d(2), cge.Dense(10)]
+
+
+@pytest.fixture
+def saved(tmp_path):
+    path = tmp_path / "net.cge"
+    cge.Network((8, 8, 1), LAYERS, "softmax_cross_entropy", cge.SGD(0.05, momentum=0.9), seed=1).save(path)
+    return path
+
+
+@pytest.fixture
+def run(capsys):
+    def run(*arguments):
+        status = cli.main(list(map(str, arguments)))
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def told(run):
+    """The status and what --json gave."""
+
+    def told(*arguments):
+        status, out, _ = run(*arguments, "--json")
+        return status, json.loads(out)
+
+    return told
+
+
+def test_boards(run, told):
+    status, report = told("boards")
+    crazyflie = next(board for board in report["boards"] if board["name"] == "crazyflie21")
+    assert status == 0 and crazyflie["free_ram_bytes"] == 37888 and crazyflie["core"] == "Cortex-M4F"
+    status, out, _ = run("boards")
+    assert status == 0 and len(out.splitlines()) == len(report["boards"])
+
+
+def test_summary_is_the_networks(run, told, saved):
+    status, out, _ = run("summary", saved, "--board", "crazyflie21")
+    assert (status, out) == (0, cge.Network.load(saved).summary(board="crazyflie21", print_fn=None) + "\n")
+    report = told("summary", saved)[1]
+    assert report["parameters"] == 1370 and report["layers"][0]["output"] == [8, 8, 8]
+    assert report["weights"] == cge.Network.load(saved).weights_hash()
+
+
+@pytest.mark.parametrize("memory, status", [("fast", 1), ("smallest", 0)])
+def test_size_says_by_its_status_whether_it_fits(told, saved, memory, status):
+    ended, report = told("size", saved, "--board", "microbit", "--memory", memory)
+    net = cge.Network.load(saved, memory=memory)
+    assert ended == status and report["board"]["fits"] == (status == 0)
+    assert report["levels"][memory] == {"train": net.arena_bytes, "predict": net.inference_arena_bytes}
+
+
+def test_plan(run, told, saved):
+    status, report = told("plan", saved, 12_000)
+    assert status == 0 and report["fits"] and report["arena_bytes"] <= 12_000
+    status, report = told("plan", saved, 50)
+    assert status == 1 and not report["fits"] and report["missing_bytes"] == report["arena_bytes"] - 50
+    assert run("plan", saved, 12_000)[1] == cge.Network.load(saved).plan(12_000).explain() + "\n"
+
+
+def test_plan_of_several_memories(run, told, saved):
+    status, report = told("plan", saved, 6_000, 8_000)
+    expected = cge.Network.load(saved).plan([6_000, 8_000])
+    assert status == 0 and report["range_bytes"] == list(expected.range_bytes)
+    assert run("plan", saved, 6_000, 8_000)[1] == expected.explain() + "\n"
+
+
+def test_train_evaluate_and_what_they_save(run, told, saved, tmp_path):
+    out = tmp_path / "trained.cge"
+    status, report = told("train", saved, "--data", "digits", "--epochs", 2, "--out", out)
+    assert status == 0 and len(report["history"]["val_accuracy"]) == 2
+    (x, y), (x_test, y_test) = cge.datasets.load_digits()
+    same = cge.Network.load(saved)
+    same.fit(x, y, epochs=2, verbose=0)
+    assert same.weights_hash() == report["weights"] == cge.Network.load(out).weights_hash()
+    status, report = told("evaluate", out, "--data", "digits")
+    assert (status, report["samples"]) == (0, len(x_test))
+    assert report["accuracy"] == same.evaluate(x_test, y_test).accuracy
+    assert "accuracy" in run("evaluate", out, "--data", "digits")[1]
+
+
+def test_data_from_a_file(told, saved, tmp_path):
+    (x, y), _ = cge.datasets.load_digits()
+    np.savez(tmp_path / "some.npz", x=x[:40], y=y[:40])
+    assert told("evaluate", saved, "--data", tmp_path / "some.npz")[1]["samples"] == 40
+    np.savez(tmp_path / "parts.npz", x_train=x[:40], y_train=y[:40], x_test=x[40:50], y_test=y[40:50])
+    assert told("evaluate", saved, "--data", tmp_path / "parts.npz")[1]["samples"] == 10
+
+
+def test_export_and_import(run, told, saved, tmp_path):
+    assert run("export", saved, tmp_path / "fw", "--name", "digits") == (
+        0,
+        f"{tmp_path / 'fw' / 'digits.h'}\n{tmp_path / 'fw' / 'digits.c'}\n",
+        "",
+    )
+    assert run("export", saved, tmp_path / "net.onnx")[0] == 0
+    back = tmp_path / "back.cge"
+    status, report = told("import", tmp_path / "net.onnx", back, "--loss", "softmax_cross_entropy", "--momentum", 0.9)
+    assert status == 0 and report["parameters"] == 1370
+    net = cge.Network.load(back)
+    assert net.weights_hash() == cge.Network.load(saved).weights_hash() and net.momentum == pytest.approx(0.9)
+
+
+def test_gradcheck_and_selftest_and_bench(told, saved):
+    status, report = told("gradcheck", saved)
+    assert status == 0 and report["passed"] and report["checked"] == 1370
+    status, report = told("selftest")
+    assert status == 0 and report["passed"] and report["arithmetic"] == "exact"
+    status, report = told("bench", saved, "--seconds", 0.01)
+    assert status == 0 and set(report["microseconds"]) == {"predict", "train_on_batch"}
+
+
+@pytest.mark.parametrize("memory", ["fast", "small", "smallest"])
+def test_validate_finds_the_same_bits_on_a_board(told, saved, memory):
+    status, report = told("validate", saved, "--board", "netduinoplus2", "--memory", memory)
+    assert status == 0 and report["equal"] and len(report["there"]) == 3
+    assert len({step["weights"] for step in report["there"]}) == 3
+    assert all((step["gradients"] == "00000000") == (memory == "smallest") for step in report["there"])
+
+
+def test_validate_sees_other_bits(told, saved, tmp_path):
+    """A runner of our own stands in for a board that computes something else."""
+    runner = tmp_path / "runner.py"
+    runner.write_text("print('step 0: loss 3f800000, gradients 00000001, weights 00000002')\n")
+    command = f"{sys.executable} {runner}"
+    status, report = told("validate", saved, "--board", "crazyflie21", "--runner", command, "--steps", 1)
+    assert status == 1 and not report["equal"] and report["there"][0]["loss"] == "3f800000"
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["summary", "nothing.cge"], "No such file"),
+        (["evaluate", "{saved}", "--data", "mnist"], "data: expected digits, fashion_mnist or an .npz file, got 'mnist'"),
+        (["import", "net.pt", "out.cge"], "expected a file that ends in .onnx, .tflite, .keras, .h5"),
+        (
+            ["validate", "{saved}", "--board", "crazyflie21"],
+            "crazyflie21 is not emulated; give a runner for the real one, or take netduinoplus2",
+        ),
+        (["validate", "{saved}", "--board", "nothing"], "board: expected one of"),
+        (["summary", "{saved}", "--board", "nothing"], "board: expected one of"),
+    ],
+)
+def test_what_is_not_understood_is_one_line(run, saved, arguments, message):
+    status, out, err = run(*(argument.format(saved=saved) for argument in arguments))
+    assert status == 2 and out == "" and message in err and len(err.splitlines()) == 1
+    assert err.startswith(f"convgrad-embedded {arguments[0]}: ")
+
+
+def test_as_a_module(saved):
+    done = subprocess.run(
+        [sys.executable, "-m", "convgrad_embedded", "summary", saved], capture_output=True, text=True, cwd=ROOT
+    )
+    assert done.returncode == 0 and done.stdout.startswith("Network on 8x8x1")
+    help_ = subprocess.run([sys.executable, "-m", "convgrad_embedded"], capture_output=True, text=True, cwd=ROOT)
+    assert help_.returncode == 2 and all(name in help_.stdout for name in ("boards", "size", "validate", "selftest"))

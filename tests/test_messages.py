@@ -1,0 +1,305 @@
+"""What users get wrong first: each slip is answered, where it happens, with what would be right."""
+
+import array
+import inspect
+import mmap
+import re
+import tempfile
+
+import numpy as np
+import pytest
+from nets import SPECS
+
+import convgrad_embedded as cge
+
+
+def message(call, error):
+    with pytest.raises(error) as caught:
+        call()
+    return str(caught.value)
+
+
+# ---- numbers that are none -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value, shown", [(np.nan, "NaN"), (np.inf, "inf"), (-np.inf, "-inf")])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_first_bad_sample_is_named(value, shown, dtype, rng):
+    spec = SPECS["digits"]
+    x, y = spec.data(40, rng)
+    x = x.astype(dtype)
+    x[17, 3, 2, 0] = x[31, 0, 0, 0] = value
+    expected = f"x[17]: expected finite numbers, got {shown}"
+    assert message(lambda: spec.network().fit(x, y, epochs=3, verbose=False), cge.NotFiniteError) == expected
+    assert message(lambda: spec.network().train_on_batch(x, y), cge.NotFiniteError) == expected
+    labels = y.astype(np.int32)  # the fast path
+    assert message(lambda: spec.network().train_on_batch(x, labels), cge.NotFiniteError) == expected
+
+
+def test_bad_targets_are_named(rng):
+    spec = SPECS["perceptron"]
+    x, y = spec.data(9, rng)
+    y[4, 1] = np.nan
+    expected = "y[4]: expected finite numbers, got NaN"
+    assert message(lambda: spec.network().fit(x, y, verbose=False), cge.NotFiniteError) == expected
+    assert message(lambda: spec.network().train_on_batch(x, y), cge.NotFiniteError) == expected
+
+
+def test_a_number_too_large_for_float32_is_refused(rng):
+    spec = SPECS["perceptron"]
+    net, (x, y) = spec.network(), spec.data(3, rng)
+    x = x.astype(np.float64)
+    x[1, 0] = 1e300
+    before = net.get_weights()
+    text = "x: expected numbers that are finite as float32, got 1e+300"
+    assert message(lambda: net.train_on_batch(x, y), ValueError) == text
+    assert all(np.array_equal(a, b) for a, b in zip(before, net.get_weights(), strict=True))
+
+
+def test_good_data_are_not_blamed(rng):
+    spec = SPECS["perceptron"]
+    net, (x, y) = spec.network(), spec.data(9, rng)
+    with np.errstate(over="ignore"):
+        y = y * np.float32(1e30)
+    text = message(lambda: net.fit(x, y, epochs=2, verbose=False), cge.NotFiniteError)
+    assert text.startswith("epoch 1: ") and text.endswith("a smaller learning rate may help") and "[" not in text
+    assert message(lambda: net.train_on_batch(x, y), cge.NotFiniteError).endswith("a smaller learning rate may help")
+
+
+def test_bad_weights_are_named(rng):
+    spec = SPECS["perceptron"]
+    net, (x, y) = spec.network(), spec.data(9, rng)
+    net.set_weights([w * np.float32(np.nan) for w in net.get_weights()])
+    assert "the weights hold NaN" in message(lambda: net.train_on_batch(x, y), cge.NotFiniteError)
+
+
+def test_outputs_that_are_no_numbers_are_not_right(rng):
+    """They counted as answers of class 0: a network of NaN was right in a tenth of the cases."""
+    spec = SPECS["digits"]
+    net, (x, _) = spec.network(), spec.data(20, rng)
+    net.set_weights([w * np.float32(np.nan) for w in net.get_weights()])
+    assert net.evaluate(x, np.zeros(20, int)).accuracy == 0
+    assert net.evaluate(x, np.arange(20) % 10).accuracy == 0
+
+
+# ---- arguments in another framework's order ------------------------------------------------------------------
+
+POSITIONAL = {cge.Conv2d: 2, cge.Dense: 1, cge.MaxPool2d: 2, cge.AvgPool2d: 2, cge.SGD: 2}
+
+
+@pytest.mark.parametrize("layer", POSITIONAL, ids=lambda layer: layer.__name__)
+def test_only_what_frameworks_agree_on_goes_by_position(layer):
+    parameters = list(inspect.signature(layer).parameters.values())
+    kinds = [parameter.kind for parameter in parameters]
+    count = POSITIONAL[layer]
+    assert kinds[:count] == [inspect.Parameter.POSITIONAL_OR_KEYWORD] * count
+    assert kinds[count:] and set(kinds[count:]) == {inspect.Parameter.KEYWORD_ONLY}
+    text = message(lambda: layer(*[1] * (count + 1)), TypeError)
+    assert parameters[count - 1].name in text and "by name" in text
+    layer(*[1, 0.5][:count] if layer is cge.SGD else [1] * count)
+
+
+def test_an_optimizer_in_kerass_order_is_refused():
+    """Its third argument is nesterov, PyTorch's is dampening."""
+    assert "learning_rate and momentum by position" in message(lambda: cge.SGD(0.1, 0.9, 0.5), TypeError)
+
+
+def test_a_convolution_in_pytorchs_order_is_refused():
+    """It was one filter, of 8 by 8, every third pixel."""
+    text = message(lambda: cge.Conv2d(1, 8, 3), TypeError)
+    assert text == (
+        "Conv2d: expected filters and kernel_size by position and all others by name, got Conv2d(1, 8, 3); "
+        "the number of input channels is known from the layer before"
+    )
+    assert cge.Conv2d(8, 3, stride=2) == cge.Conv2d(filters=8, kernel_size=3, stride=2)
+    assert cge.MaxPool2d(3, 2) == cge.MaxPool2d(pool_size=3, stride=2)
+
+
+def test_padding_valid_is_none():
+    net, twin = (cge.Network((5, 5, 1), [cge.Conv2d(2, 3, padding=padding)], seed=1) for padding in ("valid", 0))
+    assert net.output_shape == (3, 3, 2) and net.to_bytes() == twin.to_bytes()
+    x, w = np.ones((1, 5, 5, 1), np.float32), np.ones((3, 3, 1, 2), np.float32)
+    assert np.array_equal(cge.conv2d_forward(x, w, padding="valid"), cge.conv2d_forward(x, w))
+    assert cge.Network((4, 4, 1), [cge.MaxPool2d(2, padding="valid")]).output_shape == (2, 2, 1)
+
+
+# ---- attributes ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name, words",
+    [
+        ("learing_rate", ["learing_rate", "did you mean learning_rate?"]),
+        ("learningrate", ["did you mean learning_rate?"]),
+        ("momentun", ["did you mean momentum?"]),
+        ("color", ["color", "learning_rate, momentum"]),
+        ("weight_decay", ["SGD(weight_decay=...)"]),
+        ("nesterov", ["SGD(nesterov=...)"]),
+        ("loss", ["fixed when the network is made"]),
+        ("layers", ["fixed when the network is made"]),
+        ("input_shape", ["fixed when the network is made"]),
+        ("optimizer", ["fixed when the network is made"]),
+        ("step_count", ["cannot be set"]),
+        ("fit", ["cannot be set"]),
+    ],
+)
+def test_attributes_that_have_no_effect_cannot_be_set(name, words):
+    net = SPECS["digits"].network()
+    text = message(lambda: setattr(net, name, 0.5), AttributeError)
+    assert all(word in text for word in words), text
+    assert name not in vars(net) or name in ("loss", "layers", "input_shape")
+
+
+def test_momentum_can_be_set_where_there_is_memory_for_it(rng):
+    spec = SPECS["digits"]
+    net, twin = spec.network(), spec.network(optimizer=dict(learning_rate=0.05, momentum=0.25))
+    net.momentum = 0.25
+    assert net.momentum == 0.25 and net.optimizer == twin.optimizer
+    for trainee in (net, twin):
+        trainee.train_on_batch(*spec.data(4, np.random.default_rng(1)))
+        trainee.train_on_batch(*spec.data(4, np.random.default_rng(2)))
+    assert net.weights_hash() == twin.weights_hash() != spec.network().weights_hash()
+    assert "0 <= momentum < 1" in message(lambda: setattr(net, "momentum", 1.0), ValueError)
+    assert "above 0" in message(lambda: setattr(net, "momentum", 0), ValueError)
+    without = spec.network(optimizer=dict(learning_rate=0.05))
+    assert without.momentum == 0
+    assert "SGD(learning_rate, momentum=...)" in message(lambda: setattr(without, "momentum", 0.5), ValueError)
+    assert "no optimizer" in message(lambda: cge.Network((4,), [cge.Dense(2)]).momentum, ValueError)
+
+
+def test_repr_tells_what_the_network_is():
+    net = SPECS["camera"].network()
+    net.learning_rate = 0.125
+    text = repr(net)
+    assert text.startswith("Network((9, 11, 3), [Conv2d(6, 3, stride=(2, 1), padding=((0, 1), (2, 0))), LeakyReLU(")
+    assert text.endswith(f"Dense(5)], loss='softmax_cross_entropy', optimizer={net.optimizer!r})")
+    again = eval(text, vars(cge).copy())
+    assert repr(again) == text and again.layer_infos == net.layer_infos
+    assert repr(cge.Network(4, [cge.Dense(2)])) == "Network((4,), [Dense(2)])"
+
+
+# ---- fit's arguments -----------------------------------------------------------------------------------------
+
+
+def fit(**arguments):
+    x, y = np.zeros((4, 8, 8, 1), np.float32), np.arange(4)
+    return lambda: SPECS["digits"].network().fit(**{"x": x, "y": y, "verbose": 0, **arguments})
+
+
+@pytest.mark.parametrize("verbose", [3, -1, "auto", None, 0.5])
+def test_other_values_of_verbose_are_refused(verbose):
+    assert "verbose: expected 0, 1 or 2" in message(fit(verbose=verbose), ValueError)
+
+
+@pytest.mark.parametrize("name", ["shuffle", "track_accuracy"])
+def test_switches_are_true_or_false(name):
+    assert f"{name}: expected True or False, got str 'batch'" == message(fit(**{name: "batch"}), TypeError)
+    fit(**{name: np.bool_(False)})()
+
+
+def test_nesterov_is_true_or_false():
+    assert "nesterov: expected True or False" in message(lambda: cge.SGD(0.1, 0.9, nesterov="no"), TypeError)
+
+
+HINTS = {
+    "one-hot": (np.eye(10, dtype=np.float32)[:4], TypeError, "one-hot rows become labels by np.argmax(y, axis=1)"),
+    "one-hot of integers": (np.eye(10, dtype=int)[:4], ValueError, "one-hot rows become labels by np.argmax(y, axis=1)"),
+    "one-hot of bools": (np.eye(10, dtype=bool)[:4], TypeError, "one-hot rows become labels by np.argmax(y, axis=1)"),
+    "whole floats": (np.array([0.0, 1, 2, 3]), TypeError, "whole numbers become labels by np.asarray(y, np.int32)"),
+    "bools": (np.array([True, False, True, False]), TypeError, "whole numbers become labels by np.asarray(y, np.int32)"),
+    "column": (np.arange(4)[:, None], ValueError, "a column becomes labels by np.ravel(y)"),
+    "fractions": (np.array([0.1, 0.2, 0.3, 0.4]), TypeError, 'numbers as targets need loss="mean_squared_error"'),
+}
+
+
+@pytest.mark.parametrize("name", HINTS)
+def test_hints_for_labels_lead_to_labels(name):
+    y, error, hint = HINTS[name]
+    assert message(fit(y=y), error).endswith(f"; {hint}")
+    recommended = re.search(r"np\.\w+\(.*\)", hint)
+    if recommended:
+        labels = eval(recommended[0], {"np": np, "y": y})
+        fit(y=labels)()
+        assert np.array_equal(labels.ravel(), y.argmax(axis=1) if "one-hot" in name else y.ravel())
+
+
+def test_hints_for_targets_lead_to_targets():
+    net = cge.Network((3,), [cge.Dense(1)], "mse", cge.SGD(0.1))
+    x, y = np.ones((5, 3), np.float32), np.ones(5, np.float32)
+    text = message(lambda: net.fit(x, y, verbose=0), ValueError)
+    assert text == "y: expected shape (5, 1), got (5,); use np.reshape(y, (-1, 1))"
+    net.fit(x, np.reshape(y, (-1, 1)), verbose=0)
+    wide = cge.Network((3,), [cge.Dense(4)], "mse", cge.SGD(0.1))
+    assert 'class labels need loss="softmax_cross_entropy"' in message(lambda: wide.fit(x, np.arange(5), verbose=0), TypeError)
+
+
+def test_messages_do_not_print_data(rng):
+    x, y = rng.normal(size=(50, 8, 8, 1)), np.arange(50) % 10
+    text = message(fit(validation_data=(x, y, y, y)), ValueError)
+    assert text == (
+        "validation_data: expected (x, y) or (x, y, sample_weight), got tuple (an array of float64 with shape (50, 8, 8, 1), "
+        + ", ".join([f"an array of {y.dtype} with shape (50,)"] * 3)
+        + ")"
+    )
+    for call in (
+        fit(validation_data=[x.tolist()]),
+        fit(epochs=list(range(1000))),
+        fit(seed="a" * 1000),
+        lambda: cge.Network(list(range(1, 500)), [cge.Dense(1)]),
+        lambda: cge.Network(4, [list(range(10000))]),
+        lambda: cge.Network(4, [cge.Dense(1)], loss=x),
+        lambda: cge.Conv2d(1, tuple(range(1000))),
+        lambda: cge.Conv2d(1, 3, padding=((1, 2), list(range(1000)), x)),
+        lambda: cge.SGD(x.tolist()),
+        lambda: SPECS["digits"].network().set_weights(7),
+    ):
+        text = message(call, (TypeError, ValueError))
+        assert len(text) < 1000 and text.count("\n") == 0, text
+
+
+# ---- things that are nearly bytes or arrays ------------------------------------------------------------------
+
+
+def test_bytes_like_objects_are_bytes():
+    net = SPECS["digits"].network()
+    data = net.to_bytes()
+    with tempfile.TemporaryFile() as file:
+        file.write(data)
+        file.flush()
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+            assert cge.Network.from_bytes(mapped).to_bytes() == data
+    words = np.frombuffer(data, np.uint32)
+    for given in (bytearray(data), memoryview(data), array.array("B", data), words, memoryview(words)):
+        assert cge.Network.from_bytes(given).to_bytes() == data
+    for wrong in ("text", 5, None, list(data)):
+        text = message(lambda wrong=wrong: cge.Network.from_bytes(wrong), TypeError)
+        assert text.startswith("data: expected bytes, bytearray, memoryview or the like, got ") and len(text) < 300
+
+
+class Tensor:
+    """A tensor of PyTorch that requires a gradient."""
+
+    def __array__(self, *arguments, **keywords):
+        raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
+
+    def detach(self):
+        return self
+
+
+def test_tensors_that_require_a_gradient_are_explained():
+    hint = "expected an array, got a Tensor that is none; use {0}.detach().cpu().numpy()"
+    assert message(lambda: SPECS["digits"].network().predict(Tensor()), TypeError) == "x: " + hint.format("x")
+    assert message(fit(y=Tensor()), TypeError) == "y: " + hint.format("y")
+    assert message(lambda: cge.relu_forward(Tensor()), TypeError) == "x: " + hint.format("x")
+    regression = SPECS["perceptron"].network()
+    assert message(lambda: regression.evaluate(np.ones((2, 12), np.float32), Tensor()), TypeError) == "y: " + hint.format("y")
+
+
+class Broken:
+    def __array__(self, *arguments, **keywords):
+        raise RuntimeError("no array today")
+
+
+def test_objects_that_make_no_array_are_named():
+    text = message(lambda: SPECS["digits"].network().predict(Broken()), TypeError)
+    assert text == "x: expected an array, got Broken that makes none: no array today"

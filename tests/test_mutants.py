@@ -1,0 +1,141 @@
+"""The mutation tester itself: which mutants it makes, and that it tells those that the tests see from those they do not."""
+
+import host
+import mutants
+import pytest
+
+C_SOURCE = """\
+/* a + b */
+#if A + 1
+#define SIZE 4
+#endif
+static int32_t f(int32_t in_h, int32_t n)
+{
+    if (in_h < n && n > 0) n += in_h;
+    g(n);
+    return -n;
+}
+"""
+C_MUTANTS = {
+    3: ["#define SIZE 3", "#define SIZE 5"],
+    5: ["static int32_t f(int32_t in_w, int32_t n)"],
+    7: [
+        "    if (!(in_h < n && n > 0)) n += in_h;",
+        "    if (in_h < n && n > 0) n += in_w;",
+        "    if (in_h < n && n > 0) n -= in_h;",
+        "    if (in_h < n && n > 1) n += in_h;",
+        "    if (in_h < n && n >= 0) n += in_h;",
+        "    if (in_h < n || n > 0) n += in_h;",
+        "    if (in_h <= n && n > 0) n += in_h;",
+        "    if (in_w < n && n > 0) n += in_h;",
+    ],
+    8: ["    ;"],
+    9: ["    return n;"],
+}
+PYTHON_SOURCE = '''\
+"""Text."""
+def f(x: int = 1, y: str = "a") -> int:
+    """More text."""
+    with lock:
+        if x <= 2:
+            raise ValueError(f"bad {x + 1}")
+    return x + y
+'''
+PYTHON_MUTANTS = {
+    2: ['def f(x: int = 2, y: str = "a") -> int:'],
+    4: ["    if True:"],
+    5: ["        if not (x <= 2):", "        if x < 2:", "        if x <= 3:"],
+    6: ["            pass"],
+    7: ["    return (x) - (y)", "    return None"],
+}
+
+
+@pytest.mark.parametrize(
+    "make, source, expected",
+    [(mutants.c_mutants, C_SOURCE, C_MUTANTS), (mutants.python_mutants, PYTHON_SOURCE, PYTHON_MUTANTS)],
+    ids=["C", "Python"],
+)
+def test_the_mutants_of_a_source(make, source, expected):
+    lines = {}
+    for mutant in make("file", source):
+        changed = mutant.apply(source)
+        assert changed.count("\n") == source.count("\n")
+        lines.setdefault(mutant.line, []).append(changed.splitlines()[mutant.line - 1])
+    assert {number: sorted(found) for number, found in lines.items()} == expected
+
+
+def test_accepted_survivors_have_reasons():
+    for key, why in mutants.read_accepted().items():
+        assert all(key), key
+        assert len(why.split()) >= 2, key
+
+
+def test_accepted_survivors_still_stand_in_the_sources():
+    """A row whose line has changed says nothing any more: it goes, or names the new line."""
+    for file, before, _ in mutants.read_accepted():
+        source = mutants.ROOT / file
+        lines = source.read_text().splitlines() if source.exists() else []
+        assert before in map(str.strip, lines), f"{file}: {before}"
+
+
+MATH = "csrc/src/base/math.c"
+THRESHOLD = next(line.strip() for line in (mutants.ROOT / MATH).read_text().splitlines() if " root_two = " in line)
+SEEN = [THRESHOLD.replace("53", "54"), THRESHOLD.replace(" << ", " >> "), THRESHOLD.replace(" / 128", " * 128")]
+BLIND_TEST = """#include "check.h"
+#include "suites.h"
+void suite_math(void)
+{
+    CHECK(1);
+}
+"""
+
+
+def test_the_tester_tells_what_is_seen_and_what_is_not(tmp_path, monkeypatch):
+    """On the host's build: a threshold of the logarithm, with its tests and without; a comment is no mutant."""
+    monkeypatch.setattr(mutants, "BUILD", tmp_path)
+    monkeypatch.setattr(mutants, "TREE", tmp_path / "tree")
+    half = mutants.CHalf(mutants.RUNGS[:1])
+    source = (mutants.ROOT / MATH).read_text()
+    by_line = {mutant.key(source)[2]: mutant for mutant in half.mutants([MATH])}
+    assert all("math" in half.judge(by_line[after], source) for after in SEEN)
+    assert half.judge(mutants.Mutant(MATH, 1, 0, 1, 2, "/* "), source) is None
+    (mutants.TREE / "tests" / "c" / "test_math.c").write_text(BLIND_TEST)
+    assert half.judge(by_line[SEEN[0]], source) == ""
+    assert (mutants.TREE / MATH).read_text() == source
+
+
+class FakeHalf:
+    """Of the mutants of one source the first survives, the second does not count, tests see the others."""
+
+    def __init__(self):
+        self.judged = 0
+
+    def mutants(self, paths):
+        return list(mutants.c_mutants(MATH, (mutants.ROOT / MATH).read_text()))
+
+    def judge(self, mutant, source):
+        self.judged += 1
+        return ["", None, "seen"][min(self.judged, 3) - 1]
+
+
+@pytest.mark.parametrize(
+    "count, deadline, judged, score",
+    [
+        (4, float("inf"), 5, "{'killed': 3, 'survived': 1, 'accepted': 0}; seed 3; score 75.0 % of 4"),
+        (4, 0.0, 0, "{'killed': 0, 'survived': 0, 'accepted': 0}; seed 3; score 0.0 % of 0"),
+    ],
+    ids=["count", "time"],
+)
+def test_a_run_ends_with_a_score_by_count_or_by_time(count, deadline, judged, score, capsys):
+    half = FakeHalf()
+    assert mutants.report(half, count, 3, [], deadline) == (1 if judged else 0)
+    rows = capsys.readouterr().out.splitlines()
+    assert half.judged == judged
+    assert len(rows) == 1 + min(judged, count) + 1
+    assert rows[-1] == f"# {score}"
+
+
+def test_make_hands_count_seed_and_minutes_on():
+    done = host.run(["make", "-n", "mutants", "COUNT=7", "SEED=5", "MINUTES=2"], cwd=mutants.ROOT)
+    for half in ("c", "python"):
+        assert f"tests/mutants.py {half} --count 7 --seed 5 --minutes 2" in done
