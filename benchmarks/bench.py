@@ -222,7 +222,9 @@ def in_child(case: Case, peer_names: list[str], **environment: str) -> list[Time
 def merged(times: Times, tuned: Times) -> Times:
     """The shorter time of ours, and PyTorch's times with the tuned allocator as further settings."""
     both = {name: min(seconds, tuned.get(name, seconds)) for name, seconds in times.items()}
-    both.update({(name[0], f"{name[1]}, tuned allocator"): seconds for name, seconds in tuned.items() if isinstance(name, tuple)})
+    both.update(
+        {(name[0], f"{name[1]}, tuned allocator"): seconds for name, seconds in tuned.items() if isinstance(name, tuple)}
+    )
     return {name: times[name] if isinstance(name, tuple) and name in times else seconds for name, seconds in both.items()}
 
 

@@ -26,7 +26,9 @@ def read(path: str) -> dict[tuple[str, ...], dict[str, str]]:
         with open(path, newline="", encoding="utf-8") as file:
             return {tuple(row.get(key, "") for key in KEYS): row for row in csv.DictReader(file)}
     except FileNotFoundError:
-        raise SystemExit(f"{path} is not there: `make bench` writes figures, `make bench-baseline` makes them the baseline") from None
+        raise SystemExit(
+            f"{path} is not there: `make bench` writes figures, `make bench-baseline` makes them the baseline"
+        ) from None
 
 
 def changes(new: dict[str, str], old: dict[str, str]) -> Iterator[tuple[str, bool]]:

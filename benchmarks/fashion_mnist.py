@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import gzip
 import importlib.util
 import os
 import statistics
@@ -26,27 +25,11 @@ import numpy as np  # noqa: E402
 from cases import LEARNING_RATE, MOMENTUM, NETS  # noqa: E402
 from ours import network  # noqa: E402
 
-DEBIAN = Path("/usr/share/datasets/fashion-mnist")
+from convgrad_embedded.datasets import load_fashion_mnist  # noqa: E402
+
 BATCH = 32
 FIELDS = ["package", "seed", "test_accuracy_percent", "seconds_per_epoch"]
 Learn = Callable[[int], float]  # one epoch: its number -> test accuracy in percent
-
-
-def idx(path: Path, header: int) -> np.ndarray:
-    """The bytes of an IDX file behind its header."""
-    with gzip.open(path) as file:
-        return np.frombuffer(file.read(), np.uint8, offset=header)
-
-
-def load(folder: Path) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Training and test data: (x [n][28][28][1] in 0 .. 1, labels [n])."""
-    if not folder.is_dir():
-        raise SystemExit(f"{folder} is not there: apt-get install dataset-fashion-mnist, or say --data DIRECTORY")
-    parts = []
-    for name in ("train", "t10k"):
-        x = idx(folder / f"{name}-images-idx3-ubyte.gz", 16).reshape(-1, 28, 28, 1).astype(np.float32) / np.float32(256)
-        parts.append((x, idx(folder / f"{name}-labels-idx1-ubyte.gz", 8).astype(np.int32)))
-    return parts
 
 
 def ours(data: list[tuple[np.ndarray, np.ndarray]], seed: int) -> Learn:
@@ -67,10 +50,19 @@ def torchs(data: list[tuple[np.ndarray, np.ndarray]], seed: int) -> Learn:
 
     torch.set_num_threads(1)
     torch.manual_seed(seed)
-    layers = [nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(8, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
+    layers = [
+        nn.Conv2d(1, 8, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(8, 16, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+    ]
     model, loss = nn.Sequential(*layers, nn.Flatten(), nn.Linear(784, 10)), nn.CrossEntropyLoss()
     optimizer = torch.optim.SGD(model.parameters(), lr=LEARNING_RATE, momentum=MOMENTUM, fused=True)
-    (x, y), (x_test, y_test) = [(torch.from_numpy(x).permute(0, 3, 1, 2).contiguous(), torch.from_numpy(y).long()) for x, y in data]
+    (x, y), (x_test, y_test) = [
+        (torch.from_numpy(x).permute(0, 3, 1, 2).contiguous(), torch.from_numpy(y).long()) for x, y in data
+    ]
 
     def learn(epoch: int) -> float:
         order = torch.randperm(len(x))
@@ -101,9 +93,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=5)
-    parser.add_argument("--data", type=Path, default=DEBIAN)
+    parser.add_argument("--data", type=Path, help="directory of the four files, if not Debian's")
     options = parser.parse_args()
-    data = load(options.data)
+    data = list(load_fashion_mnist(options.data))
     makers: dict[str, Any] = {"convgrad_embedded": ours}
     if importlib.util.find_spec("torch") is not None:
         makers["PyTorch"] = torchs

@@ -65,6 +65,7 @@ enum { MOST_LAYERS = 32 };
 
 typedef struct trained { /* a network in memory of the caller's */
     cge_layer layers[MOST_LAYERS];
+    cge_layer_config configs[MOST_LAYERS];
     cge_model model;
     cge_network network;
     uint64_t pool[512];
@@ -79,15 +80,15 @@ size_t bench_network_bytes(void)
 /* Bytes of the arena for the saved network `data`, which the next call needs; 0 if it cannot be read. */
 size_t bench_arena_bytes(trained *t, const void *data, size_t bytes, int32_t capacity)
 {
-    const cge_options options = {1, capacity, NULL, NULL};
+    const cge_options options = {1, capacity, NULL, NULL, NULL};
     size_t needed;
-    if (cge_model_parse(data, bytes, &cge_catalog_all, t->layers, MOST_LAYERS, &t->model) != CGE_OK) return 0;
+    if (cge_model_parse(data, bytes, &cge_catalog_all, t->layers, t->configs, MOST_LAYERS, &t->model) != CGE_OK) return 0;
     return cge_network_arena_bytes(&t->model, &options, &needed) == CGE_OK ? needed : 0;
 }
 
 int32_t bench_open(trained *t, const void *data, size_t bytes, void *arena, size_t arena_bytes, int32_t capacity, int32_t threads)
 {
-    cge_options options = {1, capacity, NULL, NULL};
+    cge_options options = {1, capacity, NULL, NULL, NULL};
     t->threads = NULL;
     if (threads > 1) {
         if (cge_thread_pool_start(t->pool, sizeof t->pool, threads, &t->threads) != CGE_OK) return 0;
@@ -99,7 +100,7 @@ int32_t bench_open(trained *t, const void *data, size_t bytes, void *arena, size
 /* Seconds of one training step with `batch` samples. */
 double bench_step(trained *t, const float *x, const int32_t *labels, int32_t batch, double budget)
 {
-    const cge_targets targets = {labels, NULL};
+    const cge_targets targets = {.labels = labels};
     float loss;
     BEST_TIME(budget, (void)!cge_network_train_batch(&t->network, x, &targets, batch, &loss));
 }

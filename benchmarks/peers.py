@@ -194,7 +194,9 @@ class OnnxRuntime:
                 continue
             w, b = next(weights)
             w = w.transpose(3, 2, 0, 1) if kind == "conv" else w
-            tensors += [self.onnx.numpy_helper.from_array(np.ascontiguousarray(a), f"{n}{index}") for n, a in (("w", w), ("b", b))]
+            tensors += [
+                self.onnx.numpy_helper.from_array(np.ascontiguousarray(a), f"{n}{index}") for n, a in (("w", w), ("b", b))
+            ]
             if kind == "conv":
                 pads = {"kernel_shape": [kernel] * 2, "pads": [padding] * 4}
                 nodes.append(make.make_node("Conv", [current, f"w{index}", f"b{index}"], [f"z{index}"], **pads))

@@ -1,8 +1,9 @@
-"""The README's picture, docs/benchmark.svg, from the committed baselines: this library beside its peers.
+"""The README's pictures, which need matplotlib: pip install matplotlib
 
-    python benchmarks/picture.py          # needs matplotlib: pip install matplotlib
+    python benchmarks/picture.py          # docs/benchmark.svg, from the committed baselines: this library beside its peers
+    python benchmarks/picture.py memory   # docs/memory.svg: the plan of LeNet-5-like at level smallest
 
-Above: their time divided by ours on a PC (bench_host.csv). Below: instructions for a multiply-add on a Cortex-M4F
+Of the first, above: their time divided by ours on a PC (bench_host.csv). Below: instructions for a multiply-add on a Cortex-M4F
 (bench_netduinoplus2.csv), and what peers_mcu.csv has of others, each measured with the same counter on the same emulator.
 """
 
@@ -10,14 +11,21 @@ from __future__ import annotations
 
 import csv
 import math
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
 BASELINES = FOLDER / "baselines"
 TARGET = FOLDER.parent / "docs" / "benchmark.svg"
+MEMORY_TARGET = FOLDER.parent / "docs" / "memory.svg"
 PASSES = ("forward", "weight_grad", "input_grad")
-HOST_PEERS = {"torch_ratio": "PyTorch", "torch_best_ratio": "PyTorch, best setting", "jax_ratio": "JAX", "ort_ratio": "ONNX Runtime"}
+HOST_PEERS = {
+    "torch_ratio": "PyTorch",
+    "torch_best_ratio": "PyTorch, best setting",
+    "jax_ratio": "JAX",
+    "ort_ratio": "ONNX Runtime",
+}
 OURS = "convgrad_embedded"
 
 Bars = dict[str, dict[str, float]]  # {group: {bar: height}}
@@ -85,13 +93,35 @@ def main() -> None:
     import matplotlib.pyplot as plt
 
     plt.rcParams.update({"svg.hashsalt": OURS, "svg.fonttype": "none"})  # the same file from the same figures; text as text
+    if sys.argv[1:] == ["memory"]:
+        write(memory_figure(), MEMORY_TARGET)
+        return
     figure, (above, below) = plt.subplots(2, 1, figsize=(9, 7), layout="constrained")
-    draw(above, host_bars(read(BASELINES / "bench_host.csv")), "PC, one thread: how many times faster than ...", "their time / ours")
+    draw(
+        above,
+        host_bars(read(BASELINES / "bench_host.csv")),
+        "PC, one thread: how many times faster than ...",
+        "their time / ours",
+    )
     above.axhline(1, linewidth=0.8, color="black")
     boards = board_bars(read(BASELINES / "bench_netduinoplus2.csv"), read(FOLDER / "peers_mcu.csv"))
     draw(below, boards, "Cortex-M4F: instructions for one multiply-add (less is better)", "instructions")
-    figure.savefig(TARGET, metadata={"Date": None})
-    print(f"written: {TARGET.relative_to(FOLDER.parent)}, {TARGET.stat().st_size:,} bytes")
+    write(figure, TARGET)
+
+
+def memory_figure() -> object:
+    import memory
+
+    import convgrad_embedded as cge
+
+    shape, layers = memory.NETWORKS["LeNet-5-like"]
+    net = cge.Network(shape, layers, "softmax_cross_entropy", memory.OPTIMIZERS["SGD"], memory="smallest")
+    return cge.plot_memory(net).figure
+
+
+def write(figure: object, target: Path) -> None:
+    figure.savefig(target, metadata={"Date": None})
+    print(f"written: {target.relative_to(FOLDER.parent)}, {target.stat().st_size:,} bytes")
 
 
 if __name__ == "__main__":

@@ -31,7 +31,9 @@ EXTERNAL_STACK_BYTES = {"memcpy": 16, "memmove": 16, "memset": 16}
 DEFAULT_EXTERNAL_STACK_BYTES = 128
 
 # The lists of operators with variants, which kernel sets are tables of.
-OPERATORS = re.findall(r"^ +X\(\w+, (\w+)\)", (Path(__file__).parent.parent / "csrc/src/kernels/kernels.h").read_text(), re.MULTILINE)
+OPERATORS = re.findall(
+    r"^ +X\(\w+, (\w+)\)", (Path(__file__).parent.parent / "csrc/src/kernels/kernels.h").read_text(), re.MULTILINE
+)
 
 # What a call through a member of a table (layer kinds, losses, optimisers, kernel sets) or through an argument may
 # reach, by regular expression. A call through another one, or a function in a table that no line here matches, is an
@@ -42,20 +44,57 @@ POINTER_MEMBERS = {
     "weight_grad": "_weight_grad$",
     "input_grad": "_input_grad$",
     "check": "_check$",
-    "has_velocity": "_has_velocity$",
-    "update": "_run_sgd$",
-    "task": "_(task|slice)$",
+    "check_plan": "^cge_check_(sealed_)?plan$",
+    "seal": "^seal_ranges$",
+    "holds": "^spread_holds$",
+    "leave_arena": "^leave_arena_for_ranges$",
+    "enter": "^enter_plan$",
+    "enter_ranges": "^enter_ranges$",
+    "check_spread": "^check_spread$",
+    "forward_units": "^forward_by_units$",
+    "learn_units": "^learn_by_units$",
+    "find": "^find_(forward|backward)_uses$",
+    "compute": r"\b(\w*(max|avg)pool2d|conv2d|dense|(leaky_)?relu|sigmoid|tanh|elu|softmax|[^:]+_layer)_(forward|weight_grad)$",
+    "forward_cuts": "^u8_forward_cuts$",
+    "weight_grad_cuts": "^u8_weight_grad_cuts$",
+    "find_room": "^u8_find_room$",
+    "window_elems": "^u8_window_elems$",
+    "magnitude": "^u8_magnitude$",
+    "read": "^u8_read$",
+    "add_list": "^add_list_of_(eights|channels|columns)$",
+    "learn_conv2d": "^cge_conv2d_unit_backward_in_(pieces|channels)$",
+    "are_possible": "^cge_relays_are_possible$",
+    "choose_relays": "^cge_choose_relay_styles$",
+    "relay_scratch": "^cge_relay_scratch$",
+    "run_relay": "^cge_run_relay$",
+    "spread_mean": "^cge_spread_mean$",
+    "take": "^(take|hand)_row(_on)?$",
+    "pieces": "_pieces$",
+    "macs": "_macs$",
+    "run_pieces": "_run$",
+    "stage_passes": "^(forward|evaluate|train)_stage$",
+    "next_stage": "^next_of_",
+    "check_targets": "_check_targets$",
+    "plain_targets": "(?<!weighted)_check_targets$",
+    "plain_loss": r"\b(cross_entropy|smoothed|distillation|squared_error|absolute_error|huber|binary)_forward$",
+    "plain_grad": r"\b(cross_entropy|smoothed|distillation|squared_error|absolute_error|huber|binary)_input_grad$",
+    "count_right": "_count_right$",
+    "slots": "_slots$",
+    "begin": "_begin$",
+    "stays_finite": "_stays_finite$",
+    "update": "_run_sgd$|^(adam|adamw|rmsprop)_update$|^cge_adagrad_apply$",
+    "task": "_(task|slice)$|^run_on_thread$",
     "run": "^run$",
     "pthread_create": "^thread_main$",
     "blocks": r"\bblock\d+_",
-    "add_windows_of": r"\badd_windows_\d$",
-    "at_edge": r"_window(_grad|_grad_apart)?s_\d+$",
+    "add_windows_of": r"\badd_windows_\d_lanes",
+    "at_edge": r"_window(_grad|_grad_apart)?s_\d+_lanes",
     **{operator: f"cge_{operator}_f32_" for operator in OPERATORS},
 }
 
 
 # The library's one variable: which kernel set this computer has chosen. Boards do not compile it.
-HOST_CHOICE = ("kernels_host", "chosen")
+HOST_CHOICE = ("sets_host", "chosen")
 
 SECTION = r"(text|rodata|data\.rel\.ro(?:\.local)?|data|bss)\b"  # what a program is made of
 
@@ -72,7 +111,8 @@ class Library:
         self.address_taken = set()
         for path in objects:
             self._read_call_graph(path)
-        self.functions = {(member, name.split(":")[-1]): name for name, member in self.objects.items()}  # (object, symbol) -> function
+        # (object, symbol) -> function
+        self.functions = {(member, name.split(":")[-1]): name for name, member in self.objects.items()}
         for path in objects:
             self._read_object(path)
 
@@ -104,10 +144,10 @@ class Library:
 
     def _read_relocations(self, member, block):
         functions = {name.split(":")[-1]: name for name in self.frames if self.objects[name] == member or ":" not in name}
-        holder = re.match(r"'\.rela?\.text\.([^']+)'", block)
+        holder = re.match(r"'\.rela?\.(?:text|rodata)\.([^']+)'", block)
         for kind, symbol in re.findall(r"^[0-9a-f]+ +[0-9a-f]+ (R_\w+) +[0-9a-f]+ +(\S+)", block, re.MULTILINE):
             symbol = re.sub(r"^\.text\.", "", symbol)
-            in_itself = holder is not None and holder[1] == symbol  # a switch as a table of jumps
+            in_itself = holder is not None and holder[1] == symbol  # a switch as a table of jumps, with Thumb-1 beside the code
             if symbol in functions and not in_itself and not re.search("CALL|JUMP", kind):
                 if not any(re.search(pattern, symbol) for pattern in POINTER_MEMBERS.values()):
                     raise SystemExit(f"{member}: {symbol} is called through a pointer, POINTER_MEMBERS does not say which")
@@ -119,7 +159,10 @@ class Library:
             return EXTERNAL_STACK_BYTES.get(function, DEFAULT_EXTERNAL_STACK_BYTES)
         path += (function,)
         targets = self.calls[function] | {
-            name for member in self.member_calls[function] for name in self.address_taken & linked if re.search(POINTER_MEMBERS[member], name)
+            name
+            for member in self.member_calls[function]
+            for name in self.address_taken & linked
+            if re.search(POINTER_MEMBERS[member], name)
         }
         if targets & set(path):
             raise SystemExit(f"recursion: {' -> '.join(path)} -> {(targets & set(path)).pop()}")
@@ -195,7 +238,8 @@ def print_table(rows):
     print(f"{'symbol':40} {'code':>7} {'rodata':>7} {'frame':>6} {'stack':>6}   (bytes; * linked by the demo's net)")
     for row in rows:
         mark = "*" if row["in_net"] == "1" else " "
-        print(f"{row['symbol']:40} {row['code_bytes']:>7} {row['rodata_bytes']:>7} {row['frame_bytes']:>6} {row['stack_bytes']:>6} {mark}")
+        figures = f"{row['code_bytes']:>7} {row['rodata_bytes']:>7} {row['frame_bytes']:>6} {row['stack_bytes']:>6}"
+        print(f"{row['symbol']:40} {figures} {mark}")
 
 
 def read(path):

@@ -10,14 +10,18 @@
 #include "runtime.h"
 #endif
 
+static const cge_conv2d conv8 = {.out_c = 8, .kernel_h = 3, .kernel_w = 3, .pad_top = 1, .pad_left = 1, .pad_bottom = 1, .pad_right = 1};
+static const cge_conv2d conv16 = {.out_c = 16, .kernel_h = 3, .kernel_w = 3, .pad_top = 1, .pad_left = 1, .pad_bottom = 1, .pad_right = 1};
+static const cge_pool2d pool2 = {.kernel_h = 2, .kernel_w = 2};
+static const cge_dense dense10 = {.units = 10};
 static const cge_layer layers[] = {
-    {.kind = &cge_kind_conv2d, .units = 8, .kernel_h = 3, .kernel_w = 3, .pad_top = 1, .pad_left = 1, .pad_bottom = 1, .pad_right = 1},
+    {.kind = &cge_kind_conv2d, .config = &conv8},
     {.kind = &cge_kind_relu},
-    {.kind = &cge_kind_maxpool2d, .kernel_h = 2, .kernel_w = 2},
-    {.kind = &cge_kind_conv2d, .units = 16, .kernel_h = 3, .kernel_w = 3, .pad_top = 1, .pad_left = 1, .pad_bottom = 1, .pad_right = 1},
+    {.kind = &cge_kind_maxpool2d, .config = &pool2},
+    {.kind = &cge_kind_conv2d, .config = &conv16},
     {.kind = &cge_kind_relu},
-    {.kind = &cge_kind_maxpool2d, .kernel_h = 2, .kernel_w = 2},
-    {.kind = &cge_kind_dense, .units = 10},
+    {.kind = &cge_kind_maxpool2d, .config = &pool2},
+    {.kind = &cge_kind_dense, .config = &dense10},
 };
 
 static const cge_model model = {
