@@ -2,7 +2,8 @@
 
 A small CNN learns handwritten digits. Then the camera gets mounted on its side: every digit arrives turned by 90
 degrees. The firmware for the STM32F405 of a Crazyflie 2.1 learns to read them from a few hundred pictures, under QEMU,
-and Python does the same. Run by `make demo`; the picture and the generated C are in build/demo.
+and Python does the same. Then it learns again in the RAM that the drone's own firmware leaves, one picture a step, while an
+interrupt predicts. Run by `make demo`; the picture and the generated C are in build/demo.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import shutil
 import subprocess
 import sys
 import time
+import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
@@ -24,11 +27,15 @@ import convgrad_embedded as cge
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "build" / "demo"
 GENERATED = OUT / "generated"
-FIRMWARE = OUT / "firmware.elf"
+DRONE_GENERATED = OUT / "crazyflie"
 BOARD = "netduinoplus2"  # what QEMU has of an STM32F405
 
 EPOCHS = 30
 TRAIN_COUNT, PASSES, BATCH, LEARNING_RATE = 400, 5, 4, 0.01  # of learning again
+
+DRONE = "crazyflie21"  # the board's file says what the stock firmware leaves
+DRONE_RATE, DRONE_STEPS = 0.002, 100  # one picture a step; after so many the interrupt gets the weights
+DRONE_CLOCK = "-icount shift=4"  # the emulator's: 16 ns an instruction, so that interrupts come at the same ones in each run
 
 Images = NDArray[np.float32]
 Labels = NDArray[np.int32]
@@ -56,15 +63,28 @@ def main() -> None:
 
     say(f"3. Firmware for the STM32F405, as QEMU has it ({BOARD})")
     network.export(GENERATED, name="digits")
-    write_samples(field, field_test)
+    write_samples(GENERATED, field, field_test, PASSES=PASSES, BATCH=BATCH)
     require_tools()
-    build_firmware()
+    build_firmware("firmware", GENERATED)
     say(f"   built: the same network and pictures as constants, {network.arena_bytes:,} bytes of RAM to train it")
 
     say("4. The board learns again, from the same weights and pictures")
-    on_board = run_firmware()
+    on_board = result_of(run_firmware("firmware"))
     compare(on_pc, on_board)
-    say(f"\nEqual, bit for bit, after {TRAIN_COUNT // BATCH * PASSES} training steps on each. {took(began)}")
+    say(f"   equal, bit for bit, after {TRAIN_COUNT // BATCH * PASSES} training steps on each")
+
+    budget, release = drone_budget()
+    say(f"5. It learns while it flies: {release} leaves {budget:,} bytes of RAM")
+    aboard = drone_network(network)
+    aboard.export(DRONE_GENERATED, name="digits")
+    write_drone_samples(DRONE_GENERATED, field, field_test, budget)
+    build_firmware("crazyflie", DRONE_GENERATED)
+    printed = run_firmware("crazyflie", QEMU_ARGS=DRONE_CLOCK)
+    say("\n".join(f"   {size:>6,} bytes {what}" for size, what in sizes_of(printed)))
+    flight = flight_of(printed)
+    compare(drone_adapt(aboard, field, field_test, [used.predictions for used in flight.generations]), flight)
+    say(f"   all layers learned, with momentum, and meanwhile an interrupt predicted {flight}")
+    say(f"\nEqual, bit for bit, after {aboard.step_count:,} steps, and so are all outputs of all predictions. {took(began)}")
 
 
 class Result(NamedTuple):
@@ -76,9 +96,28 @@ class Result(NamedTuple):
         return f"{percent(self.before)} before, {percent(self.after)} after"
 
 
-def compare(on_pc: Result, on_board: Result) -> None:
-    say(f"   board  {on_board}   weights {on_board.weights}")
-    say(f"   PC     {on_pc}   weights {on_pc.weights}")
+class Generation(NamedTuple):
+    """What the interrupt predicted with one copy of the weights: how often, how often right, a CRC-32 of all outputs."""
+
+    predictions: int
+    correct: int
+    crc: int
+
+
+class Flight(NamedTuple):
+    result: Result
+    generations: list[Generation]
+
+    def __str__(self) -> str:
+        used = [generation for generation in self.generations if generation.predictions > 0]
+        first, last = (percent(generation.correct / generation.predictions) for generation in (used[0], used[-1]))
+        return f"{sum(each.predictions for each in used):,} times: {first} right at first, {last} in the end"
+
+
+def compare(on_pc: Result | Flight, on_board: Result | Flight) -> None:
+    for where, what in {"board": on_board, "PC   ": on_pc}.items():
+        result = what.result if isinstance(what, Flight) else what
+        say(f"   {where}  {result}   weights {result.weights}")
     if on_board != on_pc:
         sys.exit("\nPC and board differ: this is a defect, please report it.")
 
@@ -86,7 +125,7 @@ def compare(on_pc: Result, on_board: Result) -> None:
 # ---- Python's part ---------------------------------------------------------------------------------------------------
 
 
-def new_network(optimizer: cge.SGD) -> cge.Network:
+def new_network(optimizer: cge.SGD, memory: str = "fast") -> cge.Network:
     return cge.Network(
         input_shape=(8, 8, 1),
         layers=[
@@ -97,6 +136,7 @@ def new_network(optimizer: cge.SGD) -> cge.Network:
         loss="softmax_cross_entropy",
         optimizer=optimizer,
         seed=0,
+        memory=memory,
     )  # fmt: skip
 
 
@@ -112,10 +152,47 @@ def adapt(network: cge.Network, data: Samples, test: Samples) -> tuple[cge.Netwo
     assert network.optimizer is not None
     adapted = new_network(network.optimizer)
     adapted.set_weights(network.get_weights())
-    before = adapted.evaluate(*test).accuracy
-    assert before is not None
+    before = accuracy(adapted, test)
     history = adapted.fit(*data, epochs=PASSES, batch_size=BATCH, shuffle=False, validation_data=test, verbose=False)
     return adapted, [before, *history["val_accuracy"]]
+
+
+def drone_network(network: cge.Network) -> cge.Network:
+    """With the same weights, but trained in the least memory: there each picture is a step, a smaller one than of four."""
+    aboard = new_network(cge.SGD(DRONE_RATE, momentum=0.9), memory="smallest")
+    aboard.set_weights(network.get_weights())
+    return aboard
+
+
+def drone_adapt(network: cge.Network, data: Samples, test: Samples, frames: Sequence[int]) -> Flight:
+    """What the drone does: generation g of the weights predicts frames[g] test pictures, one after the other."""
+    before, generations, frame = accuracy(network, test), [], 0
+    for number, count in enumerate(frames):
+        if number > 0:
+            network.fit(*drone_samples(data, number - 1), batch_size=1, shuffle=False, verbose=False)
+        pictures = np.arange(frame, frame + count) % len(test[0])
+        generations.append(drone_predict(network, test[0][pictures], test[1][pictures]))
+        frame += count
+    return Flight(Result(before, accuracy(network, test), network.weights_hash()), generations)
+
+
+def drone_samples(data: Samples, part: int) -> Samples:
+    """Of the steps between two generations; pass follows pass."""
+    steps = np.arange(part * DRONE_STEPS, (part + 1) * DRONE_STEPS) % len(data[0])
+    return data[0][steps], data[1][steps]
+
+
+def drone_predict(network: cge.Network, images: Images, labels: Labels) -> Generation:
+    if len(images) == 0:
+        return Generation(0, 0, 0)
+    outputs = network.predict(images)
+    return Generation(len(images), int((outputs.argmax(axis=1) == labels).sum()), zlib.crc32(outputs.tobytes()))
+
+
+def accuracy(network: cge.Network, test: Samples) -> float:
+    share = network.evaluate(*test).accuracy
+    assert share is not None
+    return share
 
 
 def on_its_side(images: Images) -> Images:
@@ -125,14 +202,15 @@ def on_its_side(images: Images) -> Images:
 # ---- the board's part ------------------------------------------------------------------------------------------------
 
 
-def write_samples(training: Samples, test: Samples) -> None:
-    """samples.h and samples.c: pictures as pixels 0 .. 16."""
+def write_samples(directory: Path, training: Samples, test: Samples, **constants: int) -> None:
+    """samples.h and samples.c: pictures as pixels 0 .. 16, and constants for the program."""
     sets = {"train": training, "test": test}
     counts = "".join(f"#define SAMPLES_{name.upper()}_COUNT {len(y)}\n" for name, (_, y) in sets.items())
-    (GENERATED / "samples.h").write_text(
+    defines = "".join(f"#define SAMPLES_{name} {value}\n" for name, value in constants.items())
+    (directory / "samples.h").write_text(
         "/* Pictures for the demo's firmware, written by examples/demo.py. */\n"
         "#ifndef SAMPLES_H\n#define SAMPLES_H\n\n#include <stdint.h>\n\n"
-        f"{counts}#define SAMPLES_PASSES {PASSES}\n#define SAMPLES_BATCH {BATCH}\n\n"
+        f"{counts}{defines}\n"
         + "".join(f"{declaration};\n" for name in sets for declaration in ("extern " + text for text in sample_arrays(name)))
         + "\n#endif\n"
     )
@@ -141,7 +219,7 @@ def write_samples(training: Samples, test: Samples) -> None:
         for name, (x, y) in sets.items()
         for declaration, rows in zip(sample_arrays(name), (pixel_rows(x), number_row(y)))
     )
-    (GENERATED / "samples.c").write_text('#include "samples.h"\n\n' + "\n".join(definitions))
+    (directory / "samples.c").write_text('#include "samples.h"\n\n' + "\n".join(definitions))
 
 
 def sample_arrays(name: str) -> tuple[str, str]:
@@ -170,12 +248,20 @@ def stop(message: str) -> NoReturn:
     sys.exit(1 if os.environ.get("CI") == "true" else 0)
 
 
-def build_firmware() -> None:
-    make("firmware", f"APP=examples/firmware {GENERATED.relative_to(ROOT)}", f"OUT={FIRMWARE.relative_to(ROOT)}")
+def build_firmware(name: str, generated: Path) -> None:
+    make("firmware", f"APP=examples/{name} {generated.relative_to(ROOT)}", f"OUT={program(name)}")
 
 
-def run_firmware() -> Result:
-    text = make("run", f"ELF={FIRMWARE.relative_to(ROOT)}")
+def run_firmware(name: str, **environment: str) -> str:
+    return make("run", f"ELF={program(name)}", **environment)
+
+
+def program(name: str) -> Path:
+    return (OUT / f"{name}.elf").relative_to(ROOT)
+
+
+def result_of(text: str) -> Result:
+    """From what a firmware printed."""
     counts = {when: int(right) / int(total) for when, right, total in re.findall(r"correct (\w+): (\d+) of (\d+)", text)}
     weights = re.search(r"weights: ([0-9a-f]{16})", text)
     if set(counts) != {"before", "after"} or weights is None:
@@ -183,9 +269,32 @@ def run_firmware() -> Result:
     return Result(counts["before"], counts["after"], weights.group(1))
 
 
-def make(*arguments: str) -> str:
+def flight_of(text: str) -> Flight:
+    lines = re.findall(r"^generation \d+: (\d+) predictions, (\d+) correct, crc ([0-9a-f]{8})$", text, re.MULTILINE)
+    generations = [Generation(int(predictions), int(correct), int(crc, 16)) for predictions, correct, crc in lines]
+    return Flight(result_of(text), generations)
+
+
+def sizes_of(text: str) -> list[tuple[int, str]]:
+    return [(int(size), what) for size, what in re.findall(r"^bytes: (\d+) (.*)$", text, re.MULTILINE)]
+
+
+def drone_budget() -> tuple[int, str]:
+    """Bytes of RAM, and the release that leaves them."""
+    text = (ROOT / "toolchains" / f"{DRONE}.mk").read_text(encoding="utf-8")
+    values = dict(re.findall(r"^BOARD_FREE_(RAM_BYTES|RELEASE) = (.*)$", text, re.MULTILINE))
+    return int(values["RAM_BYTES"]), values["RELEASE"]
+
+
+def write_drone_samples(directory: Path, training: Samples, test: Samples, budget: int) -> None:
+    constants = {"PASSES": PASSES, "STEPS_A_GENERATION": DRONE_STEPS, "BUDGET_BYTES": budget}
+    write_samples(directory, training, test, **constants)
+
+
+def make(*arguments: str, **environment: str) -> str:
     command = ["make", "--no-print-directory", *arguments, f"BOARD={BOARD}"]
-    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    environment = {**os.environ, **environment}
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
     if done.returncode != 0:
         sys.exit(f"{' '.join(command)}\n{done.stdout}\nfailed with status {done.returncode}")
     return done.stdout

@@ -40,7 +40,7 @@ static cge_status evaluate(int32_t *correct)
     *correct = 0;
     for (i = 0; i < SAMPLES_TEST_COUNT; i++) {
         cge_real x[DIGITS_INPUT_ELEMS], loss;
-        cge_targets targets = {.labels = &samples_test_labels[i]};
+        cge_targets targets = {&samples_test_labels[i], NULL, NULL};
         cge_status status;
         load_image(samples_test_images[i], x);
         status = cge_network_evaluate(&net, x, &targets, 1, &loss, &hit);
@@ -50,22 +50,27 @@ static cge_status evaluate(int32_t *correct)
     return CGE_OK;
 }
 
-/* One batch at a time, as a control loop would do it between two ticks. */
+/* Adds one picture's gradients, and updates the weights after the last of a batch. */
+static cge_status learn(int32_t i)
+{
+    const cge_targets targets = {&samples_train_labels[i], NULL, NULL};
+    cge_real x[DIGITS_INPUT_ELEMS], loss;
+    cge_status status;
+    load_image(samples_train_images[i], x);
+    status = cge_network_accumulate(&net, x, &targets, 1, &loss);
+    if (status != CGE_OK) return status;
+    return net.pending == SAMPLES_BATCH || i == SAMPLES_TRAIN_COUNT - 1 ? cge_network_update(&net) : CGE_OK;
+}
+
+/* One picture at a time: between two calls of learn a control loop has its turn, or whoever feeds the watchdog. The weights
+ * are those that cge_network_train_batch gives, which keeps the processor for a whole batch. */
 static cge_status train(void)
 {
-    int32_t pass, i, begin;
-    for (pass = 0; pass < SAMPLES_PASSES; pass++) {
-        for (begin = 0; begin < SAMPLES_TRAIN_COUNT; begin += SAMPLES_BATCH) {
-            static cge_real x[SAMPLES_BATCH][DIGITS_INPUT_ELEMS];
-            cge_targets targets = {.labels = &samples_train_labels[begin]};
-            cge_real loss;
-            cge_status status;
-            for (i = 0; i < SAMPLES_BATCH; i++) load_image(samples_train_images[begin + i], x[i]);
-            status = cge_network_train_batch(&net, x[0], &targets, SAMPLES_BATCH, &loss);
-            if (status != CGE_OK) return status;
-        }
-    }
-    return CGE_OK;
+    cge_status status = CGE_OK;
+    int32_t pass, i;
+    for (pass = 0; pass < SAMPLES_PASSES; pass++)
+        for (i = 0; i < SAMPLES_TRAIN_COUNT && status == CGE_OK; i++) status = learn(i);
+    return status;
 }
 
 static cge_status report(const char *when)
