@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 # fmt: off
 STRICT = ["-std=c99", "-ffp-contract=off", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wdouble-promotion", "-Wshadow",
-          "-Wvla", "-Wundef", "-Wstrict-prototypes", "-Wmissing-prototypes", "-Werror"]
+          "-Wvla", "-Wundef", "-Wstrict-prototypes", "-Wmissing-prototypes", "-Wno-missing-field-initializers", "-Werror"]
 # fmt: on
 
 

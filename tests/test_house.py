@@ -17,7 +17,7 @@ from host import ROOT
 
 WIDTH = 128
 # Lines that are wider: there may be fewer, and then the number here falls.
-MOST_WIDE_LINES = {"csrc": 606, "tests/c": 383, "benchmarks": 11, "examples": 1}
+MOST_WIDE_LINES = {"csrc": 606, "tests/c": 380, "benchmarks": 11, "examples": 1}
 
 # ---- reading C -------------------------------------------------------------------------------------------------------
 

@@ -91,7 +91,8 @@ static int is_adam(const cge_optimizer_kind *kind)
     return kind == &cge_adam || kind == &cge_adamw;
 }
 
-static cge_status update(const cge_optimizer_kind *kind, int32_t n, const cge_optimizer *o, uint64_t step, float scale, const float *dw, float *w, float *m, float *v)
+static cge_status update(const cge_optimizer_kind *kind, int32_t n, const cge_optimizer *o, uint64_t step, float scale,
+                         const float *dw, float *w, float *m, float *v)
 {
     if (kind == &cge_adam) return cge_adam_update_f32(n, o, step, scale, dw, w, m, v);
     if (kind == &cge_adamw) return cge_adamw_update_f32(n, o, step, scale, dw, w, m, v);
@@ -251,7 +252,8 @@ static void test_refused_arguments(const cge_optimizer_kind *kind, const cge_opt
 
 void suite_adaptive_status(void)
 {
-    const cge_optimizer adagrad = {.learning_rate = 0.1f, .momentum = 0.5f, .epsilon = 1e-8f}, squares = {.learning_rate = 0.1f, .beta2 = 0.5f, .epsilon = 1e-8f};
+    const cge_optimizer adagrad = {.learning_rate = 0.1f, .momentum = 0.5f, .epsilon = 1e-8f};
+    const cge_optimizer squares = {.learning_rate = 0.1f, .beta2 = 0.5f, .epsilon = 1e-8f};
     const cge_optimizer no_beta2 = {.learning_rate = 0.1f, .momentum = 0.9f, .epsilon = 1e-8f};
     static float dw[1], w[1], m[1], v[1];
     for (int32_t i = 0; i < COUNT_OF(cases); i++) {

@@ -317,7 +317,9 @@ static int start_losing(int32_t kind, const cge_memory_level *level)
     f->options.training = 1;
     CHECK_OK(cge_plan_bytes(&losing, &plan_bytes));
     CHECK_OK(cge_network_arena_bytes(&losing, &f->options, &bytes)); /* with a plan it is less */
-    if (!check_room(kinds[kind].name, bytes + plan_bytes + 4 * BATCH * (IN + CLASSES + 2) + 4 * CLASSES + sizeof *f->net + FILE_BYTES + 3 * (sizeof *f->layers + sizeof *f->configs))) return 0;
+    const size_t room = bytes + plan_bytes + 4 * BATCH * (IN + CLASSES + 2) + 4 * CLASSES + sizeof *f->net + FILE_BYTES
+                        + 3 * (sizeof *f->layers + sizeof *f->configs);
+    if (!check_room(kinds[kind].name, room)) return 0;
     f->net = check_bytes(sizeof *f->net);
     f->file = check_bytes(FILE_BYTES);
     f->layers = check_bytes(3 * sizeof *f->layers);
@@ -383,7 +385,8 @@ static uint64_t train_losing(int32_t kind, const cge_memory_level *level, int wa
 
 static void test_levels(int32_t kind)
 {
-    static const cge_memory_level *const levels[] = {NULL, &cge_memory_small, &cge_memory_smallest, &cge_memory_small_sliced, &cge_memory_smallest_sliced};
+    static const cge_memory_level *const levels[] = {
+        NULL, &cge_memory_small, &cge_memory_smallest, &cge_memory_small_sliced, &cge_memory_smallest_sliced};
     float expected_losses[BATCH], losses[BATCH];
     const uint64_t expected = train_losing(kind, NULL, 0, expected_losses);
     for (int32_t l = 0; l < COUNT_OF(levels); l++)

@@ -93,17 +93,17 @@ cge_status cge_layer_infer(const cge_layer *layer, const cge_shape *in, cge_laye
 cge_status cge_model_layer_info(const cge_model *model, int32_t index, cge_layer_info *info)
 {
     cge_layer_info layer;
-    cge_shape in;
+    cge_shape in[2] = {{0, 0, 0}, {0, 0, 0}}; /* of a chain the first one is read */
     int32_t l;
     if (info == NULL) return CGE_ERR_NULL;
     CGE_TRY(cge_check_model(model));
     if (index < 0 || index >= model->layer_count) return CGE_ERR_ARGUMENT;
-    in = model->input;
-    for (l = 0; l <= index; l++, in = layer.out) {
+    in[0] = model->input;
+    for (l = 0; l <= index; l++, in[0] = layer.out) {
         if (model->layers[l].kind == NULL) return CGE_ERR_NULL;
         CGE_TRY(cge_check_source(&model->layers[l], l));
         if (!cge_reads_before(&model->layers[l], l)) return CGE_ERR_MODE;
-        CGE_TRY(cge_infer_layer(&model->layers[l], &in, &layer));
+        CGE_TRY(cge_infer_layer(&model->layers[l], in, &layer));
     }
     *info = layer;
     return CGE_OK;
