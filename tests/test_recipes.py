@@ -147,12 +147,11 @@ HARD_TANH = {
          + TANH_APPLY),
     ],
     "csrc/src/layers/elementwise_layer.c": [("", HARD_TANH_LAYER)],
-    "csrc/src/net/catalog.c": [("&cge_kind_upsample2d}", "&cge_kind_upsample2d, &cge_kind_hard_tanh}")],
+    "csrc/src/net/catalog.c": [("&cge_kind_tanh,", "&cge_kind_tanh, &cge_kind_hard_tanh,")],
     "convgrad_embedded/_layers.py": [("class Sigmoid(Layer):", HARD_TANH_CLASS + "class Sigmoid(Layer):")],
     "convgrad_embedded/_operators.py": [
         ("", HARD_TANH_FUNCTIONS),
-        ('        "softmax_input_grad",\n', '        "softmax_input_grad",\n        "hard_tanh_forward",\n'
-         '        "hard_tanh_input_grad",\n'),
+        ('("softmax_input_grad", "dropout', '("hard_tanh_forward", "hard_tanh_input_grad", "softmax_input_grad", "dropout'),
     ],
     "convgrad_embedded/__init__.py": [
         ("    HardSwish,\n", "    HardSwish,\n    HardTanh,\n"),
