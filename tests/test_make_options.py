@@ -59,15 +59,21 @@ int main()
 """
 
 
+@pytest.fixture(scope="module")
+def libraries(tmp_path_factory):
+    """A folder in which each board's library is built once."""
+    return tmp_path_factory.mktemp("libraries")
+
+
 @pytest.mark.parametrize("suffix", [".cpp", ".cc"])
 @pytest.mark.parametrize("board", ["host", "netduinoplus2"])
-def test_programs_may_have_cxx_files(board, suffix, tmp_path):
+def test_programs_may_have_cxx_files(board, suffix, libraries, tmp_path):
     need("g++" if board == "host" else "arm-none-eabi-g++")
     app, program = tmp_path / "app", tmp_path / "program.elf"
     app.mkdir()
     (app / f"main{suffix}").write_text(CXX)
     (app / "twice.c").write_text("int twice(int value);\nint twice(int value)\n{\n    return 2 * value;\n}\n")
-    make("firmware", BOARD=board, BUILD=tmp_path / "build", APP=app, OUT=program, WERROR=1)
+    make("firmware", BOARD=board, BUILD=libraries / board, APP=app, OUT=program, WERROR=1, OPT="-O1")
     output = subprocess.check_output([program], text=True) if board == "host" else run(program, board)[1]
     assert output.split() == ["42,", "ok"]
 

@@ -215,6 +215,42 @@ def test_the_wheel_installs_and_gives_the_same_bits(wheel, tmp_path):
     assert installed.split() == 2 * [net.weights_hash()]
 
 
+FIRMWARE = """
+import subprocess, sys
+sys.path.insert(0, sys.argv[1])
+import convgrad_embedded as cge
+assert all(str(path).startswith(sys.argv[1]) for path in [cge.include_dir(), *cge.source_files()])
+net = cge.Network((4, 4, 1), [cge.Conv2d(2, 3), cge.Dense(2)], "softmax_cross_entropy", cge.SGD(0.1), seed=1)
+net.export(sys.argv[2], "trained")
+open(sys.argv[2] + "/main.c", "w").write('''
+#include "trained.h"
+#include <stdio.h>
+static uint64_t arena[(TRAINED_INFERENCE_ARENA_BYTES + 7) / 8];
+int main(void)
+{
+    cge_options options = {.params = trained_params};
+    cge_network net;
+    uint64_t hash = 0;
+    if (cge_network_init(&net, &trained_model, &options, arena, sizeof arena) != CGE_OK) return 1;
+    if (cge_network_params_hash(&net, &hash) != CGE_OK) return 1;
+    printf("%d\\\\n", hash == TRAINED_PARAMS_HASH);
+    return 0;
+}
+''')
+sources = [*cge.source_files(), sys.argv[2] + "/trained.c", sys.argv[2] + "/main.c"]
+flags = ["-std=c99", "-O0", "-ffp-contract=off", "-I", cge.include_dir(), "-I", sys.argv[2], "-pthread"]
+subprocess.run(["cc", *flags, *sources, "-o", sys.argv[2] + "/program"], check=True)
+"""
+
+
+def test_firmware_builds_from_the_sources_of_an_installed_wheel(wheel, tmp_path):
+    python("-m", "pip", "install", "--quiet", "--no-deps", "--no-compile", "--target", tmp_path / "site", wheel, cwd=tmp_path)
+    app = tmp_path / "app"
+    app.mkdir()
+    python("-c", FIRMWARE, tmp_path / "site", app, cwd=tmp_path)
+    assert subprocess.check_output([app / "program"], text=True) == "1\n"
+
+
 def test_the_wheel_alone_validates_a_board(wheel, tmp_path):
     """With a compiler, an emulator and make, but no checkout."""
     python("-m", "pip", "install", "--quiet", "--no-deps", "--no-compile", "--target", tmp_path / "site", wheel, cwd=tmp_path)

@@ -1,55 +1,17 @@
-"""The C sources that the package names, as a build of firmware uses them: here, and from a wheel."""
+"""The C sources that the package names; test_packaging.py builds firmware from those of a wheel."""
 
 import subprocess
-import sys
 from pathlib import Path
 
 import host
 import pytest
-from test_packaging import python, source_archive, unpacked, wheel  # noqa: F401
 
 import convgrad_embedded as cge
-
-BUILD = """
-import subprocess, sys
-sys.path.insert(0, sys.argv[1])
-import convgrad_embedded as cge
-assert all(str(path).startswith(sys.argv[1]) for path in [cge.include_dir(), *cge.source_files()])
-net = cge.Network((4, 4, 1), [cge.Conv2d(2, 3), cge.Dense(2)], "softmax_cross_entropy", cge.SGD(0.1), seed=1)
-net.export(sys.argv[2], "trained")
-open(sys.argv[2] + "/main.c", "w").write('''
-#include "trained.h"
-#include <stdio.h>
-static uint64_t arena[(TRAINED_INFERENCE_ARENA_BYTES + 7) / 8];
-int main(void)
-{
-    cge_options options = {.params = trained_params};
-    cge_network net;
-    uint64_t hash = 0;
-    if (cge_network_init(&net, &trained_model, &options, arena, sizeof arena) != CGE_OK) return 1;
-    if (cge_network_params_hash(&net, &hash) != CGE_OK) return 1;
-    printf("%d\\\\n", hash == TRAINED_PARAMS_HASH);
-    return 0;
-}
-''')
-sources = [*cge.source_files(), sys.argv[2] + "/trained.c", sys.argv[2] + "/main.c"]
-flags = ["-std=c99", "-O1", "-ffp-contract=off", "-I", cge.include_dir(), "-I", sys.argv[2], "-pthread"]
-subprocess.run(["cc", *flags, *sources, "-o", sys.argv[2] + "/program"], check=True)
-"""
 
 
 def test_the_sources_are_those_of_the_core():
     assert cge.include_dir() == host.ROOT / "csrc" / "include"
     assert cge.source_files() == host.library_sources()
-
-
-def test_firmware_builds_from_the_sources_of_an_installed_wheel(wheel, tmp_path):  # noqa: F811
-    python("-m", "pip", "install", "--quiet", "--no-deps", "--no-compile", "--target", tmp_path / "site", wheel, cwd=tmp_path)
-    app = tmp_path / "app"
-    app.mkdir()
-    done = subprocess.run([sys.executable, "-c", BUILD, tmp_path / "site", app], cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert host.run([app / "program"]) == "1\n"
 
 
 @pytest.mark.parametrize("name", ["stdint", "Time", "signal", "sched", "VECTOR", "con"])

@@ -66,7 +66,7 @@ everything: setup $(if $(filter true,$(CI)),oracles)
 	@$(MAKE) --keep-going --jobs=$(JOBS) --output-sync=recurse c-matrix $(if $(filter true,$(CI)),,MAY_SKIP=1) \
 	    && echo '== C tests: all passed' || { echo '== C tests: FAILED'; touch build/test/failed; }
 	@test ! -s $(NOT_RUN) || { echo '== not run:'; cat $(NOT_RUN); }
-	@MAKEFLAGS= MAKELEVEL= .venv/bin/python -m pytest
+	@MAKEFLAGS= MAKELEVEL= .venv/bin/python -m pytest --numprocesses=$(JOBS) --dist=loadfile
 	@test ! -e build/test/failed
 
 # ---- all boards ------------------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@
 #include "../models.h"
 #include "../saved.h"
 
-enum { MAX_LAYERS = 12, MAX_FILE = 1 << 16, MAX_ARENA = 1 << 20, MAX_MACS = 200000, FILL = 0x6b };
+enum { MAX_LAYERS = 16, MAX_FILE = 1 << 16, MAX_ARENA = 1 << 20, MAX_MACS = 200000, FILL = 0x6b };
 
 /* ---- generator ------------------------------------------------------------------------------------------------------ */
 
