@@ -18,7 +18,7 @@ import numpy as np
 from convgrad_embedded import _boards, _core, _summary, _validate, datasets
 from convgrad_embedded._gradcheck import GradientCheckError
 from convgrad_embedded._network import Network
-from convgrad_embedded._optimizers import SGD
+from convgrad_embedded._optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
 
 Report = dict[str, Any]
 Result = tuple[int, Report, str]  # exit status, for --json, for people
@@ -26,6 +26,7 @@ Result = tuple[int, Report, str]  # exit status, for --json, for people
 _FINE, _NOT_FINE, _NOT_UNDERSTOOD = 0, 1, 2
 _DATASETS = {"digits": datasets.load_digits, "fashion_mnist": datasets.load_fashion_mnist}
 _READERS = {".onnx": Network.from_onnx, ".tflite": Network.from_tflite, ".keras": Network.from_keras, ".h5": Network.from_keras}
+_OPTIMIZERS: dict[str, type[Optimizer]] = {kind.kind: kind for kind in (SGD, Adam, AdamW, RMSprop, Adagrad)}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -153,11 +154,20 @@ def _export(given: argparse.Namespace) -> Result:
     return _FINE, {"files": list(map(str, paths))}, "\n".join(map(str, paths))
 
 
+def _optimizer(given: argparse.Namespace) -> Optimizer:
+    kind = _OPTIMIZERS[given.optimizer]
+    chosen = {"learning_rate": given.learning_rate, "momentum": given.momentum}
+    settings = {name: value for name, value in chosen.items() if value is not None}
+    if "momentum" in settings and not hasattr(kind, "momentum"):
+        raise ValueError(f"--momentum: {given.optimizer} has none; sgd and rmsprop have")
+    return kind(**settings)
+
+
 def _import(given: argparse.Namespace) -> Result:
     suffix = Path(given.source).suffix.lower()
     if suffix not in _READERS:
         raise ValueError(f"{given.source}: expected a file that ends in {', '.join(_READERS)}")
-    optimizer = None if given.loss is None else SGD(given.learning_rate, momentum=given.momentum)
+    optimizer = None if given.loss is None else _optimizer(given)
     network = _READERS[suffix](given.source, loss=given.loss, optimizer=optimizer)
     network.save(given.out)
     notes = list(network.import_notes)
@@ -321,8 +331,9 @@ def _parser() -> argparse.ArgumentParser:
     own.add_argument("source", help=f"a file that ends in {', '.join(_READERS)}")
     own.add_argument("out")
     own.add_argument("--loss", help="without one it predicts only")
-    own.add_argument("--learning-rate", type=float, default=0.01)
-    own.add_argument("--momentum", type=float, default=0.0)
+    own.add_argument("--optimizer", choices=_OPTIMIZERS, default="sgd", help="sgd by default")
+    own.add_argument("--learning-rate", type=float, help="the optimizer's own by default")
+    own.add_argument("--momentum", type=float, help="of sgd or rmsprop, 0 by default")
     own = command("validate", _validate_board, "trains on a board and here; status 1 if a bit differs")
     own.add_argument("--board", required=True)
     own.add_argument("--data", help="random samples by default")

@@ -115,6 +115,12 @@ def test_export_and_import(run, told, saved, tmp_path):
     assert status == 0 and report["parameters"] == 1370
     net = cge.Network.load(back)
     assert net.weights_hash() == cge.Network.load(saved).weights_hash() and net.momentum == pytest.approx(0.9)
+    assert net.learning_rate == pytest.approx(0.01)  # the optimizer's own
+    told("import", tmp_path / "net.onnx", back, "--loss", "softmax_cross_entropy", "--optimizer", "adamw")
+    assert cge.Network.load(back).optimizer == cge.AdamW()
+    words = ["import", tmp_path / "net.onnx", back, "--loss", "softmax_cross_entropy", "--optimizer", "adam", "--momentum", 0.9]
+    status, _, complaint = run(*words)
+    assert status == 2 and "--momentum: adam has none; sgd and rmsprop have" in complaint
 
 
 def test_gradcheck_and_selftest_and_bench(told, saved):
