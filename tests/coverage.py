@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build" / "coverage"
 REASONS = ROOT / "tests" / "coverage_reasons.txt"
 VARIES = ("depends on the CPU", "depends on timing")  # a reason that begins so may become superfluous
-KERNELS = [None, "none", "ref"]  # CGE_KERNELS: not set, no such set, a set
+KERNELS = {None: [], "none": ["threads"], "ref": ["threads"]}  # CGE_KERNELS: not set, no such set, a set; with which suites
 COVERAGE = ["--coverage", "-fprofile-update=atomic"]  # the tests have threads, which would lose counts
 FLAGS = ["-std=c99", "-O0", "-g", "-ffp-contract=off", "-Icsrc/include", "-DCGE_INLINE=static inline"]
 
@@ -55,8 +55,8 @@ def run_tests(flags):
         core = list(pool.map(lambda source: compile_one(source, [*COVERAGE, *flags]), core_sources()))
         tests = list(pool.map(lambda source: compile_one(source, flags), sorted((ROOT / "tests" / "c").glob("*.c"))))
     run(["gcc", *COVERAGE, *core, *tests, "-o", BUILD / "tests", "-lm", "-pthread"])
-    for kernels in KERNELS:
-        print(run([BUILD / "tests"], CGE_KERNELS=kernels).splitlines()[-1])
+    for kernels, suites in KERNELS.items():
+        print(run([BUILD / "tests", *suites], CGE_KERNELS=kernels).splitlines()[-1])
     run(
         [
             "gcc",

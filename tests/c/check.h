@@ -31,6 +31,11 @@
 #define CGE_FUSED 0 /* 1: the kernels were built with fused multiply-adds */
 #endif
 
+/* 1: on emulators and with sanitizers, which are 10 to 20 times as slow, cases that repeat others are fewer. */
+#ifndef CHECK_FEWER
+#define CHECK_FEWER 0
+#endif
+
 #define COUNT_OF(array) ((int32_t)(sizeof(array) / sizeof((array)[0])))
 
 /* ---- checks ---------------------------------------------------------------------------------------------- */

@@ -2,11 +2,32 @@
 #include "check.h"
 #include "suites.h"
 
+#include <string.h>
+
 #define ENTRY(name) {#name, suite_##name},
 static const check_suite suites[] = {CHECK_SUITES(ENTRY)};
 #undef ENTRY
+
+#ifdef CGE_BARE_METAL
 
 int main(void)
 {
     return check_run(suites, COUNT_OF(suites));
 }
+
+#else
+
+/* On a computer, suites may be named on the command line: those are run alone. */
+int main(int argc, char **argv)
+{
+    check_suite named[COUNT_OF(suites)];
+    int32_t count = 0;
+    for (int32_t i = 0; i < COUNT_OF(suites); i++) {
+        int argument = 1;
+        while (argument < argc && strcmp(suites[i].name, argv[argument]) != 0) argument++;
+        if (argument < argc) named[count++] = suites[i];
+    }
+    return argc > 1 ? check_run(named, count) : check_run(suites, COUNT_OF(suites));
+}
+
+#endif

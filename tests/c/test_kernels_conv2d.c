@@ -27,10 +27,8 @@ static cge_range some_range(int32_t count, uint32_t seed)
  * most of dy zeros of both signs, and sometimes an infinity in x, which makes NaN of them. */
 enum { PLAIN, NEGATIVE_ZEROS, SPECIAL, TINY, SPARSE, KINDS };
 
-/* Of each geometry: the five kinds with all rows and with some. Emulators take 3 of the 10, from geometry to geometry others. */
-#ifndef CHECK_REPEATS
-#define CHECK_REPEATS (2 * KINDS)
-#endif
+/* Of each geometry: the five kinds with all rows and with some; or 3 of these 10, from geometry to geometry others. */
+enum { REPEATS = CHECK_FEWER ? 3 : 2 * KINDS };
 
 static float *operands_like(uint32_t kind, int32_t count, uint32_t stream)
 {
@@ -225,11 +223,11 @@ void suite_kernels_conv2d(void)
     for (int32_t s = 0; (set = cge_kernel_set_at(s)) != NULL; s++) test_parts(set);
     for (int32_t s = 0; (set = cge_kernel_set_at(s)) != NULL; s++)
         for (int32_t i = 0; i < COUNT_OF(large); i++)
-            for (int32_t repeat = 0; repeat < CHECK_REPEATS; repeat++) test_conv2d(set, &large[i], seed++);
+            for (int32_t repeat = 0; repeat < REPEATS; repeat++) test_conv2d(set, &large[i], seed++);
     for (int32_t s = 0; (set = cge_kernel_set_at(s)) != NULL; s++)
         for (int32_t i = 0; i < COUNT_OF(maps); i++)
             for (int32_t c = 0; c < COUNT_OF(channels); c++)
-                for (int32_t repeat = 0; repeat < CHECK_REPEATS; repeat++) {
+                for (int32_t repeat = 0; repeat < REPEATS; repeat++) {
                     cge_conv2d g = maps[i];
                     g.in_c = channels[c][0], g.out_c = channels[c][1], g.groups = channels[c][2];
                     test_conv2d(set, &g, seed++);

@@ -270,7 +270,7 @@ static void norm_combine_row(const norm_run *r, const cge_real *x, const cge_rea
 static void norm_find_statistics(const cge_norm_plan *p, const cge_real *x, norm_run *r)
 {
     const cge_real count = norm_count(p);
-    cge_real s[CGE_NORM_TOGETHER], sums[CGE_NORM_TOGETHER] = {0};
+    cge_real s[CGE_NORM_TOGETHER] = {0}, sums[CGE_NORM_TOGETHER] = {0};
     norm_block k;
     int32_t at, i;
     if (is_row(p, r)) {
