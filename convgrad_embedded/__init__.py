@@ -1,6 +1,6 @@
 """Convolutional networks that train on microcontrollers, driven from NumPy: one C core, the same bits everywhere."""
 
-from convgrad_embedded import datasets, metrics, schedules
+from convgrad_embedded import callbacks, datasets, metrics, schedules
 from convgrad_embedded._convolution import (
     conv2d_bias_grad,
     conv2d_forward,
@@ -121,7 +121,7 @@ from convgrad_embedded._sources import include_dir, source_files
 from convgrad_embedded._timeline import plot_memory
 
 __all__ = [
-    "__version__", "datasets", "metrics", "schedules", "kernel_set", "include_dir", "source_files",
+    "__version__", "callbacks", "datasets", "metrics", "schedules", "kernel_set", "include_dir", "source_files",
     "Network", "Evaluation", "GradientCheck", "GradientCheckError", "NotFiniteError", "Plan",
     "SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "plot_memory",
     "Layer", "Conv2d", "Dense", "MaxPool2d", "AvgPool2d", "GlobalAvgPool2d", "ReLU", "LeakyReLU", "Sigmoid", "Tanh", "Flatten",

@@ -717,6 +717,33 @@ def _give_way() -> None:
         time.sleep(1e-4)
 
 
+class Losses:
+    """Of samples that come in one call or in several: their sum as the core keeps it, so that their mean has the same bits."""
+
+    def __init__(self, kind: Precision) -> None:
+        self.progress = kind.new("progress")
+        self._dtype = kind.dtype
+        self.correct = 0  # of them right, in evaluation
+        self.clipped = 0.0  # the sum of those that came batch by batch, because gradients were clipped
+        self._before = 0  # samples of the calls before this one
+
+    def begin(self) -> None:
+        """A call that brings more samples."""
+        self._before += int(self.progress.done)
+        self.progress.done = 0
+
+    @property
+    def done(self) -> int:
+        return self._before + int(self.progress.done)
+
+    @property
+    def mean(self) -> float:
+        """As cge_loss_mean."""
+        unit = 2.0**-32 if self.progress.shrunk else 1.0
+        total = self.progress.loss_sum + self.clipped * unit
+        return float(self._dtype.type(total / (float(self._dtype.type(self.done)) * unit)))
+
+
 class _Cells(NamedTuple):
     """What a call hands over to C and back."""
 
@@ -872,24 +899,27 @@ class Runtime:
 
         self._in_parts(part, self._forward_pace, progress, count, count, "predict")
 
-    def evaluate(self, x: Real, targets: Targets, *, sharing: bool = False) -> tuple[float, int]:
+    def evaluate(
+        self, x: Real, targets: Targets, *, sharing: bool = False, losses: Losses | None = None
+    ) -> tuple[float, int]:
         """Mean loss, and how many samples have their largest output at the label; of losses without, how many outputs fit.
 
-        With `sharing`, other threads get their turn meanwhile.
+        With `sharing`, other threads get their turn meanwhile. With `losses`, of all samples that were added to them.
         """
         c_x, cells, count = ffi.from_buffer(x), self._point(self._new_cells(), targets), len(x)
-        progress, loss, correct = self._kind.new("progress"), cells.loss, 0
+        losses = Losses(self._kind) if losses is None else losses
+        losses.begin()
+        progress = losses.progress
 
         def part(most: int) -> int:
-            nonlocal correct
-            status = int(self._evaluate_part(self._net, c_x, cells.targets, count, most, progress, loss))
-            correct += progress.correct  # which ends at 2^31 - 1
+            status = int(self._evaluate_part(self._net, c_x, cells.targets, count, most, progress, cells.loss))
+            losses.correct += progress.correct  # which ends at 2^31 - 1
             progress.correct = 0
             return status
 
         unit, between = (1, _give_way) if sharing else (count, None)
         self._in_parts(part, self._forward_pace, progress, count, unit, "evaluate", between)
-        return loss[0], correct
+        return losses.mean, losses.correct
 
     def _in_parts(
         self,
@@ -899,16 +929,18 @@ class Runtime:
         count: int,
         unit: int,
         context: str,
-        between: Callable[[], None] | None = None,
+        between: Callable[[], bool | None] | None = None,
+        each: bool = False,
     ) -> None:
-        """Calls part(most) until progress.done is `count`, and between() where the lock is free: after multiples of `unit`."""
+        """Calls part(most) until progress.done is `count` or between() returns True, which is called where the lock is free:
+        after multiples of `unit`, with `each` after every one."""
         while progress.done < count:
             with self.lock:
-                end = min(count, progress.done + max(1, pace.samples // unit) * unit)
+                end = min(count, progress.done + (1 if each else max(1, pace.samples // unit)) * unit)
                 while progress.done < end:
                     pace.run(part, min(pace.samples, end - progress.done), context)
-            if between is not None:
-                between()
+            if between is not None and between():
+                return
 
     # ---- steps in slices ----
 
@@ -1067,20 +1099,26 @@ class Runtime:
         targets: Targets,
         order: Labels | None,
         batch_size: int,
-        report: Callable[[int, float], None],
+        report: Callable[[int, float], bool | None],
         clip: Clipping | None = None,
+        losses: Losses | None = None,
+        each: bool = False,
     ) -> float:
-        """Calls report(samples so far, their mean loss) from time to time; then other threads get their turn."""
+        """Calls report(samples so far, their mean loss) from time to time, with `each` after every batch; then other threads
+        get their turn. The epoch ends early if report returns True. With `losses`, these count on: an epoch in several calls.
+        """
         c_x, cells, count = ffi.from_buffer(x), self._point(self._new_cells(), targets), len(x)
         c_targets, c_order = cells.targets, _buffer(order, INT32_BUFFER)
-        progress, loss = self._kind.new("progress"), cells.loss
+        losses = Losses(self._kind) if losses is None else losses
+        losses.begin()
+        progress, loss = losses.progress, cells.loss
 
         def some(most: int) -> int:
             return int(self._train_epoch_part(self._net, c_x, c_targets, c_order, count, batch_size, most, progress, loss))
 
         def part(most: int) -> int:
             if clip is not None:
-                return self._clipped_part(x, targets, order, batch_size, progress, progress.done + most, loss, clip)
+                return self._clipped_part(x, targets, order, batch_size, losses, progress.done + most, clip)
             if self.schedule is None:
                 return some(most)
             end, status = progress.done + most, 0
@@ -1090,13 +1128,13 @@ class Runtime:
                 status = some(min(batch_size - progress.done % batch_size, end - progress.done))
             return status
 
-        def between() -> None:
-            report(progress.done, loss[0])
+        def between() -> bool | None:
+            ends = report(losses.done, losses.mean)
             _give_way()
+            return ends
 
-        self._in_parts(part, self._train_pace, progress, count, batch_size, "training", between)
-        result: float = loss[0]
-        return result
+        self._in_parts(part, self._train_pace, progress, count, batch_size, "training", between, each)
+        return losses.mean
 
     def _clipped_part(
         self,
@@ -1104,14 +1142,13 @@ class Runtime:
         targets: Targets,
         order: Labels | None,
         batch_size: int,
-        progress: Any,
+        losses: Losses,
         end: int,
-        loss: Any,
         clip: Clipping,
     ) -> int:
         """Samples progress.done .. end - 1 of an epoch, by accumulate, clip and update. The caller holds the lock."""
         cells = self._new_cells()
-        status, begin, total = 0, progress.done, loss[0] * progress.done
+        status, begin, total = 0, losses.progress.done, 0.0
         while not status and begin < end:
             if begin % batch_size == 0:
                 self._follow_schedule()
@@ -1129,7 +1166,8 @@ class Runtime:
                 status = self._clip(clip) or self._kind.function("network_update")(self._net)
             begin = stop
         if not status:
-            progress.done, loss[0] = begin, total / begin
+            losses.progress.done = begin
+            losses.clipped += total
         return int(status)
 
     def _clip(self, clip: Clipping) -> int:

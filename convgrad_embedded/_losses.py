@@ -215,9 +215,16 @@ def decode(kind: str, config: Mapping[str, float]) -> Loss:
 # ---- weights -----------------------------------------------------------------------------------------------------------
 
 
-def with_weights(targets: Targets, sample_weight: ArrayLike | None, class_weight: Any, count: int, classes: int) -> Targets:
+def with_weights(
+    targets: Targets,
+    sample_weight: ArrayLike | None,
+    class_weight: Any,
+    count: int,
+    classes: int,
+    name: str = "sample_weight",
+) -> Targets:
     """The targets, whose samples weigh sample_weight times class_weight of their label."""
-    weights = None if sample_weight is None else _arrays.weights("sample_weight", sample_weight, count)
+    weights = None if sample_weight is None else _arrays.weights(name, sample_weight, count)
     if class_weight is not None:
         if targets.labels is None:
             raise ValueError("class_weight: expected None for a loss without labels, got one; sample_weight weighs samples")

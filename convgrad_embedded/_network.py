@@ -16,9 +16,11 @@ from numpy.typing import ArrayLike
 from convgrad_embedded import (
     _arguments,
     _arrays,
+    _batches,
     _core,
     _export,
     _files,
+    _fit,
     _gradcheck,
     _graph,
     _learning,
@@ -291,20 +293,25 @@ class Network:
 
     def fit(
         self,
-        x: ArrayLike,
-        y: Any,
+        x: ArrayLike | Iterable[Any],
+        y: Any = None,
         *,
         epochs: int = 1,
-        batch_size: int = 32,
+        batch_size: int | None = None,
         shuffle: bool = True,
         seed: int | None = None,
-        validation_data: tuple[Any, ...] | None = None,
+        validation_data: Any = None,
+        validation_split: float = 0.0,
         class_weight: ClassWeight | None = None,
         sample_weight: ArrayLike | None = None,
         track_accuracy: bool = True,
         verbose: bool | int = True,
         clip_norm: float | None = None,
         clip_value: float | None = None,
+        callbacks: Iterable[Any] | None = None,
+        initial_epoch: int = 0,
+        learning_rate: _optimizers.Rate | Callable[[int], float] | None = None,
+        steps_per_epoch: int | None = None,
     ) -> dict[str, list[float]]:
         """Trains and returns the history: "loss", "accuracy", "val_loss", "val_accuracy", one number per epoch.
 
@@ -313,10 +320,22 @@ class Network:
         `y` is what the loss reads: labels (N,), values (N,) + output_shape, or for distillation (labels, the teacher's logits).
         A sample's loss and gradient are multiplied by its sample_weight (N,), and by its label's class_weight: a dict from
         class to weight (1 where it names none), or one number for each class. Weights are finite and >= 0. Means are sums over
-        N, as in Keras. The accuracy does not weigh. validation_data is (x, y) or (x, y, sample_weight).
+        N, as in Keras. The accuracy does not weigh. validation_data is (x, y) or (x, y, sample_weight). validation_split is
+        the share of the samples, 0 to 1, that is taken from the end of x and y instead.
 
         "loss" is the mean while the epoch trained. "accuracy" (with labels, or binary_cross_entropy) is measured on x after the
-        epoch, by one more forward pass; track_accuracy=False leaves it out. The last batch of an epoch is what is left over.
+        epoch, by one more forward pass; track_accuracy=False leaves it out. The last batch of an epoch (of batch_size samples,
+        32 by default) is what is left over.
+
+        Without `y`, x is an iterable of batches (x, y) or (x, y, sample_weight): a list, a generator, PyTorch's DataLoader.
+        Each is a step, in the order in which they come, and one is in memory at a time. The bits are those of arrays in that
+        order. An epoch is once through the iterable, or steps_per_epoch batches, behind which the next epoch goes on; then
+        an iterable that ends begins again. Here the accuracy is that of each batch before its step. validation_data may be
+        an iterable of batches, too.
+
+        callbacks (see cge.callbacks) are told of epochs and may end the training. learning_rate is set before the first epoch:
+        a number or a schedule; or it is a function that says the rate of each epoch, from its number. Epochs initial_epoch ..
+        epochs - 1 are trained, so that after an interruption their numbers go on.
 
         clip_norm and clip_value clip the mean gradient before each step, the value first, as clip_gradient_norm and
         clip_gradient_value do (not with memory="smallest").
@@ -326,40 +345,108 @@ class Network:
         three more give the weights of six. Firmware that does the same replays the training.
 
         Ctrl-C ends fit within a fraction of a second. The weights then are those after the last whole batch, and
-        `history` has the epochs that were finished; so it is when a loss is not finite.
+        `history` has the epochs that were finished; so it is when a loss is not finite, or a callback fails.
         """
         self._check_trainable()
-        samples, targets = self._weighted(*self._data(x, y), sample_weight, class_weight)
         epochs = _arrays.integer("epochs", epochs, 1)
-        batch_size = _arrays.integer("batch_size", batch_size, 1)
+        trained = range(_arrays.integer("initial_epoch", initial_epoch, 0, epochs), epochs)
+        clip = self._clipping(clip_norm, clip_value)
+        track_accuracy = _arrays.boolean("track_accuracy", track_accuracy) and self._has_accuracy
+        if verbose not in (0, 1, 2):
+            raise ValueError(f"verbose: expected 0, 1 or 2, got {_arrays.shown(verbose)}")
+        listeners = _fit.Listeners(callbacks)
+        validation = None if validation_data is None else self._validation_source(validation_data, len(trained))
+        split = _arrays.number("validation_split", validation_split, below=1.0)
+        if split > 0 and validation is not None:
+            raise ValueError(f"validation_split: expected 0 with validation_data, got {validation_split}")
+        seed = None if seed is None else _arrays.integer("seed", seed, 0, 2**64 - 1)
+        source: _fit.Source
+        if y is None:
+            _check_of_arrays({"batch_size": batch_size, "sample_weight": sample_weight, "validation_split": split or None})
+            source = self._batch_source("x", x, len(trained), steps_per_epoch, class_weight, steps=True)
+        else:
+            if steps_per_epoch is not None:
+                raise ValueError(f"steps_per_epoch: expected None with arrays, got {_arrays.shown(steps_per_epoch)}")
+            source, rest = self._array_sources(x, y, split, sample_weight, class_weight)
+            validation = rest or validation
+        size = 1 if y is None else self._batch_size(batch_size)
+        steps = _fit.Steps(clip, track_accuracy, size, _arrays.boolean("shuffle", shuffle), listeners.hear_batches)
+        rate: Any = learning_rate
+        by_epoch = rate if callable(rate) and not isinstance(rate, Schedule) else None
+        if rate is not None and by_epoch is None:
+            _optimizers.check_rate(rate)
+        listeners.train_begin(self, self._metrics(track_accuracy, validation is not None))
+        if rate is not None and by_epoch is None:
+            self.learning_rate = rate
+        if seed is not None:
+            self._runtime.seed_shuffles(seed)
+        history: dict[str, list[float]] = {}
+        self._history = history
+        with Progress(epochs, source.samples, int(verbose), trained.start) as progress:
+            _fit.run(self, source, trained, steps, by_epoch, validation, listeners, progress, history)
+        listeners.train_end()
+        return history
+
+    def _batch_size(self, given: int | None) -> int:
+        batch_size = 32 if given is None else _arrays.integer("batch_size", given, 1)
         if self.memory.startswith("smallest") and batch_size != 1:
             raise ValueError(
                 f'batch_size: expected 1 with memory="smallest", where each sample is a step, got {batch_size}; '
                 'pass batch_size=1, or make the network with memory="small"'
             )
-        shuffle = _arrays.boolean("shuffle", shuffle)
-        clip = self._clipping(clip_norm, clip_value)
-        track_accuracy = _arrays.boolean("track_accuracy", track_accuracy) and self._has_accuracy
-        if verbose not in (0, 1, 2):
-            raise ValueError(f"verbose: expected 0, 1 or 2, got {_arrays.shown(verbose)}")
-        validation = None if validation_data is None else self._validation_data(validation_data)
-        if seed is not None:
-            self._runtime.seed_shuffles(_arrays.integer("seed", seed, 0, 2**64 - 1))
-        history: dict[str, list[float]] = {}
-        self._history = history
-        with Progress(epochs, len(samples), int(verbose)) as progress:
-            for epoch in range(epochs):
-                order = self._runtime.permutation(len(samples)) if shuffle else None
-                try:
-                    loss = self._runtime.train_epoch(samples, targets, order, batch_size, progress.samples, clip)
-                except NotFiniteError as error:
-                    raise self._explained(error, samples, targets, f"epoch {epoch + 1}: ") from None
-                metrics = {"loss": loss, **self._measured(samples, targets, track_accuracy, validation)}
-                for name, value in metrics.items():
-                    history.setdefault(name, []).append(value)
-                self._follow_plateau(metrics)
-                progress.epoch(metrics)
-        return history
+        return batch_size
+
+    def _metrics(self, track_accuracy: bool, validates: bool) -> tuple[str, ...]:
+        """Names that fit's history will have."""
+        of_training = ("loss", "accuracy") if track_accuracy else ("loss",)
+        of_validation = ("val_loss", "val_accuracy") if self._has_accuracy else ("val_loss",)
+        return of_training + of_validation * validates
+
+    def _array_sources(
+        self, x: Any, y: Any, split: float, sample_weight: ArrayLike | None, class_weight: ClassWeight | None
+    ) -> tuple[_fit.ArraySource, _fit.ArraySource | None]:
+        """What trains, and the share at the end that validates."""
+        samples, targets = self._data(x, y)
+        _, training = self._weighted(samples, targets, sample_weight, class_weight)
+        if split == 0:
+            return _fit.ArraySource(self, samples, training), None
+        end = math.floor(len(samples) * (1 - split))
+        if end == 0 or end == len(samples):
+            sides = "a share that leaves samples on both sides"
+            raise ValueError(f"validation_split: expected {sides}, got {split:g} of {len(samples)}")
+        _, validating = self._weighted(samples, targets, sample_weight)
+        return (
+            _fit.ArraySource(self, samples[:end], Targets(*(None if part is None else part[:end] for part in training))),
+            _fit.ArraySource(self, samples[end:], Targets(*(None if part is None else part[end:] for part in validating))),
+        )
+
+    def _batch_source(
+        self,
+        name: str,
+        batches: Any,
+        epochs: int,
+        steps_per_epoch: int | None = None,
+        class_weight: ClassWeight | None = None,
+        *,
+        steps: bool = False,
+    ) -> _fit.BatchSource:
+        """Batches of which each is a step, or is evaluated."""
+        _batches.check_source(name, batches)
+        if steps_per_epoch is not None:
+            steps_per_epoch = _arrays.integer("steps_per_epoch", steps_per_epoch, 1)
+
+        def check(batch: str, x: Any, y: Any, weight: Any) -> tuple[Real, Targets]:
+            data = self._step_data if steps else self._data
+            return self._weighted(*data(x, y, (f"{batch}[0]", f"{batch}[1]")), weight, class_weight, f"{batch}[2]")
+
+        source = _batches.Batches(name, batches, check, steps_per_epoch)
+        source.check_epochs(epochs)
+        return _fit.BatchSource(self, source)
+
+    def _validation_source(self, data: Any, epochs: int) -> _fit.Source:
+        if _batches.are_batches(data):
+            return self._batch_source("validation_data", data, epochs)
+        return _fit.ArraySource(self, *self._validation_data(data))
 
     def _clipping(self, norm: float | None, value: float | None) -> _core.Clipping | None:
         limits = {"clip_norm": norm, "clip_value": value}
@@ -369,28 +456,18 @@ class Network:
                 limits[name] = _above_0(name, limit)
         return None if norm is None and value is None else _core.Clipping(*limits.values())
 
-    def _measured(
-        self, x: Real, targets: Targets, track_accuracy: bool, validation: tuple[Real, Targets] | None
-    ) -> dict[str, float]:
-        """What fit reports beside the loss."""
-        metrics = {}
-        if track_accuracy:
-            metrics["accuracy"] = self._evaluate(x, targets, sharing=True).accuracy
-        if validation is not None:
-            measured = self._evaluate(*validation, sharing=True)._asdict()
-            metrics.update({f"val_{name}": value for name, value in measured.items()})
-        return {name: value for name, value in metrics.items() if value is not None}
-
     @property
     def history(self) -> dict[str, list[float]]:
         """Of the last fit, also of one that was interrupted: the epochs that it finished."""
         return self._history
 
-    def _explained(self, error: NotFiniteError, x: Real, targets: Targets, where: str = "") -> NotFiniteError:
+    def _explained(
+        self, error: NotFiniteError, x: Real, targets: Targets, where: str = "", names: tuple[str, str] = ("x", "y")
+    ) -> NotFiniteError:
         """What to do about a loss or gradient that is not finite: the data are to blame, or the weights, or the steps."""
-        bad = _arrays.first_not_finite("x", x) if self.input_scale is None else None
+        bad = _arrays.first_not_finite(names[0], x) if self.input_scale is None else None
         if bad is None and targets.values is not None:
-            bad = _arrays.first_not_finite("y", targets.values)
+            bad = _arrays.first_not_finite(names[1], targets.values)
         if bad is None and not np.isfinite(self._runtime.params).all():
             bad = "the weights hold NaN or infinity: initialize() draws new ones"
         return NotFiniteError(bad or f"{where}{error}; a smaller learning rate may help")
@@ -429,9 +506,14 @@ class Network:
         return self._loss is not None and self._loss.has_accuracy
 
     def _weighted(
-        self, x: Real, targets: Targets, sample_weight: ArrayLike | None = None, class_weight: ClassWeight | None = None
+        self,
+        x: Real,
+        targets: Targets,
+        sample_weight: ArrayLike | None = None,
+        class_weight: ClassWeight | None = None,
+        name: str = "sample_weight",
     ) -> tuple[Real, Targets]:
-        return x, _losses.with_weights(targets, sample_weight, class_weight, len(x), math.prod(self.output_shape))
+        return x, _losses.with_weights(targets, sample_weight, class_weight, len(x), math.prod(self.output_shape), name)
 
     def train_on_batch(
         self, x: ArrayLike, y: Any, *, sample_weight: ArrayLike | None = None, class_weight: ClassWeight | None = None
@@ -595,27 +677,45 @@ class Network:
 
     # ---- use ---------------------------------------------------------------------------------------------------------
 
-    def predict(self, x: ArrayLike) -> Real:
-        """The last layer's outputs, (N,) + output_shape; for classifiers logits, see softmax_forward."""
+    def predict(self, x: ArrayLike | Iterable[Any]) -> Real:
+        """The last layer's outputs, (N,) + output_shape; for classifiers logits, see softmax_forward.
+
+        x may be an iterable of batches of samples, or of (x, y), whose outputs come as one array.
+        """
         images: Any = x
+        if not isinstance(images, np.ndarray) and _batches.are_batches(images):
+            return self._predicted_batches(images)
         if self._takes(images):
             try:
                 return self._predicted(images.view())  # of its own, whose shape nobody else changes
             except ValueError:
                 pass  # not contiguous or not aligned
-        return self._predicted(self._samples("x", x))
+        return self._predicted(self._samples("x", images))
+
+    def _predicted_batches(self, batches: Iterable[Any]) -> Real:
+        found = [
+            self._predicted(self._samples(f"x[{number}]", _batches.samples_of(batch))) for number, batch in enumerate(batches)
+        ]
+        if not found:
+            raise ValueError("x: expected at least one batch, got none")
+        return np.concatenate(found)
 
     def _predicted(self, samples: Real) -> Real:
         y = np.empty((len(samples), *self.output_shape), _FLOAT32)
         self._runtime.forward(samples, y)
         return y
 
-    def evaluate(self, x: ArrayLike, y: Any, *, sample_weight: ArrayLike | None = None) -> Evaluation:
+    def evaluate(self, x: ArrayLike | Iterable[Any], y: Any = None, *, sample_weight: ArrayLike | None = None) -> Evaluation:
         """(loss, accuracy): the mean loss, and with labels the share of samples that are right.
 
         With sample_weight (N,) each loss is multiplied by its weight, and their sum still divided by N. The accuracy of
         binary_cross_entropy is the share of all outputs that are right; other losses without labels have None.
+
+        Without `y`, x is an iterable of batches as in fit: the same bits as of all samples in arrays.
         """
+        if y is None:
+            _check_of_arrays({"sample_weight": sample_weight})
+            return self._batch_source("x", x, 1).evaluate()
         images: Any = x
         labels: Any = y
         plain = sample_weight is None and self._takes(images) and self._takes_labels(images, labels)
@@ -625,11 +725,13 @@ class Network:
                 return Evaluation(loss, correct / len(labels))
             except ValueError:
                 pass
-        return self._evaluate(*self._weighted(*self._data(x, y), sample_weight))
+        return self._evaluate(*self._weighted(*self._data(images, y), sample_weight))
 
     def _evaluate(self, x: Real, targets: Targets, *, sharing: bool = False) -> Evaluation:
-        loss, correct = self._runtime.evaluate(x, targets, sharing=sharing)
-        return Evaluation(loss, self._share(correct, len(x)))
+        return self._evaluation(*self._runtime.evaluate(x, targets, sharing=sharing), len(x))
+
+    def _evaluation(self, loss: float, correct: int, count: int) -> Evaluation:
+        return Evaluation(loss, self._share(correct, count))
 
     def _share(self, correct: int, count: int) -> float | None:
         """Of what is right among `count` samples."""
@@ -730,11 +832,11 @@ class Network:
             raise ValueError('this network has no loss: make it with loss="softmax_cross_entropy" or "mean_squared_error"')
         return samples, self._loss.targets(names[1], y, len(samples), self.output_shape)
 
-    def _step_data(self, x: ArrayLike, y: Any) -> tuple[Real, Targets]:
-        samples, targets = self._data(x, y)
+    def _step_data(self, x: ArrayLike, y: Any, names: tuple[str, str] = ("x", "y")) -> tuple[Real, Targets]:
+        samples, targets = self._data(x, y, names)
         if self.memory.startswith("smallest") and len(samples) != 1:
             raise ValueError(
-                f'x: expected one sample (a batch_size of 1) with memory="smallest", where each sample is a step, '
+                f'{names[0]}: expected one sample (a batch_size of 1) with memory="smallest", where each sample is a step, '
                 f'got {len(samples)}; make the network with memory="small" for batches'
             )
         return samples, targets
@@ -1125,6 +1227,16 @@ class Network:
 def _named_options(arguments: dict[str, Any], *others: str) -> dict[str, Any]:
     """Those of Network among a classmethod's arguments: all but cls and `others`."""
     return {name: value for name, value in arguments.items() if name not in ("cls", *others)}
+
+
+def _check_of_arrays(given: dict[str, Any]) -> None:
+    """What goes with arrays, not with batches."""
+    hints = {"sample_weight": ", each of which may bring its own: (x, y, sample_weight)"}
+    for name, value in given.items():
+        if value is not None:
+            raise ValueError(
+                f"{name}: expected None with x an iterable of batches{hints.get(name, '')}, got {_arrays.shown(value)}"
+            )
 
 
 def _above_0(name: str, value: Any) -> float:

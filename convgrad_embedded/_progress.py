@@ -12,30 +12,34 @@ SILENT, LIVE, LINES = 0, 1, 2  # Keras's numbers
 
 
 class Progress:
-    """Of `epochs` epochs of `samples` samples each."""
+    """Of `epochs` epochs of `samples` samples each (None: nobody knows how many), of which `done` were trained before."""
 
-    def __init__(self, epochs: int, samples: int, verbose: int) -> None:
+    def __init__(self, epochs: int, samples: int | None, verbose: int, done: int = 0) -> None:
         self._epochs = epochs
         self._samples = samples
         self._verbose = verbose
         self._live = verbose == LIVE and sys.stderr.isatty()
-        self._done = 0
+        self._done = done
+        self._total = None if samples is None else (epochs - done) * samples
+        self._before = self._now = 0  # samples of the epochs that are done, and of this one
         self._bar: Any = None
         self._line = ""  # what stands on the terminal
         self._started = time.perf_counter()
 
     def __enter__(self) -> Progress:
         if self._live:
-            self._bar = _tqdm(self._epochs * self._samples)
+            self._bar = _tqdm(self._total)
         return self
 
     def samples(self, done: int, loss: float) -> None:
         """So many samples of this epoch are done; their mean loss."""
+        self._now = done
         if self._bar is not None:
             self._bar.set_description(self._epoch(), refresh=False)
-            self._bar.update(self._done * self._samples + done - self._bar.n)
+            self._bar.update(self._before + done - self._bar.n)
         elif self._live:
-            self._line = f"{self._epoch()}  {100 * done // self._samples:3} %  loss {loss:.4f}"
+            share = f"{done:,} samples" if self._samples is None else f"{100 * done // self._samples:3} %"
+            self._line = f"{self._epoch()}  {share}  loss {loss:.4f}"
             _write(f"\r{self._line}")
 
     def epoch(self, metrics: dict[str, Any]) -> None:
@@ -50,6 +54,8 @@ class Progress:
             _write(f"\r{line:{len(self._line)}}\n" if self._live else f"{line}\n")
             self._started = now
         self._done += 1
+        self._before += self._now
+        self._now = 0
 
     def _epoch(self) -> str:
         return f"epoch {self._done + 1:{len(str(self._epochs))}}/{self._epochs}"
@@ -67,7 +73,7 @@ def _write(text: str) -> None:
     print(text, end="", file=sys.stderr, flush=True)
 
 
-def _tqdm(samples: int) -> Any:
+def _tqdm(samples: int | None) -> Any:
     try:
         from tqdm import tqdm
     except ImportError:  # lines will do

@@ -1,0 +1,199 @@
+"""The epochs of Network.fit: over arrays, or over batches as they come; and who hears of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Union
+
+from convgrad_embedded import _arrays
+from convgrad_embedded._batches import Batches
+from convgrad_embedded._core import Clipping, Losses, NotFiniteError, Real, Targets
+from convgrad_embedded._progress import Progress
+from convgrad_embedded.callbacks import Callback
+
+if TYPE_CHECKING:
+    from convgrad_embedded._network import Evaluation, Network
+
+EpochFunction = Callable[[int, "dict[str, float]"], Any]  # of the epoch's number and its logs
+Metrics = dict[str, float]
+
+
+class Steps(NamedTuple):
+    """How an epoch is trained."""
+
+    clip: Clipping | None
+    tracks_accuracy: bool
+    batch_size: int = 1
+    shuffle: bool = False
+    reports_each: bool = False  # batch
+
+
+class _AtEpochEnd(Callback):
+    """A plain function."""
+
+    def __init__(self, function: EpochFunction) -> None:
+        self._function = function
+
+    def on_epoch_end(self, epoch: int, logs: Metrics) -> bool | None:
+        return True if self._function(epoch, logs) is True else None
+
+
+class Listeners:
+    """The callbacks of one call of fit."""
+
+    def __init__(self, given: Iterable[Any] | None) -> None:
+        listed = _arrays.sequence("callbacks", () if given is None else given, "a list of callbacks")
+        self._callbacks = [_callback(index, one) for index, one in enumerate(listed)]
+        self._of_batches = [one for one in self._callbacks if type(one).on_batch_end is not Callback.on_batch_end]
+        self._batch = 0
+        self.ends = False  # training, since one of them says so
+
+    @property
+    def hear_batches(self) -> bool:
+        return len(self._of_batches) > 0
+
+    def train_begin(self, network: Network, metrics: tuple[str, ...]) -> None:
+        for one in self._callbacks:
+            one.network, one.metrics = network, metrics
+        for one in self._callbacks:
+            one.on_train_begin()
+
+    def epoch_begin(self, epoch: int) -> None:
+        self._batch = 0
+        for one in self._callbacks:
+            one.on_epoch_begin(epoch)
+
+    def batch_end(self, loss: float) -> None:
+        for one in self._of_batches:
+            self._note(one.on_batch_end(self._batch, {"loss": loss}))
+        self._batch += 1
+
+    def epoch_end(self, epoch: int, metrics: Metrics) -> None:
+        for one in self._callbacks:
+            self._note(one.on_epoch_end(epoch, dict(metrics)))
+
+    def train_end(self) -> None:
+        for one in self._callbacks:
+            one.on_train_end()
+
+    def _note(self, answer: Any) -> None:
+        self.ends = self.ends or answer is True
+
+
+def _callback(index: int, given: Any) -> Callback:
+    if isinstance(given, type):
+        name = given.__name__
+        raise TypeError(f"callbacks[{index}]: expected a callback such as {name}(...), got the class {name}")
+    if isinstance(given, Callback):
+        return given
+    if not callable(given):
+        expected = "a Callback or a function of (epoch, logs)"
+        raise TypeError(f"callbacks[{index}]: expected {expected}, got {_arrays.describe(given)}")
+    return _AtEpochEnd(given)
+
+
+class Report:
+    """Of samples that were trained: on the terminal, and to those who hear of batches."""
+
+    def __init__(self, progress: Progress, listeners: Listeners) -> None:
+        self._progress = progress
+        self._listeners = listeners
+
+    def __call__(self, done: int, loss: float) -> bool:
+        self._progress.samples(done, loss)
+        self._listeners.batch_end(loss)
+        return self.ends
+
+    @property
+    def ends(self) -> bool:
+        return self._listeners.ends
+
+
+class ArraySource:
+    """Samples in arrays."""
+
+    def __init__(self, network: Network, samples: Real, targets: Targets) -> None:
+        self._network = network
+        self._data = samples, targets
+        self.samples = len(samples)
+
+    def train(self, steps: Steps, report: Report, where: str) -> Metrics:
+        """One epoch; its loss, and the accuracy behind it."""
+        network, (samples, targets) = self._network, self._data
+        runtime = network._runtime
+        order = runtime.permutation(self.samples) if steps.shuffle else None
+        try:
+            loss = runtime.train_epoch(samples, targets, order, steps.batch_size, report, steps.clip, each=steps.reports_each)
+        except NotFiniteError as error:
+            raise network._explained(error, samples, targets, where) from None
+        accuracy = self.evaluate().accuracy if steps.tracks_accuracy else None
+        return {"loss": loss} if accuracy is None else {"loss": loss, "accuracy": accuracy}
+
+    def evaluate(self) -> Evaluation:
+        return self._network._evaluate(*self._data, sharing=True)
+
+
+class BatchSource:
+    """Batches as they come."""
+
+    samples = None  # of an epoch: nobody knows before its end
+
+    def __init__(self, network: Network, batches: Batches) -> None:
+        self._network = network
+        self.batches = batches
+
+    def train(self, steps: Steps, report: Report, where: str) -> Metrics:
+        """One epoch; its loss, and the accuracy of each batch before its step."""
+        network, runtime = self._network, self._network._runtime
+        losses, before = (Losses(network._model.kind) for _ in range(2))
+        for name, samples, targets in self.batches.epoch():
+            if steps.tracks_accuracy:
+                runtime.evaluate(samples, targets, sharing=True, losses=before)
+            try:
+                runtime.train_epoch(samples, targets, None, len(samples), report, steps.clip, losses)
+            except NotFiniteError as error:
+                raise network._explained(error, samples, targets, where, (f"{name}[0]", f"{name}[1]")) from None
+            if report.ends:
+                break
+        accuracy = network._share(before.correct, before.done) if steps.tracks_accuracy else None
+        return {"loss": losses.mean} if accuracy is None else {"loss": losses.mean, "accuracy": accuracy}
+
+    def evaluate(self) -> Evaluation:
+        runtime = self._network._runtime
+        losses = Losses(self._network._model.kind)
+        for _, samples, targets in self.batches.epoch():
+            runtime.evaluate(samples, targets, sharing=True, losses=losses)
+        return self._network._evaluation(losses.mean, losses.correct, losses.done)
+
+
+Source = Union[ArraySource, BatchSource]
+
+
+def run(
+    network: Network,
+    source: Source,
+    epochs: range,
+    steps: Steps,
+    rate: Callable[[int], float] | None,
+    validation: Source | None,
+    listeners: Listeners,
+    progress: Progress,
+    history: dict[str, list[float]],
+) -> None:
+    """Trains, and fills the history epoch by epoch."""
+    report = Report(progress, listeners)
+    for epoch in epochs:
+        if rate is not None:
+            network.learning_rate = rate(epoch)
+        listeners.epoch_begin(epoch)
+        metrics = source.train(steps, report, f"epoch {epoch + 1}: ")
+        if validation is not None:
+            measured = validation.evaluate()._asdict()
+            metrics.update({f"val_{name}": value for name, value in measured.items() if value is not None})
+        for name, value in metrics.items():
+            history.setdefault(name, []).append(value)
+        network._follow_plateau(metrics)
+        progress.epoch(metrics)
+        listeners.epoch_end(epoch, metrics)
+        if listeners.ends:
+            return
