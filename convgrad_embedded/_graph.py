@@ -137,6 +137,16 @@ def check_one_reader(layers: Sequence[Layer], sources: Sources) -> None:
         raise ValueError(f"input_scale: expected one layer that reads the network's input, got {' and '.join(readers)}")
 
 
+def behind(sources: Sources, last: int) -> list[int]:
+    """That layer and all that it depends on, in their order."""
+    found, waiting = {last}, [last]
+    while waiting:
+        new = {source for source in sources[waiting.pop()] if source >= 0} - found
+        found |= new
+        waiting += new
+    return sorted(found)
+
+
 def is_graph(sources: Sources) -> bool:
     return sources != tuple((index - 1,) for index in range(len(sources)))
 

@@ -6,6 +6,7 @@ import difflib
 import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Callable, NamedTuple, Union
@@ -677,11 +678,16 @@ class Network:
 
     # ---- use ---------------------------------------------------------------------------------------------------------
 
-    def predict(self, x: ArrayLike | Iterable[Any]) -> Real:
+    def predict(self, x: ArrayLike | Iterable[Any], *, upto: int | str | Layer | None = None) -> Real:
         """The last layer's outputs, (N,) + output_shape; for classifiers logits, see softmax_forward.
 
         x may be an iterable of batches of samples, or of (x, y), whose outputs come as one array.
+
+        With `upto`, the outputs of that layer, as if it were the last: its number in net.layers (-1 is the last), the layer
+        itself, or the name of its class if there is one of it ("GlobalAvgPool2d").
         """
+        if upto is not None:
+            return self._part(_graph.behind(self.sources, self._layer_number(upto))).predict(x)
         images: Any = x
         if not isinstance(images, np.ndarray) and _batches.are_batches(images):
             return self._predicted_batches(images)
@@ -738,6 +744,63 @@ class Network:
         if self._loss is None or not self._loss.has_accuracy:
             return None
         return correct / self._loss.right_of(count, math.prod(self.output_shape))
+
+    # ---- some of the layers ------------------------------------------------------------------------------------------
+
+    def freeze(self, *, upto: int | str | Layer) -> Network:
+        """A network with these weights in which that layer and all that it depends on do not learn. This one stays as it is.
+
+        upto is what predict(upto=) takes. Loss, optimizer and settings are this network's; the optimizer's memory and the
+        stream of shuffles are new.
+        """
+        self._check_trainable()
+        frozen = set(_graph.behind(self.sources, self._layer_number(upto)))
+        layers = [_plan.as_planned(layer, False) if number in frozen else layer for number, layer in enumerate(self.layers)]
+        own = self.optimizer
+        assert own is not None
+        optimizer = replace(own, learning_rate=self._schedule or own.learning_rate)  # type: ignore[type-var]
+        return self._remade(layers, self.sources, self._loss, optimizer, self.get_weights(), **self._settings)
+
+    def _part(self, numbers: Sequence[int]) -> Network:
+        """Of these layers, which read nothing of others, and predict."""
+        sources = tuple(tuple(_graph.INPUT if i < 0 else numbers.index(i) for i in self.sources[n]) for n in numbers)
+        weights, given = [], iter(self.get_weights())
+        for number, info in enumerate(self.layer_infos):
+            own = [next(given) for _ in info.parameter_shapes]
+            weights += own if number in numbers else []
+        options = {"capacity": None, "threads": self._settings["threads"], "memory": "fast", "frozen_in": "ram"}
+        return self._remade([self.layers[n] for n in numbers], sources, None, None, weights, **options, memory_ranges=None)
+
+    def _remade(
+        self,
+        layers: Sequence[Layer],
+        sources: Sources,
+        loss: Loss | None,
+        optimizer: Optimizer | None,
+        weights: Sequence[Real],
+        **settings: Any,
+    ) -> Network:
+        network = type(self).__new__(type(self))
+        network._set_input(self.input_scale, self.input_offset)
+        network._set_up(self.input_shape, layers, sources, loss, optimizer, **settings)
+        network.initialize(0)
+        network.set_weights(weights)
+        return network
+
+    def _layer_number(self, given: Any, name: str = "upto") -> int:
+        """From 0. A layer that stands here is meant, rather than one that is equal to it."""
+        count = len(self.layers)
+        if isinstance(given, Layer):
+            found = [number for number, layer in enumerate(self.layers) if layer is given]
+            found = found or [number for number, layer in enumerate(self.layers) if layer == given]
+        elif isinstance(given, str):
+            found = [number for number, layer in enumerate(self.layers) if type(layer).__name__ == given]
+        else:
+            return _arrays.integer(name, given, -count, count - 1) % count
+        if len(found) != 1:
+            of_some = f", which layers {', '.join(map(str, found))} are; pass a number" if found else ""
+            raise ValueError(f"{name}: expected one layer of this network, got {_arrays.shown(given)}{of_some}")
+        return found[0]
 
     # ---- steps in slices ---------------------------------------------------------------------------------------------
 

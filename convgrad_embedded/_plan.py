@@ -217,7 +217,7 @@ def _steps(network: Network, rung: int, trainable: dict[int, Trainable], frozen_
     assert own is not None
     lighter = own.without_momentum()
     optimizers = [own] if lighter is None else [own, lighter]
-    layers = tuple(_as_planned(layer, trainable.get(index, False)) for index, layer in enumerate(network.layers))
+    layers = tuple(as_planned(layer, trainable.get(index, False)) for index, layer in enumerate(network.layers))
     for optimizer in optimizers:
         model = network._build(_core.FLOAT32, layers, optimizer)
         for memory in _core.MEMORY_LEVELS:
@@ -256,7 +256,7 @@ def _partial_steps(network: Network, steps: Sequence[Step], budget: Budget) -> I
         yield at(most(number))[number]
 
 
-def _as_planned(layer: Layer, trainable: Trainable) -> Layer:
+def as_planned(layer: Layer, trainable: Trainable) -> Layer:
     options: dict[str, Any] = {"trainable": trainable}
     return replace(layer, **options) if hasattr(layer, "trainable") else layer
 
@@ -281,7 +281,7 @@ def applied(
     learning = {index for index, layer in enumerate(given_layers) if _learning.trainable_of(layer) is not False}
     if not learning.issuperset(parts):
         raise ValueError(f"plan: expected one for these layers, got one in which {layers_text(plan.trainable)} learn")
-    planned_layers = [_as_planned(layer, parts.get(index, False)) for index, layer in enumerate(given_layers)]
+    planned_layers = [as_planned(layer, parts.get(index, False)) for index, layer in enumerate(given_layers)]
     if isinstance(optimizer, Optimizer) and plan._drops_momentum:
         optimizer = optimizer.without_momentum() or optimizer
     return planned_layers, optimizer, plan.memory, plan.frozen_in, planned_ranges

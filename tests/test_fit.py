@@ -1,4 +1,4 @@
-"""What fit, evaluate and predict take beside arrays: batches as they come, callbacks, a share that validates."""
+"""What fit, evaluate and predict take beside arrays: batches as they come, callbacks, a share that validates, some layers."""
 
 import csv
 import io
@@ -10,7 +10,7 @@ import weakref
 
 import numpy as np
 import pytest
-from nets import SPECS
+from nets import SPECS, trained
 from oracles import need
 
 import convgrad_embedded as cge
@@ -411,6 +411,23 @@ BAD = {
         ValueError,
         "path: expected a path with {epoch}, {loss}, {accuracy} or without braces, got '{val_loss}'",
     ),
+    "upto": (lambda net, x, y: net.predict(x, upto=4), ValueError, "upto: expected at most 3, got 4"),
+    "upto by class": (
+        lambda net, x, y: net.predict(x, upto="Dense"),
+        ValueError,
+        "upto: expected one layer of this network, got 'D",
+    ),
+    "upto elsewhere": (
+        lambda net, x, y: net.predict(x, upto=cge.ReLU()),
+        ValueError,
+        "upto: expected one layer of this network",
+    ),
+    "upto as a float": (lambda net, x, y: net.predict(x, upto=1.0), TypeError, "upto: expected an integer"),
+    "freeze": (
+        lambda net, x, y: net.freeze(upto="Conv2d"),
+        ValueError,
+        "upto: expected one layer of this network, got 'Conv2d'",
+    ),
 }
 
 
@@ -774,3 +791,85 @@ def test_a_refused_fit_changes_nothing(data):
         with pytest.raises((TypeError, ValueError)):
             net.fit(*data, verbose=0, **options)
     assert net.to_bytes() == before and net.history is history
+
+
+# ---- some of the layers --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_outputs_of_a_layer(name, rng):
+    """Of each, as a network that ends there gives them."""
+    spec = SPECS[name]
+    net, (x, _) = trained(spec, rng), spec.data(3, rng)
+    weights = iter(net.get_weights())
+    given = []
+    for number, info in enumerate(net.layer_infos):
+        given += [next(weights) for _ in info.parameter_shapes]
+        shorter = cge.Network(spec.input_shape, net.layers[: number + 1])
+        shorter.set_weights(given)
+        expected = shorter.predict(x)
+        layer = net.layers[number]
+        for upto in (number, number - len(net.layers), layer if net.layers.count(layer) == 1 else number):
+            found = net.predict(x, upto=upto)
+            assert found.shape == expected.shape and found.tobytes() == expected.tobytes()
+    assert net.predict(x, upto=-1).tobytes() == net.predict(x).tobytes()
+
+
+def test_a_layer_of_the_network_is_meant_rather_than_its_equals(data):
+    """The object is meant; equal layers elsewhere are others."""
+    net = cge.Network((5,), [cge.Dense(5), cge.Tanh(), cge.Dense(5), cge.Tanh()], seed=1)
+    assert net.predict(data[0], upto=net.layers[1]).tobytes() == net.predict(data[0], upto=1).tobytes()
+    text = message(lambda: net.predict(data[0], upto=cge.Tanh()), ValueError)
+    assert text == "upto: expected one layer of this network, got Tanh(), which layers 1, 3 are; pass a number"
+
+
+def graph(**options):
+    x = cge.Input((6, 6, 2))
+    left = cge.Conv2d(4, 3, padding=1)(x)
+    right = cge.Conv2d(4, 1)(x)
+    both = cge.Add()(cge.ReLU()(left), right)
+    out = cge.Dense(3)(cge.GlobalAvgPool2d()(both))
+    return cge.Network(inputs=x, outputs=out, loss="softmax_cross_entropy", optimizer=cge.SGD(0.1, 0.5), seed=3, **options)
+
+
+@pytest.mark.parametrize("memory", ["fast", "small"])
+def test_outputs_of_a_layer_in_a_graph(memory, rng):
+    net = graph(memory=memory)
+    x = rng.normal(size=(5, 6, 6, 2)).astype(np.float32)
+    w_left, b_left, w_right, b_right = net.get_weights()[:4]
+    kinds = [type(layer).__name__ for layer in net.layers]
+    right = cge.conv2d_forward(x, w_right, b_right)
+    both = np.maximum(cge.conv2d_forward(x, w_left, b_left, padding=1), 0) + right
+    assert net.predict(x, upto=1).tobytes() == right.tobytes() and kinds[1] == "Conv2d"
+    assert net.predict(x, upto="Add").tobytes() == both.tobytes()
+    assert net.predict(iter([x[:2], x[2:]]), upto="GlobalAvgPool2d").shape == (5, 4)
+
+
+def test_outputs_of_a_layer_that_reads_bytes():
+    net = cge.Network((6, 6, 1), [cge.Conv2d(3, 3), cge.ReLU(), cge.Dense(2)], input_scale=1 / 256)
+    pixels = np.arange(72, dtype=np.uint8).reshape(2, 6, 6, 1)
+    expected = cge.conv2d_forward(pixels / np.float32(256), *net.get_weights()[:2])
+    assert net.predict(pixels, upto="Conv2d").tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize("memory", ["fast", "small"])
+def test_freeze(memory, data):
+    net = small_network(optimizer=cge.Adam(cge.schedules.Exponential(0.1, 0.9)), memory=memory)
+    net.fit(*data, verbose=0)
+    before = net.to_bytes()
+    frozen = net.freeze(upto=1)
+    assert [layer.trainable for layer in frozen.layers if hasattr(layer, "trainable")] == [False, True]
+    assert frozen.schedule == net.schedule and frozen.loss == net.loss and frozen.memory == memory
+    assert frozen.weights_hash() == net.weights_hash() and frozen.step_count == 0
+    start = frozen.get_weights()
+    frozen.fit(*data, epochs=2, verbose=0)
+    same = [np.array_equal(a, b) for a, b in zip(start, frozen.get_weights())]
+    assert same == [True, True, False, False] and net.to_bytes() == before
+
+
+def test_freeze_of_a_graph_takes_what_the_layer_depends_on():
+    frozen = graph().freeze(upto=1)
+    assert [layer.trainable for layer in frozen.layers if hasattr(layer, "trainable")] == [True, False, True]
+    assert frozen.sources == graph().sources
+    text = message(lambda: cge.Network(4, [cge.Dense(2)]).freeze(upto=0), ValueError)
+    assert text.startswith("this network has no optimizer")
