@@ -116,6 +116,7 @@ from convgrad_embedded._operators import (
 )
 from convgrad_embedded._optimizers import SGD, Adagrad, Adam, AdamW, RMSprop
 from convgrad_embedded._plan import Plan
+from convgrad_embedded._plots import plot_confusion, plot_filters, plot_history
 from convgrad_embedded._series import AvgPool1d, Conv1d, DepthwiseConv2d, MaxPool1d, SeparableConv2d
 from convgrad_embedded._sources import include_dir, source_files
 from convgrad_embedded._timeline import plot_memory
@@ -123,7 +124,7 @@ from convgrad_embedded._timeline import plot_memory
 __all__ = [
     "__version__", "callbacks", "datasets", "metrics", "schedules", "kernel_set", "include_dir", "source_files",
     "Network", "Evaluation", "GradientCheck", "GradientCheckError", "NotFiniteError", "Plan",
-    "SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "plot_memory",
+    "SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "plot_memory", "plot_history", "plot_filters", "plot_confusion",
     "Layer", "Conv2d", "Dense", "MaxPool2d", "AvgPool2d", "GlobalAvgPool2d", "ReLU", "LeakyReLU", "Sigmoid", "Tanh", "Flatten",
     "ReLU6", "HardSigmoid", "ELU", "Softplus", "Softmax", "HardSwish", "SiLU", "GELU",
     "GlobalMaxPool2d", "ZeroPad2d", "Crop2d", "ChannelSlice", "Upsample2d",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from convgrad_embedded import _arguments, _arrays, _plan
+from convgrad_embedded import _arguments, _arrays, _plan, _plots
 from convgrad_embedded._core import Layout, MemoryPlan
 from convgrad_embedded._network import Network
 from convgrad_embedded._plan import Plan
@@ -45,7 +45,7 @@ def plot_memory(network_or_plan: Network | Plan, ax: Axes | None = None) -> Axes
     """
     plan, costs = _of(network_or_plan)
     drawn = bars(plan, costs)
-    axes = _new_axes() if ax is None else ax
+    axes = _plots.new_axes("plot_memory", (8, 4.5)) if ax is None else ax
     for sort, color in _COLORS.items():
         some = [bar for bar in drawn if bar.sort == sort]
         if some:
@@ -117,12 +117,3 @@ def _of(network_or_plan: Any) -> tuple[MemoryPlan | Layout, _plan.Cost]:
     if plan is None:
         raise ValueError('network_or_plan: expected one with a plan, got memory="fast"; networks with memory="small" have one')
     return plan, costs
-
-
-def _new_axes() -> Axes:
-    try:
-        from matplotlib import pyplot
-    except ImportError:
-        raise ImportError("plot_memory: the picture needs matplotlib: pip install matplotlib") from None
-    axes: Axes = pyplot.subplots(figsize=(8, 4.5), layout="constrained")[1]
-    return axes
