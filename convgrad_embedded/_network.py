@@ -914,6 +914,10 @@ class Network:
             array: Real = _arrays.byte_values(name, x, self.input_scale, self.input_offset)
         else:
             array = _arrays.real(name, x, byte_hint=_BYTE_HINT)
+        if array.ndim == 4 and (*array.shape[2:], array.shape[1]) == self.input_shape != array.shape[1:]:
+            size = ", ".join(map(str, self.input_shape))
+            hint = f"channels first become channels last by np.moveaxis(np.asarray({name}), 1, -1)"
+            raise ValueError(f"{name}: expected shape (N, {size}), got {array.shape}; {hint}")
         samples: Real = _arrays.shaped(name, array, *shapes)
         if len(self.input_shape) == 3:
             samples = samples.reshape(-1, *self.input_shape)

@@ -233,6 +233,22 @@ def test_hints_for_targets_lead_to_targets():
     assert 'class labels need loss="softmax_cross_entropy"' in message(lambda: wide.fit(x, np.arange(5), verbose=0), TypeError)
 
 
+def test_pictures_with_channels_first_are_recognised(rng):
+    net = cge.Network((5, 4, 3), [cge.Dense(2)], "softmax_cross_entropy", cge.SGD(0.1))
+    x = rng.normal(size=(6, 3, 5, 4)).astype(np.float32)
+    text = message(lambda: net.fit(x, np.arange(6) % 2, verbose=0), ValueError)
+    assert text == (
+        "x: expected shape (N, 5, 4, 3), got (6, 3, 5, 4); "
+        "channels first become channels last by np.moveaxis(np.asarray(x), 1, -1)"
+    )
+    net.fit(eval(text.split(" by ")[1], {"np": np, "x": x}), np.arange(6) % 2, verbose=0)
+    text = message(lambda: net.evaluate([(x, np.arange(6) % 2)]), ValueError)
+    assert text.startswith("x[0][0]: ") and text.endswith("np.moveaxis(np.asarray(x[0][0]), 1, -1)")
+    square = cge.Network((3, 3, 3), [cge.Dense(2)])
+    assert square.predict(x[:, :, :3, :3]).shape == (6, 2), "nobody can know"
+    assert "channels" not in message(lambda: net.predict(x[:, :2]), ValueError)
+
+
 def test_messages_do_not_print_data(rng):
     x, y = rng.normal(size=(50, 8, 8, 1)), np.arange(50) % 10
     text = message(fit(validation_data=(x, y, y, y)), ValueError)
