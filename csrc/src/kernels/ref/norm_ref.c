@@ -210,7 +210,7 @@ static cge_real norm_count(const cge_norm_plan *p)
 static void norm_add_to_groups(const norm_block *k, const cge_real *s, cge_real *groups)
 {
     int32_t i;
-    for (i = 0; i < k->channels; i++) groups[k->at + i * k->step] += s[i];
+    for (i = 0; i < CGE_NORM_TOGETHER && i < k->channels; i++) groups[k->at + i * k->step] += s[i];
 }
 
 /*
@@ -270,7 +270,7 @@ static void norm_combine_row(const norm_run *r, const cge_real *x, const cge_rea
 static void norm_find_statistics(const cge_norm_plan *p, const cge_real *x, norm_run *r)
 {
     const cge_real count = norm_count(p);
-    cge_real s[CGE_NORM_TOGETHER] = {0}, sums[CGE_NORM_TOGETHER] = {0};
+    cge_real s[CGE_NORM_TOGETHER], sums[CGE_NORM_TOGETHER] = {0};
     norm_block k;
     int32_t at, i;
     if (is_row(p, r)) {
