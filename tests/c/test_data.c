@@ -146,6 +146,31 @@ static void test_crops(void)
     }
 }
 
+/* Of one channel: both flips are the picture from its end, and without a draw of the gain all bytes move by one number. */
+static void test_one_channel(void)
+{
+    static const cge_augmentation turned = {.in_h = 3, .in_w = 5, .in_c = 1, .flip_horizontal = 1, .flip_vertical = 1};
+    static const cge_augmentation brighter = {.in_h = 3, .in_w = 5, .in_c = 1, .brightness = 40};
+    static const cge_augmentation stretched = {.in_h = 3, .in_w = 5, .in_c = 1, .contrast = 1, .centre = 100};
+    static const cge_augmentation noisy = {.in_h = 3, .in_w = 5, .in_c = 1, .noise = 20};
+    if (!check_room("one channel", 2 * 15 + 2 * 4 * 15)) return;
+    uint8_t *x = check_bytes(15), *y = check_bytes(15);
+    float *a = check_floats(15), *b = check_floats(15);
+    for (int32_t i = 0; i < 15; i++) x[i] = (uint8_t)(50 + 7 * i), a[i] = (float)i;
+    CHECK_OK(cge_augment_u8(&turned, SEED, 0, x, y));
+    CHECK_OK(cge_augment_f32(&turned, SEED, 0, a, b));
+    for (int32_t i = 0; i < 15; i++) CHECK(y[i] == x[14 - i] && b[i] == a[14 - i]);
+    for (uint64_t counter = 0; counter < 10; counter++) {
+        CHECK_OK(cge_augment_u8(&brighter, SEED, counter, x, y));
+        CHECK(y[0] != x[0] && y[0] >= x[0] - 40 && y[0] <= x[0] + 40);
+        for (int32_t i = 1; i < 15; i++) CHECK(y[i] - x[i] == y[0] - x[0]);
+        CHECK_OK(cge_augment_u8(&stretched, SEED, counter, x, y));
+        for (int32_t i = 0; i < 15; i++) CHECK(x[i] < 100 ? y[i] <= 100 : y[i] >= 100);
+        CHECK_OK(cge_augment_u8(&noisy, SEED, counter, x, y));
+        for (int32_t i = 0; i < 15; i++) CHECK(y[i] >= x[i] - 47 && y[i] <= x[i] + 47);
+    }
+}
+
 /* ---- replay ---- */
 
 enum { SLOTS = 5, CLASSES = 3, STREAM = 60 };
@@ -237,6 +262,7 @@ void suite_data(void)
     test_bytes_of_pictures();
     test_numbers_of_pictures();
     test_crops();
+    test_one_channel();
     test_replay();
     test_early_stopping();
 }
@@ -378,6 +404,8 @@ static void refuse_replays(void)
     *h = kept, h->state.seen = SLOTS - 1;
     CHECK_REFUSED(CGE_ERR_FORMAT, cge_replay_add(&r, &h->state, sample, 0, slots));
     *h = kept, h->counts[1].held++;
+    CHECK_REFUSED(CGE_ERR_FORMAT, cge_replay_add(&r, &h->state, sample, 0, slots));
+    *h = kept, h->counts[1].held--;
     CHECK_REFUSED(CGE_ERR_FORMAT, cge_replay_add(&r, &h->state, sample, 0, slots));
     *h = kept, h->counts[2].held = -1;
     CHECK_REFUSED(CGE_ERR_FORMAT, cge_replay_add(&r, &h->state, sample, 0, slots));
