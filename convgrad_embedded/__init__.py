@@ -1,6 +1,6 @@
 """Convolutional networks that train on microcontrollers, driven from NumPy: one C core, the same bits everywhere."""
 
-from convgrad_embedded import callbacks, datasets, metrics, schedules
+from convgrad_embedded import callbacks, data, datasets, metrics, schedules
 from convgrad_embedded._convolution import (
     conv2d_bias_grad,
     conv2d_forward,
@@ -122,7 +122,7 @@ from convgrad_embedded._sources import include_dir, source_files
 from convgrad_embedded._timeline import plot_memory
 
 __all__ = [
-    "__version__", "callbacks", "datasets", "metrics", "schedules", "kernel_set", "include_dir", "source_files",
+    "__version__", "callbacks", "data", "datasets", "metrics", "schedules", "kernel_set", "include_dir", "source_files",
     "Network", "Evaluation", "GradientCheck", "GradientCheckError", "NotFiniteError", "Plan",
     "SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "plot_memory", "plot_history", "plot_filters", "plot_confusion",
     "Layer", "Conv2d", "Dense", "MaxPool2d", "AvgPool2d", "GlobalAvgPool2d", "ReLU", "LeakyReLU", "Sigmoid", "Tanh", "Flatten",

@@ -238,6 +238,55 @@ def _permutation(rng: Any, count: int) -> Labels:
     return order
 
 
+# ---- data: cge_data.h ------------------------------------------------------------------------------------------------
+
+
+def permuted(count: int, seed: int, epoch: int) -> Labels:
+    """0 .. count - 1, in the order of cge_permute."""
+    order = np.empty(count, np.int32)
+    check(lib.cge_permute(count, seed, epoch, 0, count, ffi.from_buffer(INT32_BUFFER, order)), "permutation")
+    return order
+
+
+def augment(fields: Mapping[str, Any], seed: int, counters: Sequence[int], x: Any, y: Any) -> None:
+    """Samples of x to y: float32, or uint8."""
+    a = ffi.new("cge_augmentation *", fields)
+    function, kind = (lib.cge_augment_u8, "uint8_t[]") if x.dtype == np.uint8 else (lib.cge_augment_f32, "float[]")
+    for counter, sample, result in zip(counters, x, y):
+        check(function(a, seed, counter, ffi.from_buffer(kind, sample), ffi.from_buffer(kind, result)), "Augmentation")
+
+
+class Replay:
+    """A cge_replay in memory of its own."""
+
+    def __init__(self, capacity: int, shape: tuple[int, ...], dtype: np.dtype[Any], classes: int, seed: int) -> None:
+        self.samples: NDArray[Any] = np.zeros((capacity, *shape), dtype)
+        self.labels: Labels = np.zeros(capacity, np.int32)
+        self._counts = ffi.new("cge_replay_class[]", classes) if classes else ffi.NULL
+        self._memory = ffi.from_buffer(self.samples.reshape(-1)), ffi.from_buffer(INT32_BUFFER, self.labels)
+        size = self.samples[0].nbytes
+        self._replay = ffi.new("cge_replay *", (*self._memory, size, capacity, classes, self._counts, seed))
+        self._state = ffi.new("cge_replay_state *")
+
+    @property
+    def held(self) -> int:
+        return int(self._state.held)
+
+    @property
+    def seen(self) -> int:
+        return int(self._state.seen)
+
+    def add(self, sample: NDArray[Any], label: int) -> int:
+        slot = ffi.new("int32_t *")
+        check(lib.cge_replay_add(self._replay, self._state, ffi.from_buffer(sample.reshape(-1)), label, slot), "add")
+        return int(slot[0])
+
+    def draw(self, n: int) -> Labels:
+        slots = np.empty(n, np.int32)
+        check(lib.cge_replay_draw(self._replay, self._state, n, ffi.from_buffer(INT32_BUFFER, slots)), "draw")
+        return slots
+
+
 def members(struct: str) -> list[str]:
     """Names, in the order of the declaration."""
     return [name for name, _ in ffi.typeof(struct).fields]

@@ -43,7 +43,8 @@ def test_names_of_the_double_precision_copy_are_up_to_date():
 
 def test_every_function_of_the_header_is_bound():
     """Found by another way than the reader's: names before a parenthesis."""
-    text = re.sub(r"/\*.*?\*/", "", declarations.HEADER.read_text(), flags=re.DOTALL)
+    headers = declarations.HEADER.read_text() + declarations.DATA_HEADER.read_text()
+    text = re.sub(r"/\*.*?\*/", "", headers, flags=re.DOTALL)
     functions = set(re.findall(r"\b(cge_\w+)\(", text))
     assert len(functions) > 50 and not [name for name in functions if not hasattr(lib, name)]
     doubled = [name for name in dir(lib) if name.endswith("_f64")]

@@ -6,6 +6,7 @@
 
 #include "../counted.h"
 #include "cge.h"
+#include "cge_data.h"
 #include "../../csrc/src/kernels/kernels.h"
 
 #ifdef CGE_BARE_METAL
@@ -208,6 +209,44 @@ static void run_updates(void)
     MEASURE("adagrad", "update", UPDATED, cge_adagrad_update_f32(UPDATED, &adagrad, 0.25f, dw, w, v));
 }
 
+/* ---- augmentation: bytes in place of multiply-adds, of pictures of 28 x 28 bytes and of 28 x 28 numbers ---- */
+
+#define PICTURE .in_h = 28, .in_w = 28, .in_c = 1
+
+static void run_augmentation(void)
+{
+    static const struct {
+        const char *pass;
+        cge_augmentation a;
+    } cases[] = {
+        {"shift", {PICTURE, .shift_h = 2, .shift_w = 2}},
+        {"flip", {PICTURE, .flip_horizontal = 1}},
+        {"tone", {PICTURE, .brightness = 20, .contrast = 0.25f, .centre = 128}},
+        {"noise", {PICTURE, .noise = 10}},
+        {"cutout", {PICTURE, .cutout_h = 8, .cutout_w = 8}},
+        {"all", {PICTURE, .shift_h = 2, .shift_w = 2, .flip_horizontal = 0.5f, .brightness = 20, .contrast = 0.25f, .noise = 10,
+                 .cutout_h = 8, .cutout_w = 8}},
+    };
+    float *const numbers = workspace.floats;
+    uint8_t *const x = (uint8_t *)(numbers + 28 * 28), *const y = x + 28 * 28;
+    cge_rng rng;
+    if (cge_rng_seed(&rng, 4) != CGE_OK) failed = 1;
+    (void)fill(numbers, 28 * 28, &rng);
+    for (int32_t i = 0; i < 28 * 28; i++) x[i] = (uint8_t)((numbers[i] + 0.5f) * 256);
+    for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        MEASURE("augment bytes", cases[i].pass, 28 * 28, cge_augment_u8(&cases[i].a, 1, 2, x, y));
+        MEASURE("augment bytes in place", cases[i].pass, 28 * 28, cge_augment_u8(&cases[i].a, 1, 2, y, y));
+        MEASURE("augment numbers in place", cases[i].pass, 4 * 28 * 28, cge_augment_f32(&cases[i].a, 1, 2, numbers, numbers));
+    }
+}
+
+/* ---- orders: places in place of multiply-adds ---- */
+
+static void run_order(void)
+{
+    MEASURE("order of 1000", "permute", 100, cge_permute(1000, 1, 2, 0, 100, (int32_t *)(void *)workspace.floats));
+}
+
 int main(void)
 {
     const cge_model bytes = byte_model();
@@ -223,5 +262,7 @@ int main(void)
     run_norm("norm 16x16x16 in 4", &(const cge_norm){16, 16, 16, 4, 0});
     run_norm("norm 16x16x16 in 16", &(const cge_norm){16, 16, 16, 16, 0});
     run_norm("norm 1x1x4096", &(const cge_norm){1, 1, 4096, 1, 0});
+    run_augmentation();
+    run_order();
     return failed;
 }

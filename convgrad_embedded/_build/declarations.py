@@ -1,7 +1,7 @@
 """What the C headers declare, as text: for cffi, for the double-precision copy, for the build's version number.
 
-csrc/include/ is the only place where the C API is written down. A small strict preprocessor turns cge.h (and cge_host.h,
-for what only an operating system has) into declarations that cffi reads, and into csrc/src/host/f64_names.h, the renames under which csrc/src/host/f64.c compiles the
+csrc/include/ is the only place where the C API is written down. A small strict preprocessor turns cge.h (and cge_data.h, and
+cge_host.h for what only an operating system has) into declarations that cffi reads, and into csrc/src/host/f64_names.h, the renames under which csrc/src/host/f64.c compiles the
 sources a second time with double. Run this file to write that header:
 
     python3 convgrad_embedded/_build/declarations.py
@@ -16,6 +16,7 @@ from typing import Dict, List, Tuple
 
 CSRC = Path(__file__).resolve().parent.parent.parent / "csrc"
 HEADER = CSRC / "include" / "cge.h"
+DATA_HEADER = CSRC / "include" / "cge_data.h"
 HOST_HEADER = CSRC / "include" / "cge_host.h"
 F64_NAMES = CSRC / "src" / "host" / "f64_names.h"
 
@@ -58,8 +59,8 @@ def read(header: Path = HEADER) -> Declarations:
     return Declarations(shared, f32, _renamed(twice, renames), renames)
 
 
-def read_host(header: Path = HOST_HEADER) -> str:
-    """What is only there on hosts; shared by both number types."""
+def read_other(header: Path) -> str:
+    """What a header beside cge.h declares; shared by both number types."""
     return _plain(header.read_text(encoding="ascii"))
 
 

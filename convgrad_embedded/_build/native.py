@@ -55,15 +55,17 @@ def builder() -> cffi.FFI:
     header = declarations.read()
     both = [header.f32, header.f64]
     batches = [pair for text in both for pair in declarations.batches(text)]
+    others = [declarations.read_other(path) for path in (declarations.DATA_HEADER, declarations.HOST_HEADER)]
     labelled = (TRAIN_LABELLED, EVALUATE_LABELLED)
 
     ffi = cffi.FFI()
-    ffi.cdef("\n".join([header.shared, declarations.read_host(), *map(declarations.with_addresses, both), *(prototype for prototype, _ in batches), *(f"{prototype};" for prototype, _ in labelled)]))
+    ffi.cdef("\n".join([header.shared, *others, *map(declarations.with_addresses, both), *(prototype for prototype, _ in batches), *(f"{prototype};" for prototype, _ in labelled)]))
     ffi.set_source(
         "convgrad_embedded._native",
         "\n".join(
             [
                 '#include "cge.h"',
+                '#include "cge_data.h"',
                 '#include "cge_host.h"',
                 header.f64,
                 *map(declarations.address_definitions, both),

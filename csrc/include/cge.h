@@ -1,10 +1,10 @@
 /*
  * convgrad_embedded: training of convolutional networks on microcontrollers.
  *
- * This header is the whole public API of the C99 core and its manual. The core calls no malloc, no stdio and
- * no libm, keeps no static mutable state, does not recurse, and gives the same bits on every target that has
- * IEEE-754 binary32 arithmetic, whatever the compiler's flags (docs/porting.md). That is a promise about numbers and
- * infinities: a NaN stays a NaN, of which sign and payload differ between processors.
+ * This header is the public API of the C99 core and its manual; cge_data.h has what comes before training. The core calls
+ * no malloc, no stdio and no libm, keeps no static mutable state, does not recurse, and gives the same bits on every target
+ * that has IEEE-754 binary32 arithmetic, whatever the compiler's flags (docs/porting.md). That is a promise about numbers
+ * and infinities: a NaN stays a NaN, of which sign and payload differ between processors.
  *
  * Layout    activations  x[h][w][c]                    one sample at a time, channels innermost (NHWC)
  *           conv weights w[kernel_h][kernel_w][in_c / groups][out_c]                          (HWIO)

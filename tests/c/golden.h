@@ -27,7 +27,8 @@
 #define GOLDEN_LOSSES 0xac5e0fb93114c57c
 #define GOLDEN_LOSSES_FUSED 0xdfdee65584f43ac2
 
-/* Of the weights after three times GOLDEN_STEPS steps of one sample each, of the graph in test_graph.c, whatever the level of memory. */
+/* Of the weights after three times GOLDEN_STEPS steps of one sample each, of the graph in test_graph.c, whatever the level of
+ * memory. */
 #define GOLDEN_GRAPH 0x0a9a8a555fa9fd16
 #define GOLDEN_GRAPH_FUSED 0x533ca0cc70f538ab
 
@@ -40,5 +41,11 @@
 #define GOLDEN_RMSPROP_FUSED 0x3445b340e622a7a7
 #define GOLDEN_ADAGRAD 0xd639bbb1b75065b7
 #define GOLDEN_ADAGRAD_FUSED 0xaa00ff08a24c362b
+
+/* Of orders, of augmented pictures (bytes, numbers) and of the slots of replay buffers in test_data.c, in fused builds too. */
+#define GOLDEN_ORDERS 0x36fc1629a640f9e8
+#define GOLDEN_PICTURES 0x99a41fe0fe66ae16
+#define GOLDEN_PICTURES_F32 0x547a2489ab0e8886
+#define GOLDEN_REPLAY 0xfba1b3edda513a4c
 
 #endif

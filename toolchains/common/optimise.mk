@@ -10,7 +10,9 @@
 #   pool2d_tiled.c      pooling
 #   norm_ref.c          normalisation
 #   winners_ref.c       pooling and gradients of networks with a plan
-LOOPS := $(patsubst %,csrc/src/kernels/%.c,ref/elementwise_ref ref/relu6_ref ref/conv2d_ref ref/norm_ref ref/pool2d_ref tiled/pool2d_tiled ref/winners_ref)
+#   augmentation.c      pictures, byte by byte
+LOOPS := $(patsubst %,csrc/src/kernels/%.c,ref/elementwise_ref ref/relu6_ref ref/conv2d_ref ref/norm_ref ref/pool2d_ref tiled/pool2d_tiled ref/winners_ref) \
+    csrc/src/data/augmentation.c
 
 # What is switched off here keeps more variables alive in loops than 13 registers hold, or took more bytes than it saved.
 TIGHT_FLAGS = -fno-ivopts -fno-tree-loop-im -fno-move-loop-invariants -fno-gcse -fno-tree-scev-cprop -fno-tree-dominator-opts \

@@ -1,4 +1,4 @@
-#include "config.h"
+#include "counter.h"
 
 /* The reference sequence's stream (pcg_basic's default), so that a seed alone names the whole stream. */
 #define CGE_RNG_STREAM 54u
@@ -57,10 +57,14 @@ static uint64_t mixed_key(uint64_t x)
     return x ^ x >> 31;
 }
 
-uint64_t cge_dropout_key(uint32_t seed, int32_t layer, uint64_t step, uint32_t sample)
+uint64_t cge_counter_key(uint64_t seed, uint64_t counter, uint64_t use)
 {
     const uint64_t golden = 0x9e3779b97f4a7c15u;
-    uint64_t key = mixed_key(((uint64_t)seed << 32 | (uint32_t)layer) + golden);
-    key = mixed_key((key ^ step) + golden);
-    return mixed_key((key ^ sample) + golden);
+    const uint64_t key = mixed_key((mixed_key(seed + golden) ^ counter) + golden);
+    return mixed_key((key ^ use) + golden);
+}
+
+uint64_t cge_dropout_key(uint32_t seed, int32_t layer, uint64_t step, uint32_t sample)
+{
+    return cge_counter_key((uint64_t)seed << 32 | (uint32_t)layer, step, sample);
 }
