@@ -4,11 +4,14 @@ The sources that boards get are compiled with the hostile flags, all else withou
 board, which takes a tenth of the time; the kernels that only hosts have come once.
 """
 
+import functools
 import os
 import re
 import shutil
 import subprocess
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import host
 import pytest
@@ -57,6 +60,7 @@ int main(void)
 KEPT = "golden, guarded; check 0, self-test 0, passed 1"
 FUSED = "golden, guarded; check 1, self-test 1, passed 1"
 OTHER = "; check 2, self-test 2, passed 0"
+AS_FOR_A_BOARD = ["-DCGE_HOST=0"]
 REFUSED = "-DCGE_ANY_ARITHMETIC=1"  # as the compiler's message says
 
 ASSOCIATIVE = "-fassociative-math -fno-signed-zeros -fno-trapping-math"
@@ -128,10 +132,33 @@ def compile_all(command, sources, directory):
     return [target for target, _ in done], next((complaint for _, complaint in done if complaint), None)
 
 
+def boards_sources():
+    return [path for path in host.library_sources() if path.parent.name not in ("lanes", "host")]
+
+
+@functools.lru_cache(maxsize=None)
+def linked_sources():
+    """What the program takes of them on the PC; the rest would be compiled to be dropped."""
+    with tempfile.TemporaryDirectory() as folder:
+        directory, tests = Path(folder), host.ROOT / "tests" / "c"
+        command = ["gcc", "-O0", "-std=c99", *AS_FOR_A_BOARD, "-I", host.ROOT / "csrc" / "include", "-I", tests]
+        core = boards_sources()
+        (directory / "program.c").write_text(PROGRAM)
+        own = [directory / "program.c", tests / "check.c", tests / "test_golden.c", tests / "models.c"]
+        objects, complaint = compile_all(command, [*core, *own], directory)
+        assert complaint is None
+        host.run(["ar", "rcs", directory / "libcge.a", *objects[: len(core)]])
+        link = ["gcc", *objects[len(core) :], directory / "libcge.a", "-lm", f"-Wl,-Map={directory / 'map'}"]
+        host.run([*link, "-o", directory / "program"])
+        taken = set(re.findall(r"libcge\.a\((\w+)\.o\)", (directory / "map").read_text()))
+    assert len(taken) > 20
+    return [path for path in core if path.stem in taken]
+
+
 def outcome(compiler, flags, directory, machine=(), innocent=(), link=(), runner=(), own=()):
     """The program's last line, or the compiler's complaint about the core."""
     tests, include = host.ROOT / "tests" / "c", ["-I", host.ROOT / "csrc" / "include"]
-    core = [path for path in host.library_sources() if not machine or path.parent.name not in ("lanes", "host")]
+    core = linked_sources() if machine == AS_FOR_A_BOARD else boards_sources() if machine else host.library_sources()
     objects, complaint = compile_all([compiler, *machine, *flags, *include], core, directory)
     if complaint:
         return complaint
@@ -147,13 +174,13 @@ def outcome(compiler, flags, directory, machine=(), innocent=(), link=(), runner
 @pytest.mark.parametrize("flags, expected", GCC)
 def test_gcc(flags, expected, tmp_path):
     need("gcc")
-    assert expected in outcome("gcc", flags.split(), tmp_path, machine=["-DCGE_HOST=0"], link=["-lm"])
+    assert expected in outcome("gcc", flags.split(), tmp_path, machine=AS_FOR_A_BOARD, link=["-lm"])
 
 
 @pytest.mark.parametrize("flags, expected", CLANG)
 def test_clang(flags, expected, tmp_path):
     need("clang")
-    assert expected in outcome("clang", flags.split(), tmp_path, machine=["-DCGE_HOST=0"], link=["-lm"])
+    assert expected in outcome("clang", flags.split(), tmp_path, machine=AS_FOR_A_BOARD, link=["-lm"])
 
 
 @pytest.mark.parametrize(
