@@ -98,6 +98,11 @@ typedef struct cge_norm { /* zero means default: groups 1, eps 1e-5 */
     float eps;      /* finite, > 0 */
 } cge_norm;
 
+typedef struct cge_batch_norm { /* zero means default: eps 1e-5, momentum 0.1 */
+    float eps;      /* finite, > 0 */
+    float momentum; /* 0 .. 1, 0 excluded: the share of a pass in the running statistics */
+} cge_batch_norm;
+
 typedef struct cge_dense {
     int32_t units; /* outputs */
 } cge_dense;
@@ -136,6 +141,7 @@ typedef union cge_layer_config { /* room for the config of any layer kind: see c
     cge_channel_slice channel_slice;
     cge_upsample2d upsample2d;
     cge_norm norm;
+    cge_batch_norm batch_norm;
     cge_dropout dropout;
 } cge_layer_config;
 
@@ -438,6 +444,26 @@ CGE_MUST_USE cge_status cge_group_norm_weight_grad_f32(const cge_norm *g, const 
 CGE_MUST_USE cge_status cge_group_norm_bias_grad_f32(const cge_norm *g, const cge_real *dy, cge_real *db);                      /* adds */
 CGE_MUST_USE cge_status cge_group_norm_input_grad_f32(const cge_norm *g, const cge_real *x, const cge_real *w, const cge_real *dy, cge_real *dx); /* assigns */
 
+/* ---- batch normalisation: a layer kind alone, cge_kind_batch_norm. x, dx, y, dy [count][in_h][in_w][in_c] -----------------
+ *
+ * Ioffe & Szegedy 2015, Batch Normalization, algorithm 1, over the `count` samples that a pass holds: up to options.capacity
+ * of a batch. Parameters w [3][in_c], weight, running mean and running variance, which begin as 1, 0 and 1; b [in_c]. Weight
+ * and b learn. In training y and all gradients are those of group normalisation above with groups = in_c and in_h * count in
+ * place of in_h, so n = count * in_h * in_w. In backward, with sum_p (x[p][c] - mean)^2 as there,
+ *   running mean[c]     = (1 - momentum) * running mean[c] + momentum * mean
+ *   running variance[c] = (1 - momentum) * running variance[c] + momentum * (sum_p (x[p][c] - mean)^2 / (n - 1))
+ * if n > 1 and both are finite. They do not wait for the update, and a step that it refuses has counted. A part of an epoch
+ * (cge_network_train_epoch_part) that ends inside a batch ends a pass.
+ * Prediction, evaluation and CGE_FROZEN, with which nothing of it changes, take mean and rstd from the running statistics:
+ *   rstd = 1 / sqrt(running variance[c] + eps)
+ *   y[p][c] = b[c] + (x[p][c] - running mean[c]) * (w[c] * rstd)        dx[p][c] = 0 + dy[p][c] * (w[c] * rstd)
+ * With a plan there is one sample at a time: a network that trains the layer gets CGE_ERR_MODE, a frozen one is fine.
+ *
+ * cge_kind_scale has weight and bias of each channel alone, w [in_c] and b [in_c]:
+ *   y[p][c] = b[c] + x[p][c] * w[c]                                                dx[p][c] = 0 + dy[p][c] * w[c]
+ *   dw[c] += sum_p x[p][c] * dy[p][c]     db[c] += sum_p dy[p][c]                  order: 0, then p; sample by sample
+ */
+
 /* ---- dropout: x, dx, y, dy [n]; y may be x, dx may be dy -----------------------------------------------------------
  *
  * Srivastava et al. 2014, with the scale in training ("inverted"). With m(v) MurmurHash3's finaliser, 32 bits, and key = high, low:
@@ -567,6 +593,8 @@ extern const cge_layer_kind cge_kind_add;            /* two inputs of one shape:
 extern const cge_layer_kind cge_kind_group_norm;     /* cge_norm, or NULL: one group                               */
 extern const cge_layer_kind cge_kind_instance_norm;  /* cge_norm with groups 0, or NULL: each channel is a group   */
 extern const cge_layer_kind cge_kind_layer_norm;     /* the same: all numbers are a group, and each has a w and b  */
+extern const cge_layer_kind cge_kind_batch_norm;     /* cge_batch_norm, or NULL: see "batch normalisation"          */
+extern const cge_layer_kind cge_kind_scale;          /* y = b[c] + x * w[c]: see "batch normalisation"             */
 extern const cge_layer_kind cge_kind_dropout;        /* cge_dropout; y = x in prediction and evaluation              */
 extern const cge_layer_kind cge_kind_concat;         /* two inputs of one height and width: y[h][w] is the channels of
                                                         the first, then those of the second                        */

@@ -32,6 +32,10 @@
 #define GOLDEN_GRAPH 0x0a9a8a555fa9fd16
 #define GOLDEN_GRAPH_FUSED 0x533ca0cc70f538ab
 
+/* Of the parameters after the run in test_batch_norm.c, batches of four in one pass. */
+#define GOLDEN_BATCH_NORM 0x58c9a9f2a50bed45
+#define GOLDEN_BATCH_NORM_FUSED 0xa109e4356af9d1ff
+
 /* Of the weights after the same run of the first network with other optimisers, whose settings are in test_golden.c. */
 #define GOLDEN_ADAM 0x83971559dfe0c24f
 #define GOLDEN_ADAM_FUSED 0x8934cf1a10ed9155

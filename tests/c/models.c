@@ -48,6 +48,12 @@ static const cge_layer norms[] = {
     POOL(maxpool2d, 2, 2, 0, 0, 0, 0, 0, 0), NORM(instance_norm, CGE_NO_AFFINE, .eps = 0.1f), CONV(5, 2, 1, 1, 1, 0, 0, 0, 0, 1, 0), PLAIN(tanh), /* 1x2x5 */
     NORM(layer_norm, 0, 0), LEAKY(0.5f), NORM(group_norm, CGE_FROZEN, .in_c = 5), NORM(layer_norm, CGE_NO_BIAS, .eps = 1), DENSE(3, 0, 0)};
 
+static const cge_layer scales[] = {
+    CONV(5, 2, 2, 1, 1, 0, 0, 0, 0, 1, CGE_NO_BIAS),
+    {.kind = &cge_kind_batch_norm, .config = &(const cge_batch_norm){.eps = 64}, .flags = CGE_FROZEN}, PLAIN(relu),
+    PLAIN(scale), CONV(3, 1, 1, 1, 1, 0, 0, 0, 0, 1, 0), {.kind = &cge_kind_scale, .flags = CGE_NO_BIAS},
+    PLAIN(tanh), DENSE(3, 0, 0)};
+
 #define CROSS_ENTROPY &cge_softmax_cross_entropy
 #define SQUARED_ERROR &cge_mean_squared_error
 
@@ -95,7 +101,9 @@ static size_t config_bytes(const cge_layer_kind *kind)
     if (kind == &cge_kind_zero_pad2d || kind == &cge_kind_crop2d) return sizeof(cge_pad2d);
     if (kind == &cge_kind_channel_slice) return sizeof(cge_channel_slice);
     if (kind == &cge_kind_upsample2d) return sizeof(cge_upsample2d);
-    if (kind == &cge_kind_group_norm || kind == &cge_kind_instance_norm || kind == &cge_kind_layer_norm) return sizeof(cge_norm);
+    if (kind == &cge_kind_group_norm || kind == &cge_kind_instance_norm) return sizeof(cge_norm);
+    if (kind == &cge_kind_layer_norm) return sizeof(cge_norm);
+    if (kind == &cge_kind_batch_norm) return sizeof(cge_batch_norm);
     return kind == &cge_kind_leaky_relu || kind == &cge_kind_elu ? sizeof(cge_leaky_relu) : 0;
 }
 
@@ -137,5 +145,6 @@ const test_model test_models[] = {
     {"adagrad", {{1, 1, 7}, TABLE(perceptron_layers), SQUARED_ERROR, ADAPTIVE(adagrad, 0.05f, 0, 1e-3f, 0, 1e-10f), NULL, 0, 0}},
     {"adagrad, all layers frozen", {{1, 1, 5}, TABLE(all_frozen), CROSS_ENTROPY, ADAPTIVE(adagrad, 0.05f, 0, 0, 0, 1e-10f), NULL, 0, 0}},
     {"norms", {{5, 4, 4}, TABLE(norms), CROSS_ENTROPY, SGD(0.1f, 0.9f, 1e-3f, 0), NULL, 0, 0}},
+    {"scales", {{4, 4, 2}, TABLE(scales), CROSS_ENTROPY, SGD(0.1f, 0.9f, 1e-3f, 0), NULL, 0, 0}},
 };
 const int32_t test_model_count = (int32_t)(sizeof test_models / sizeof test_models[0]);

@@ -174,6 +174,26 @@ static cge_norm norm_of(const cge_layer *l, cge_shape in)
     return g;
 }
 
+/* Batch normalisation, frozen: (x - mean) * (w * rstd) + b; and a scale. b NULL: of gradients, or no bias of a scale. */
+static void scale_channels(const cge_layer *l, const cge_layer_info *info, const float *w, const float *x, const float *b,
+                           float *y)
+{
+    const int32_t c = info->in.c;
+    const int is_scale = l->kind == &cge_kind_scale;
+    const cge_batch_norm *config = (const cge_batch_norm *)l->config;
+    const float eps = is_scale || config == NULL || !(config->eps > 0) ? 1e-5f : config->eps;
+    for (int32_t i = 0; i < elems(info->in); i++) {
+        const float rstd = is_scale ? 1.0f : 1.0f / cge_sqrt_f32(w[2 * c + i % c] + eps);
+        const float mean = is_scale || b == NULL ? 0 : w[c + i % c];
+        y[i] = mul_add(x[i] - mean, w[i % c] * rstd, b != NULL ? b[i % c] : 0);
+    }
+}
+
+static int is_scale(const cge_layer *l)
+{
+    return l->kind == &cge_kind_batch_norm || l->kind == &cge_kind_scale;
+}
+
 static float alpha_of(const cge_layer *l)
 {
     return l->config != NULL ? ((const cge_leaky_relu *)l->config)->alpha : 0;
@@ -187,6 +207,10 @@ static void layer_forward(const cge_layer *l, const cge_layer_info *info, const 
     cge_pool2d pool = pool_of(l, info->in);
     cge_norm norm = norm_of(l, info->in);
     if (image_forward(l, info->in, x, y)) return;
+    if (is_scale(l)) {
+        scale_channels(l, info, w, x, b, y);
+        return;
+    }
     if (l->kind == &cge_kind_conv2d) CHECK_OK(cge_conv2d_forward_f32(&conv, x, w, b, y));
     else if (l->kind == &cge_kind_dense) CHECK_OK(cge_dense_forward_f32(n, info->out.c, x, w, b, y));
     else if (l->kind == &cge_kind_maxpool2d || l->kind == &cge_kind_global_maxpool2d) CHECK_OK(cge_maxpool2d_forward_f32(&pool, x, y));
@@ -217,6 +241,10 @@ static void layer_input_grad(const cge_layer *l, const cge_layer_info *info, con
     cge_pool2d pool = pool_of(l, info->in);
     cge_norm norm = norm_of(l, info->in);
     if (image_input_grad(l, info->in, dy, dx)) return;
+    if (is_scale(l)) {
+        scale_channels(l, info, w, dy, NULL, dx);
+        return;
+    }
     if (l->kind == &cge_kind_conv2d) CHECK_OK(cge_conv2d_input_grad_f32(&conv, w, dy, dx));
     else if (l->kind == &cge_kind_dense) CHECK_OK(cge_dense_input_grad_f32(n, info->out.c, w, dy, dx));
     else if (l->kind == &cge_kind_maxpool2d || l->kind == &cge_kind_global_maxpool2d) CHECK_OK(cge_maxpool2d_input_grad_f32(&pool, x, dy, dx));
@@ -246,6 +274,15 @@ static void layer_param_grads(const cge_layer *l, const cge_layer_info *info, co
     int32_t n = elems(info->in);
     float *db = dw + info->weight_elems;
     if (info->weight_elems == 0) return;
+    if (is_scale(l)) { /* a scale: sums of a sample, from 0 */
+        for (int32_t c = 0; c < info->in.c; c++) {
+            float of_w = 0, of_b = 0;
+            for (int32_t i = c; i < n; i += info->in.c) of_w = mul_add(x[i], dy[i], of_w), of_b += dy[i];
+            dw[c] = mul_add(1, of_w, dw[c]);
+            if (info->bias_elems > 0) db[c] += of_b;
+        }
+        return;
+    }
     if (l->kind == &cge_kind_conv2d) CHECK_OK(cge_conv2d_weight_grad_f32(&conv, x, dy, dw));
     else if (is_norm(l)) CHECK_OK(cge_group_norm_weight_grad_f32(&norm, x, dy, dw));
     else CHECK_OK(cge_dense_weight_grad_f32(n, info->out.c, x, dy, dw));

@@ -21,7 +21,8 @@
     X(serialise) X(serialise_status) X(selftest) X(clip) X(weights)
 #define CHECK_PLAN_SUITES(X)                                                                                          \
     X(plan) X(relay) X(spread) X(seal) X(slices) X(bytes) X(bytes_status) X(graph) X(outside) X(trains) X(golden)     \
-    X(fp_mode) X(norm_layers) X(dropout) X(dropout_status)
+    X(fp_mode) X(norm_layers) X(dropout) X(dropout_status)                                                              \
+    X(batch_norm) X(batch_norm_status)
 
 /* Boards with little flash have a program for each of the three. */
 #if defined(CHECK_OPERATORS)

@@ -37,6 +37,7 @@
 #include "../layers/image_layer.c"
 #include "../layers/merge_layer.c"
 #include "../layers/norm_layer.c"
+#include "../layers/batch_norm_layer.c"
 #include "../losses/losses.c"
 #include "../losses/weights.c"
 #include "../losses/metrics.c"

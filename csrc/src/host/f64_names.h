@@ -56,6 +56,7 @@
 #define cge_input_u8 cge_input_u8_f64
 #define cge_kind_add cge_kind_add_f64
 #define cge_kind_avgpool2d cge_kind_avgpool2d_f64
+#define cge_kind_batch_norm cge_kind_batch_norm_f64
 #define cge_kind_channel_slice cge_kind_channel_slice_f64
 #define cge_kind_concat cge_kind_concat_f64
 #define cge_kind_conv2d cge_kind_conv2d_f64
@@ -76,6 +77,7 @@
 #define cge_kind_maxpool2d cge_kind_maxpool2d_f64
 #define cge_kind_relu cge_kind_relu_f64
 #define cge_kind_relu6 cge_kind_relu6_f64
+#define cge_kind_scale cge_kind_scale_f64
 #define cge_kind_sigmoid cge_kind_sigmoid_f64
 #define cge_kind_silu cge_kind_silu_f64
 #define cge_kind_softmax cge_kind_softmax_f64

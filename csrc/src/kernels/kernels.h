@@ -47,6 +47,21 @@ CGE_INTERNAL void cge_run_group_norm_grads(const cge_norm_plan *p, const cge_rea
 CGE_INTERNAL void cge_run_group_norm_bounds(const cge_norm_plan *p, const cge_real *x, const cge_real *w, cge_real *bounds);
 CGE_INTERNAL void cge_run_group_norm_bias_grad(const cge_norm_plan *p, const cge_real *dy, cge_real *db, cge_range runs);
 
+/* Normalisation of each channel by what is given: statistics [2][in_c], mean and variance, or NULL for 0 and no rstd. p has a
+ * group for each channel. y may be x; dx may be x or dy. Gradients that are NULL are left out. x is read for dw and db alone,
+ * which are of no statistics. */
+CGE_INTERNAL void cge_run_given_norm_forward(const cge_norm_plan *p, const cge_real *x, const cge_real *statistics,
+                                             const cge_real *w, const cge_real *b, cge_real *y);
+CGE_INTERNAL void cge_run_given_norm_grads(const cge_norm_plan *p, const cge_real *x, const cge_real *statistics,
+                                           const cge_real *w, const cge_real *dy, cge_real *dw, cge_real *db, cge_real *dx,
+                                           cge_range runs);
+/* As cge_run_group_norm_bounds; bounds[1] without statistics alone. */
+CGE_INTERNAL void cge_run_given_norm_bounds(const cge_norm_plan *p, const cge_real *x, const cge_real *statistics,
+                                            const cge_real *w, cge_real *bounds);
+/* Moves statistics of the channels of some runs towards those of x; p has a group for each channel. */
+CGE_INTERNAL void cge_run_norm_track(const cge_norm_plan *p, cge_real momentum, const cge_real *x, cge_real *statistics,
+                                     cge_range runs);
+
 /* The one list of operators with variants: X(function type, operator). Kernel sets, dispatch, tests and benchmarks
  * expand it. */
 #define CGE_CONV2D_PASSES(X)                                      \

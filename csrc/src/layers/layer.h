@@ -68,7 +68,9 @@ enum {
     CGE_SUMS_ROWS = 32768,   /* global average pooling: rows of x are added one after the other */
     /* Layers that are a unit of their own; forward and input_grad of a part are those of a smaller one. */
     CGE_BY_ELEMENTS = 65536, /* elements are apart; |dx| <= 2 |dy| */
-    CGE_COSTLY = 131072      /* an element takes an exponential and divisions, or two */
+    CGE_COSTLY = 131072,     /* an element takes an exponential and divisions, or two */
+    /* Batch normalisation: in training all samples of a pass together; frozen, backward reads neither x nor y. */
+    CGE_BY_BATCH = 8192 | 16384
 };
 
 struct cge_layer_kind {
@@ -145,6 +147,17 @@ struct cge_optimizer_kind {
     int (*stays_finite)(int32_t n, const cge_optimizer *o, cge_real scale, const cge_real *dw, const cge_real *w, const cge_real *v);
     void (*update)(int32_t n, const cge_optimizer *o, cge_real scale, const cge_real *dw, cge_real *w, cge_real *v);
 };
+
+/* Whether a layer normalises by the statistics of a batch where it trains. */
+static inline int cge_normalises_batch(const cge_layer *l)
+{
+    return (l->kind->traits & CGE_BY_BATCH) == CGE_BY_BATCH;
+}
+
+static inline int cge_learns_by_batch(const cge_layer *l)
+{
+    return cge_normalises_batch(l) && (l->flags & CGE_FROZEN) == 0;
+}
 
 /* Part `part` of 0 .. count - 1 cut into `parts` >= 1; some are empty if parts > count. */
 static inline cge_range cge_part_of(int32_t count, int32_t parts, int32_t part)

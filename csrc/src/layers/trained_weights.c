@@ -8,6 +8,7 @@ CGE_INTERNAL cge_trained cge_trained_weights(const cge_layer *l, int32_t weights
     t.pitch = weights;
     if ((l->flags & CGE_FROZEN) != 0 || l->trains < 0) return t;
     t.run = weights;
+    if (cge_normalises_batch(l)) t.run = weights / 3; /* running statistics follow */
     if (l->trains == 0) return t;
     if ((l->kind->traits & CGE_BY_ROWS) != 0) {
         taps = cge_conv2d_of(l)->kernel_h * cge_conv2d_of(l)->kernel_w;

@@ -164,6 +164,7 @@ static void init_params(cge_network *net, uint64_t seed)
         (void)!cge_infer_layer(layer, &plan->in, &info);
         if (info.fan_in == 0) fill_with_ones(info.weight_elems, net->params + plan->params);
         else draw_weights(&rng, &info, layer->init, net->params + plan->params);
+        if (cge_normalises_batch(layer)) zero(net->params + plan->params + plan->in.c, plan->in.c); /* running mean */
     }
     if (net->velocity != NULL) zero(net->velocity, net->velocity_elems);
     if (net->grads != NULL) zero(net->grads, net->grad_elems);

@@ -52,12 +52,23 @@ CGE_INTERNAL int64_t cge_layers_work(const cge_network *net, int32_t begin, int3
     return work;
 }
 
-CGE_INTERNAL int32_t cge_section_end(const cge_network *net, int32_t begin)
+CGE_INTERNAL int32_t cge_samples_apart(const cge_network *net, int32_t l, int32_t count)
+{
+    return net->options.training && cge_learns_by_batch(&net->model->layers[l]) ? 1 : count;
+}
+
+/* From the first layer that learns on, all that is written to is kept. */
+static int follows_in_section(const cge_network *net, int32_t l)
 {
     const cge_layer_plan *plans = cge_layer_plans(net);
+    if (cge_samples_apart(net, l, 2) == 1 || cge_samples_apart(net, l - 1, 2) == 1) return 0;
+    return l > net->first_trainable || (l < net->first_trainable && plans[l].y == plans[l - 1].y);
+}
+
+CGE_INTERNAL int32_t cge_section_end(const cge_network *net, int32_t begin)
+{
     int32_t l = begin + 1;
-    if (begin >= net->first_trainable) return net->model->layer_count;
-    while (l < net->first_trainable && plans[l].y == plans[l - 1].y) l++;
+    while (l < net->model->layer_count && follows_in_section(net, l)) l++;
     return l;
 }
 

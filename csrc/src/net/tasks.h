@@ -22,12 +22,15 @@ CGE_INTERNAL int32_t cge_tasks_for(const cge_network *net, int32_t per_thread, i
 /* task(argument, 0 .. tasks - 1), in any order. */
 CGE_INTERNAL void cge_run_tasks(const cge_network *net, void (*task)(void *argument, int32_t index), void *argument, int32_t tasks);
 
+/* Of `count` samples, those that layer l can take apart from each other: all, or in training one if it looks at all of them. */
+CGE_INTERNAL int32_t cge_samples_apart(const cge_network *net, int32_t l, int32_t count);
+
 /* Of layers begin .. end - 1 on one sample, in multiply-adds or elements. */
 CGE_INTERNAL int64_t cge_layers_work(const cge_network *net, int32_t begin, int32_t end);
 
 /* The layers from `begin` to the one returned, excluded, may run one after the other on some samples whatever has become
  * of the others: what they write to is kept until the step ends, or held their own samples before. Memory that alternates
- * (plan.c) must not be written to while another thread still reads what was there. */
+ * (plan.c) must not be written to while another thread still reads what was there; and what looks at all samples is alone. */
 CGE_INTERNAL int32_t cge_section_end(const cge_network *net, int32_t begin);
 
 #else /* boards have one core for this: no code for more */
@@ -46,6 +49,12 @@ CGE_INLINE void cge_run_tasks(const cge_network *net, void (*task)(void *argumen
     int32_t i;
     (void)net;
     for (i = 0; i < tasks; i++) task(argument, i);
+}
+
+static inline int32_t cge_samples_apart(const cge_network *net, int32_t l, int32_t count)
+{
+    (void)net, (void)l;
+    return count;
 }
 
 static inline int64_t cge_layers_work(const cge_network *net, int32_t begin, int32_t end)

@@ -83,8 +83,9 @@ CGE_INTERNAL const cge_real *cge_pass_forward(const cge_network *net, const cge_
     pass p = {net, params, x, count, 0, 0, 0, 0, 0, trains};
     if (level != NULL) return level->forward_units(net, params, x);
     for (; p.layer < net->model->layer_count; p.layer = p.end) {
+        const int32_t apart = cge_samples_apart(net, p.layer, count);
         p.end = cge_section_end(net, p.layer);
-        p.sample_tasks = cge_tasks_for(net, CGE_PER_THREAD, count, cge_layers_work(net, p.layer, p.end) * count);
+        p.sample_tasks = cge_tasks_for(net, CGE_PER_THREAD, apart, cge_layers_work(net, p.layer, p.end) * count);
         cge_run_tasks(net, forward_task, &p, p.sample_tasks);
     }
     return y < 0 ? (const cge_real *)x : net->activations + y;
@@ -142,9 +143,11 @@ CGE_INTERNAL void cge_pass_backward(const cge_network *net, const void *x, int32
     for (p.layer = net->model->layer_count - 1; p.layer >= net->first_trainable; p.layer = p.end) {
         const cge_layer_plan *plan = &plans[p.layer];
         const int64_t work = cge_layers_work(net, p.layer, p.layer + 1) * count;
+        int32_t per_thread;
         for (p.end = p.layer - 1; p.end > net->first_trainable && plans[p.end].dx == plan->dx;) p.end--;
         p.weight_tasks = plan->grads >= 0 ? cge_tasks_for(net, CGE_WEIGHT_GRADS_PER_THREAD, plan->weights, work) : 0;
-        p.sample_tasks = plan->dx >= 0 ? cge_tasks_for(net, has_pixels(plan->out) ? CGE_INPUT_GRADS_PER_THREAD : CGE_PER_THREAD, count, work) : 0;
+        per_thread = has_pixels(plan->out) ? CGE_INPUT_GRADS_PER_THREAD : CGE_PER_THREAD;
+        p.sample_tasks = plan->dx >= 0 ? cge_tasks_for(net, per_thread, cge_samples_apart(net, p.layer, count), work) : 0;
         cge_run_tasks(net, backward_task, &p, p.weight_tasks + p.sample_tasks);
         p.dy = plan->dx;
     }

@@ -27,6 +27,10 @@ static const cge_zero_meaning norm_zeros[] = {
     {CONFIG_FIELD(cge_norm, in_c), CGE_ZERO_MEANS_INPUT, 2},  {CONFIG_FIELD(cge_norm, eps), CGE_ZERO_MEANS_EPS, 0},
     {CONFIG_FIELD(cge_norm, groups), CGE_ZERO_MEANS_WORD, 1}}; /* the last: of group_norm alone */
 
+static const cge_zero_meaning batch_norm_zeros[] = {
+    {CONFIG_FIELD(cge_batch_norm, eps), CGE_ZERO_MEANS_EPS, 0},
+    {CONFIG_FIELD(cge_batch_norm, momentum), CGE_ZERO_MEANS_TENTH, 0}};
+
 static const cge_zero_meaning dropout_zeros[] = {{CONFIG_FIELD(cge_dropout, p), CGE_ZERO_HAS_SIGNS, 0}};
 
 /* Words of a record of versions 1 to 3: docs/file_format.md. */
@@ -56,7 +60,8 @@ static const config_fields all_fields[] = {
     {44, COUNT_OF_ROWS(image_zeros), 0, image_zeros, NULL},
     {46, COUNT_OF_ROWS(image_zeros), 0, image_zeros, NULL},
     {47, COUNT_OF_ROWS(image_zeros), 0, image_zeros, NULL},
-    {48, COUNT_OF_ROWS(image_zeros), 0, image_zeros, NULL}};
+    {48, COUNT_OF_ROWS(image_zeros), 0, image_zeros, NULL},
+    {60, COUNT_OF_ROWS(batch_norm_zeros), 0, batch_norm_zeros, NULL}};
 static const config_fields no_fields = {0, 0, 0, NULL, NULL};
 
 static const config_fields *fields_of_kind(uint32_t id)
@@ -72,6 +77,7 @@ static uint32_t meaning_of_zero(const cge_zero_meaning *zero, cge_shape in, cons
     const int32_t sizes[3] = {in.h, in.w, in.c};
     if (zero->means == CGE_ZERO_MEANS_INPUT) return (uint32_t)sizes[zero->value];
     if (zero->means == CGE_ZERO_MEANS_EPS) return 0x3727c5acu; /* of 1e-5f */
+    if (zero->means == CGE_ZERO_MEANS_TENTH) return 0x3dcccccdu; /* of 0.1f */
     return zero->means == CGE_ZERO_MEANS_FIELD ? words[zero->value] : zero->value;
 }
 

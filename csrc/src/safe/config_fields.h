@@ -16,7 +16,8 @@ enum {
     CGE_ZERO_MEANS_FIELD, /* as field number `value`                                          */
     CGE_ZERO_MEANS_WORD,  /* the word `value`                                                 */
     CGE_ZERO_HAS_SIGNS,   /* a float without a default: -0 is 0                               */
-    CGE_ZERO_MEANS_EPS    /* zero of either sign: 1e-5f                                      */
+    CGE_ZERO_MEANS_EPS,   /* zero of either sign: 1e-5f                                      */
+    CGE_ZERO_MEANS_TENTH  /* the same: 0.1f                                                  */
 };
 
 typedef struct cge_zero_meaning {

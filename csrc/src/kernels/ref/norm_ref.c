@@ -267,16 +267,14 @@ static void norm_combine_row(const norm_run *r, const cge_real *x, const cge_rea
 
 /* ---- whole runs ---- */
 
-static void norm_find_statistics(const cge_norm_plan *p, const cge_real *x, norm_run *r)
+/* The means, and sums[CGE_NORM_TOGETHER] of (x - mean)^2. */
+static void norm_find_moments(const cge_norm_plan *p, const cge_real *x, norm_run *r, cge_real *sums)
 {
     const cge_real count = norm_count(p);
-    cge_real s[CGE_NORM_TOGETHER], sums[CGE_NORM_TOGETHER] = {0};
+    cge_real s[CGE_NORM_TOGETHER] = {0};
     norm_block k;
     int32_t at, i;
-    if (is_row(p, r)) {
-        norm_find_row_statistics(p, x, r);
-        return;
-    }
+    memset(sums, 0, CGE_NORM_TOGETHER * sizeof *sums);
     for (at = 0; at < r->channels; at += k.channels) {
         k = norm_block_at(r, at, NULL);
         norm_sums(p, &k, x, s);
@@ -291,6 +289,18 @@ static void norm_find_statistics(const cge_norm_plan *p, const cge_real *x, norm
         norm_squares(p, &k, x, s);
         norm_add_to_groups(&k, s, sums);
     }
+}
+
+static void norm_find_statistics(const cge_norm_plan *p, const cge_real *x, norm_run *r)
+{
+    const cge_real count = norm_count(p);
+    cge_real sums[CGE_NORM_TOGETHER];
+    int32_t i;
+    if (is_row(p, r)) {
+        norm_find_row_statistics(p, x, r);
+        return;
+    }
+    norm_find_moments(p, x, r, sums);
     for (i = 0; i < CGE_NORM_TOGETHER; i++) r->rstd[i] = CGE_REAL(1) / cge_sqrt(sums[i] / count + CGE_REAL(p->g.eps));
 }
 
@@ -412,6 +422,98 @@ CGE_INTERNAL void cge_run_group_norm_bounds(const cge_norm_plan *p, const cge_re
             const cge_real gain = r.rstd[i] * r.c[i] * (CGE_REAL(2) + far);
             bounds[0] = norm_most(bounds[0], r.rstd[i] > 0 ? gain : cge_real_of(CGE_INFINITY_BITS));
             bounds[1] = norm_most(norm_most(bounds[1], sums), positions * norm_most(most, far));
+        }
+    }
+}
+
+/* ---- statistics that are given: runs of single channels ---- */
+
+static void norm_take_statistics(const cge_norm_plan *p, const cge_real *statistics, norm_run *r)
+{
+    const cge_real eps = CGE_REAL(p->g.eps);
+    int32_t i;
+    for (i = 0; i < r->channels; i++) {
+        r->mean[i] = 0;
+        r->rstd[i] = 1;
+        if (statistics == NULL) continue;
+        r->mean[i] = statistics[r->first + i];
+        r->rstd[i] = CGE_REAL(1) / cge_sqrt(statistics[p->g.in_c + r->first + i] + eps);
+    }
+}
+
+/* y = b + (x - mean) * (w * rstd) on a run's channels. */
+static void norm_scale_run(const cge_norm_plan *p, const norm_run *r, const cge_real *x, const cge_real *w, const cge_real *b,
+                           cge_real *y)
+{
+    norm_block k;
+    int32_t at, i;
+    for (at = 0; at < r->channels; at += k.channels) {
+        k = norm_block_at(r, at, w);
+        for (i = 0; i < k.channels; i++) k.c[i] = b != NULL ? b[k.first + i] : CGE_REAL(0);
+        norm_scale(p, &k, x, y);
+    }
+}
+
+CGE_INTERNAL void cge_run_given_norm_forward(const cge_norm_plan *p, const cge_real *x, const cge_real *statistics,
+                                             const cge_real *w, const cge_real *b, cge_real *y)
+{
+    int32_t index;
+    for (index = 0; index < p->runs; index++) {
+        norm_run r = norm_run_at(p, index);
+        norm_take_statistics(p, statistics, &r);
+        norm_scale_run(p, &r, x, w, b, y);
+    }
+}
+
+CGE_INTERNAL void cge_run_given_norm_grads(const cge_norm_plan *p, const cge_real *x, const cge_real *statistics,
+                                           const cge_real *w, const cge_real *dy, cge_real *dw, cge_real *db, cge_real *dx,
+                                           cge_range runs)
+{
+    int32_t index;
+    for (index = runs.begin; index < runs.end; index++) {
+        norm_run r = norm_run_at(p, index);
+        norm_take_statistics(p, statistics, &r);
+        if (dw != NULL || db != NULL) norm_find_products(p, x, w, dy, dw, db, &r);
+        if (dx == NULL) continue;
+        memset(r.mean, 0, sizeof r.mean);
+        norm_scale_run(p, &r, dy, w, NULL, dx);
+    }
+}
+
+/* |dx| <= |w * rstd|. Without statistics |dw|, |db| and their sums are at most positions * most(1, |x|). */
+CGE_INTERNAL void cge_run_given_norm_bounds(const cge_norm_plan *p, const cge_real *x, const cge_real *statistics,
+                                            const cge_real *w, cge_real *bounds)
+{
+    const int32_t elems = statistics == NULL ? p->positions * p->g.in_c : 0;
+    cge_real far = 1;
+    int32_t index, at;
+    bounds[0] = 0;
+    for (index = 0; index < p->runs; index++) {
+        norm_run r = norm_run_at(p, index);
+        norm_take_statistics(p, statistics, &r);
+        for (at = 0; at < r.channels; at++) bounds[0] = norm_most(bounds[0], norm_size(w[r.first + at] * r.rstd[at]));
+    }
+    for (at = 0; at < elems; at++) far = norm_most(far, norm_size(x[at]));
+    bounds[1] = elems > 0 ? CGE_REAL(p->positions) * far : CGE_REAL(0);
+}
+
+CGE_INTERNAL void cge_run_norm_track(const cge_norm_plan *p, cge_real momentum, const cge_real *x, cge_real *statistics,
+                                     cge_range runs)
+{
+    const cge_real keep = CGE_REAL(1) - momentum, others = norm_count(p) - CGE_REAL(1);
+    cge_real squares[CGE_NORM_TOGETHER];
+    int32_t index, i;
+    if (p->positions < 2) return;
+    for (index = runs.begin; index < runs.end; index++) {
+        norm_run r = norm_run_at(p, index);
+        cge_real *mean = statistics + r.first, *variance = mean + p->g.in_c;
+        norm_find_moments(p, x, &r, squares);
+        for (i = 0; i < r.channels; i++) {
+            const cge_real next = CGE_MADD(keep * mean[i], momentum, r.mean[i]);
+            const cge_real spread = CGE_MADD(keep * variance[i], momentum, squares[i] / others);
+            if (!cge_is_finite(next) || !cge_is_finite(spread)) continue;
+            mean[i] = next;
+            variance[i] = spread;
         }
     }
 }
