@@ -875,6 +875,7 @@ class Runtime:
         self._spare_cells: list[_Cells] = []
         self._step: _Step | None = None
         self.schedule: Callable[[int], float] | None = None  # the learning rate, by the number of steps so far
+        self.learns_by_batch = False  # parts of an epoch then are whole batches: their ends would cut passes
         self.params = self._view(self._net.params, self._net.param_elems)
         self.grads = self._view(self._net.grads, self._net.grad_elems)
         _runtimes[id(self)] = self
@@ -980,14 +981,16 @@ class Runtime:
         context: str,
         between: Callable[[], bool | None] | None = None,
         each: bool = False,
+        whole: int = 1,
     ) -> None:
         """Calls part(most) until progress.done is `count` or between() returns True, which is called where the lock is free:
-        after multiples of `unit`, with `each` after every one."""
+        after multiples of `unit`, with `each` after every one. Parts are multiples of `whole`, which divides `unit`."""
         while progress.done < count:
             with self.lock:
                 end = min(count, progress.done + (1 if each else max(1, pace.samples // unit)) * unit)
                 while progress.done < end:
-                    pace.run(part, min(pace.samples, end - progress.done), context)
+                    most = max(pace.samples, whole) // whole * whole
+                    pace.run(part, min(most, end - progress.done), context)
             if between is not None and between():
                 return
 
@@ -1053,10 +1056,15 @@ class Runtime:
         return self._mean_loss(self._accumulate, x, targets, len(x))
 
     def gradients(self, x: Real, targets: Targets, context: str) -> tuple[float, Real]:
-        """Mean loss and the sums of the gradients of these samples alone."""
+        """Mean loss and the sums of the gradients of these samples alone. Running statistics are put back."""
         with self.lock:
-            loss, sums = self._fresh_gradients(x, targets, context)
-            check(self._kind.function("network_zero_grads")(self._net), context)
+            before = self.params.copy() if self.learns_by_batch else None
+            try:
+                loss, sums = self._fresh_gradients(x, targets, context)
+                check(self._kind.function("network_zero_grads")(self._net), context)
+            finally:
+                if before is not None:
+                    self.params[...] = before
         return loss, sums
 
     def step_with_gradients(self, x: Real, targets: Targets) -> tuple[float, Real | None]:
@@ -1182,7 +1190,8 @@ class Runtime:
             _give_way()
             return ends
 
-        self._in_parts(part, self._train_pace, progress, count, batch_size, "training", between, each)
+        whole = batch_size if self.learns_by_batch else 1
+        self._in_parts(part, self._train_pace, progress, count, batch_size, "training", between, each, whole)
         return losses.mean
 
     def _clipped_part(

@@ -12,6 +12,7 @@ import numpy as np
 
 from convgrad_embedded import _core, _export_configs, _export_plan, _files, _graph, _learning, _sources
 from convgrad_embedded._core import Real
+from convgrad_embedded._layers import learns_by_batch
 from convgrad_embedded._summary import backward_macs
 from convgrad_embedded.schedules import ReduceOnPlateau
 
@@ -118,6 +119,9 @@ _START_IN_FLASH = """\
  *     options.params = {name}_params; // what learns is copied from there, the rest stays there
  *     if (cge_network_init(&net, &{name}_model, &options, arena, sizeof arena) != CGE_OK) ...
 """
+_BATCHES = """\
+ *     options.capacity = 1; // samples whose statistics batch normalisation takes together; cge_network_arena_bytes for more
+"""
 _PLAN_VERSION = """\
 #if CGE_PLAN_VERSION != {version}
 #error "{name}.h has sealed plans of another version of the library: export the network again"
@@ -142,6 +146,7 @@ def _header(network: Network, name: str, sealed: bool) -> str:
     arena_sizes["INFERENCE_ARENA"] = network.inference_arena_bytes
     arena_sizes.update({f"TRAINING_RANGE_{number}": size for number, size in enumerate(others, 1)})
     start = _START_IN_FLASH if network.frozen_in == "flash" else _START_IN_RAM
+    start = (_BATCHES if any(map(learns_by_batch, network.layers)) else "") + start
     return _HEADER.format(
         start_training=start.format(name=name, NAME=name.upper()),
         title=f"{'x'.join(map(str, network.input_shape))} to {'x'.join(map(str, network.output_shape))}, "

@@ -9,6 +9,7 @@ import numpy as np
 
 from convgrad_embedded import _core, _learning
 from convgrad_embedded._core import Real, Targets
+from convgrad_embedded._layers import learns_by_batch
 
 if TYPE_CHECKING:
     from convgrad_embedded._network import Network
@@ -44,7 +45,8 @@ class GradientCheckError(ArithmeticError):
 
 def run(network: Network, x: Real, targets: Targets, tolerance: float) -> GradientCheck:
     model = network._build(_core.FLOAT64)
-    twin = _core.Runtime(model, training=True, capacity=1)
+    by_batch = any(learns_by_batch(layer) for layer in network.layers)
+    twin = _core.Runtime(model, training=True, capacity=len(x) if by_batch else 1)
     with network._runtime.lock:
         twin.params[...] = network._runtime.params
     x64 = x if network.input_scale is not None else x.astype(np.float64)  # bytes stand for the same numbers
@@ -53,7 +55,7 @@ def run(network: Network, x: Real, targets: Targets, tolerance: float) -> Gradie
     twin.accumulate(x64, targets64)
     gradients: list[float] = (twin.grads / len(x)).tolist()
     drops = any(layer.kind == "dropout" for layer in network.layers)
-    loss = twin.step_loss if drops else lambda x, targets: twin.evaluate(x, targets)[0]
+    loss = twin.step_loss if drops or by_batch else lambda x, targets: twin.evaluate(x, targets)[0]
     where = _trainable(network)
     if len(where) == 0:
         raise ValueError("gradcheck: expected a network with trainable parameters, got none")

@@ -117,6 +117,10 @@ _INIT = _in_c(_encode_init, lambda c: _core.INITS[c["init"]])
 _ALPHA = _in_c(lambda name, value: {"alpha": _arrays.number(name, value)}, lambda c: shortest(c["alpha"]))
 _USE_BIAS = _flag(_core.NO_BIAS, if_set=False)
 _AFFINE = _flag(_core.NO_AFFINE, if_set=False)
+_MOMENTUM = _in_c(
+    lambda name, value: {"momentum": _arrays.positive(name, _arrays.share(name, value))},
+    lambda c: shortest(c["momentum"] or 0.1),
+)
 _EPS = _in_c(lambda name, value: {"eps": _arrays.positive(name, value)}, lambda c: shortest(c["eps"] or 1e-5))
 
 
@@ -570,15 +574,17 @@ class Concat(Layer):
 
 
 class _Norm(_Parametric):
-    """A normalisation: its weights are of what it puts out, and of no input."""
+    """A normalisation, or a scale: its weights are of what it puts out, and of no input."""
 
     affine: bool
     reads_bytes = False
+    parts: ClassVar[tuple[str, ...]] = ("bias",)  # what may learn alone
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not isinstance(self.trainable, (bool, str)):
-            raise ValueError(f'{type(self).__name__}: trainable: expected True, False or "bias", got {self.trainable}')
+        if not isinstance(self.trainable, bool) and self.trainable not in self.parts:
+            expected = 'True, False or "bias"' if self.parts else "True or False"
+            raise ValueError(f"{type(self).__name__}: trainable: expected {expected}, got {self.trainable}")
         if self.trainable == "bias" and not self.affine:
             raise ValueError(f'{type(self).__name__}: trainable: expected no "bias" with affine=False')
 
@@ -647,6 +653,50 @@ class LayerNorm(_Norm):
     trainable: Trainable = field(default=True, metadata=_TRAINABLE)
     if TYPE_CHECKING:
         frozen: InitVar[bool] = False
+
+
+@_by_position(0, "; the number of channels is known from the layer before")
+@dataclass(frozen=True, repr=False, eq=False)
+class BatchNorm(_Norm):
+    """(x - mean) / sqrt(variance + eps) * w + b for each channel. In training, mean and variance are those of a batch.
+
+    A batch here is the samples that one pass holds, over all pixels: `capacity` of the network or fewer. Each pass moves
+    running statistics by momentum (0 excluded .. 1) towards its own. Prediction, evaluation and a frozen layer use the running
+    ones; frozen=True means that they do not change either. get_weights() has w, running mean and running variance as one
+    array (3, C), which begins as ones, zeros and ones, and b (C,). Formula and defaults are PyTorch's. It learns with
+    memory="fast" alone, in networks that are no graphs; frozen it may be in all.
+    """
+
+    kind = "batch_norm"
+    config = "batch_norm"
+    weight_rank = 2
+    affine = True
+    parts = ()
+    eps: float = field(default=1e-5, metadata=_EPS)
+    momentum: float = field(default=0.1, metadata=_MOMENTUM)
+    use_bias: bool = field(default=True, metadata=_USE_BIAS)
+    trainable: Trainable = field(default=True, metadata=_TRAINABLE)
+    if TYPE_CHECKING:
+        frozen: InitVar[bool] = False
+
+
+@_by_position(0, "; the number of channels is known from the layer before")
+@dataclass(frozen=True, repr=False, eq=False)
+class Scale(_Norm):
+    """x * w + b for each channel: w (C,) begins as ones, b (C,) as zeros. trainable: True, False (as frozen=True) or "bias"."""
+
+    kind = "scale"
+    weight_rank = 1
+    affine = True
+    use_bias: bool = field(default=True, metadata=_USE_BIAS)
+    trainable: Trainable = field(default=True, metadata=_TRAINABLE)
+    if TYPE_CHECKING:
+        frozen: InitVar[bool] = False
+
+
+def learns_by_batch(layer: Layer) -> bool:
+    """Whether it normalises by the statistics of a batch where it trains."""
+    return isinstance(layer, BatchNorm) and not layer.frozen
 
 
 def _encode_seed(name: str, value: Any) -> dict[str, Any]:

@@ -20,6 +20,8 @@ def learned_weights(layer: Layer, info: LayerInfo) -> int:
     if trainable is False or trainable == "bias" or not info.weight_shape:
         return 0
     weights = math.prod(info.weight_shape)
+    if layer.kind == "batch_norm":
+        return weights // 3  # running statistics follow
     return weights if trainable is True else weights // info.weight_shape[-2] * int(trainable)
 
 
@@ -42,7 +44,7 @@ def learned_indices(layer: Layer, info: LayerInfo) -> list[int]:
     if trainable is False:
         return []
     if trainable is True:
-        return list(range(info.param_elems))
+        return [*range(learned_weights(layer, info)), *range(weights, info.param_elems)]
     if trainable == "bias":
         return list(range(weights, info.param_elems))
     inputs, outputs = info.weight_shape[-2:]

@@ -22,6 +22,7 @@ from convgrad_embedded import (
     _export,
     _files,
     _fit,
+    _fold,
     _gradcheck,
     _graph,
     _learning,
@@ -34,7 +35,7 @@ from convgrad_embedded import (
 from convgrad_embedded._core import LayerInfo, NotFiniteError, Real, Targets
 from convgrad_embedded._gradcheck import GradientCheck
 from convgrad_embedded._graph import Sources, Tensor
-from convgrad_embedded._layers import CONFIGS, Layer, decode_layer
+from convgrad_embedded._layers import CONFIGS, Layer, decode_layer, learns_by_batch
 from convgrad_embedded._losses import ClassWeight, Loss
 from convgrad_embedded._optimizers import SGD, Optimizer, RMSprop
 from convgrad_embedded._plan import Plan
@@ -93,7 +94,8 @@ class Network:
     (byte - input_offset) * input_scale, and all bits are those of a network that is given these numbers. So pictures train as
     they come, here and on a camera's board: input_scale=1/256 does what dividing them by 256 would.
 
-    Two settings are for speed on this machine; no bit of a result depends on them, and firmware has 1 of both.
+    Two settings are for speed on this machine; no bit of a result depends on them but where BatchNorm learns, which takes the
+    statistics of `capacity` samples. Firmware has 1 of both.
     `capacity` is the number of samples whose activations are held at once, by default up to 32 as far as 64 MB allow.
     `threads`, 1 to 64, share the samples of a batch (the parts of a gradient, in backward); worth it for batches of more
     than a few samples, up to the number of processor cores. A forked process does all the work on its own thread.
@@ -188,6 +190,8 @@ class Network:
         if memory != "fast" or _graph.is_graph(sources):
             kind = f'memory="{memory}"' if memory != "fast" else "a graph"
             _check_one_at_a_time(kind, {"capacity": capacity, "threads": threads})
+            if self.loss is not None:
+                _check_no_batch_statistics(kind, self.layers)
             capacity = 1
         self._optimizer = optimizer
         self._schedule: Schedule | ReduceOnPlateau | None = None
@@ -203,6 +207,7 @@ class Network:
         if capacity is None:
             capacity = self._model.capacity_within(_ARENA_BYTES, _CAPACITY, training=training)
         self._runtime = _core.Runtime(self._model, training=training, capacity=capacity, threads=threads, memory=memory)
+        self._runtime.learns_by_batch = any(map(learns_by_batch, self.layers))
         self.memory_ranges = None if memory_ranges is None else _ranges("memory_ranges", memory_ranges)
         self._spread = None if self.memory_ranges is None else self._spread_over(self.memory_ranges)
         self._settings: dict[str, Any] = {"capacity": capacity, "threads": threads, "memory": memory, "frozen_in": frozen_in}
@@ -1108,6 +1113,7 @@ class Network:
         optimizer: Optimizer | None = None,
         *,
         names: Sequence[str] | None = None,
+        fold_batch_norm: bool = True,
         input_scale: float | None = None,
         input_offset: int = 0,
         capacity: int | None = None,
@@ -1118,17 +1124,23 @@ class Network:
         """The network of a torch.nn.Module, with its weights; or `layers` with the weights of its state_dict(). As from_onnx.
 
         input_shape is (H, W, C) or (n,), as Network takes it. A module is traced by torch.fx, so its own forward may have
-        skips and branches. Of a dictionary the arrays are taken in their order, or in that of `names`, the parts before
-        ".weight"; batch normalisation in it goes into the layer before.
+        skips and branches. Its batch normalisation goes into the layer before; with fold_batch_norm=False it is a BatchNorm,
+        which learns. Of a dictionary the arrays are taken in their order, or in that of `names`, the parts before ".weight";
+        batch normalisation in it goes into the layer before, or into the BatchNorm that stands at its place in `layers`.
         """
-        options = _named_options(locals(), "source", "input_shape", "layers", "names")
+        options = _named_options(locals(), "source", "input_shape", "layers", "names", "fold_batch_norm")
+        fold_batch_norm = _arrays.boolean("fold_batch_norm", fold_batch_norm)
         if not isinstance(source, Mapping):
             if not hasattr(source, "state_dict"):
                 raise TypeError(f"source: expected a torch.nn.Module or its state_dict(), got {_arrays.describe(source)}")
             if layers is not None or names is not None:
                 raise ValueError("layers: expected None for a module, which has its own; they go with a state_dict()")
-            network: Network = importers.read_module(cls, source, input_shape, options)
+            network: Network = importers.read_module(cls, source, input_shape, options, fold_batch_norm)
             return network
+        if not fold_batch_norm:
+            raise ValueError(
+                "fold_batch_norm: expected True for a state_dict(), whose layers say what is a BatchNorm, got False"
+            )
         return cls._with_state(source, input_shape, layers, names, options, "source")
 
     @classmethod
@@ -1188,7 +1200,7 @@ class Network:
         return network
 
     def state_dict(self) -> dict[str, Real]:
-        """All parameters by "<index of the layer>.weight" and ".bias", as PyTorch has them.
+        """All parameters by "<index of the layer>.weight" and ".bias", as PyTorch has them; of BatchNorm its buffers, too.
 
         Convolutions are (filters, C / groups, KH, KW). Dense layers are (units, in) with the inputs in the order C, H, W, which
         LayerNorm's weights have, too. A torch.nn.Sequential of the same layers takes them by
@@ -1208,6 +1220,25 @@ class Network:
     def import_notes(self) -> tuple[str, ...]:
         """What from_onnx and its sisters have to say about single nodes: what was folded, expanded or left out."""
         return self._import_notes
+
+    def fold(self) -> Network:
+        """A network of the same outputs without BatchNorm and Scale: each in the Conv2d or Dense that it reads.
+
+        Running statistics count, as in predict. Weights are rounded once, so outputs differ in the last digits. The optimizer's
+        memory begins anew. ValueError names the layer that cannot be folded: one that reads another kind of layer, or whose
+        input others read too. This network stays as it is.
+        """
+        layers, tensors, weights = _fold.folded(self)
+        settings = dict(self._settings, loss=self._loss, optimizer=self._optimizer)
+        settings.update(input_scale=self.input_scale, input_offset=self.input_offset)
+        if tensors is None:
+            network = type(self)(self.input_shape, layers, **settings)
+        else:
+            network = type(self)(inputs=tensors[0], outputs=tensors[1], **settings)
+        network.set_weights(weights)
+        if self._optimizer is not None:
+            network._runtime.set_optimizer("learning_rate", self._runtime.optimizer.learning_rate)
+        return network
 
     # ---- firmware ----------------------------------------------------------------------------------------------------
 
@@ -1324,6 +1355,15 @@ def _check_one_at_a_time(kind: str, settings: dict[str, int | None]) -> None:
     for name, value in settings.items():
         if value not in (None, 1):
             raise ValueError(f"{name}: expected 1 with {kind}, which holds one sample at a time, got {value}")
+
+
+def _check_no_batch_statistics(kind: str, layers: Sequence[Layer]) -> None:
+    for index, layer in enumerate(layers):
+        if learns_by_batch(layer):
+            raise ValueError(
+                f"layers[{index}] {layer!r}: normalises by the samples of a batch where it learns, and {kind} holds one sample "
+                'at a time; pass BatchNorm(frozen=True), take GroupNorm, or make a list of layers with memory="fast"'
+            )
 
 
 def _options_text(given: dict[str, Any]) -> str:

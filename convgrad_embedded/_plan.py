@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from convgrad_embedded import _arrays, _core, _learning
 from convgrad_embedded._core import LayerInfo, Layout, MemoryPlan, Model, Tensor, Unit
-from convgrad_embedded._layers import Dense, Layer, Trainable
+from convgrad_embedded._layers import Dense, Layer, Trainable, learns_by_batch
 from convgrad_embedded._optimizers import Optimizer
 
 if TYPE_CHECKING:
@@ -84,11 +84,11 @@ class Cost(NamedTuple):
 
 
 def trained(model: Model, layers: Sequence[Layer]) -> dict[int, Trainable]:
-    """What learns, by the index of the layer."""
+    """What learns of one sample at a time, by the index of the layer."""
     return {
         index: _learning.trainable_of(layer)
         for index, (layer, info) in enumerate(zip(layers, model.infos))
-        if _learning.learned_elems(layer, info) > 0
+        if _learning.learned_elems(layer, info) > 0 and not learns_by_batch(layer)
     }
 
 

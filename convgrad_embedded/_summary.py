@@ -149,13 +149,16 @@ def _ram_rooms(board: _boards.Board | None) -> dict[str, int]:
 
 
 def level_bytes(network: Network, level: str) -> dict[str, int | None]:
-    """RAM to "train" and to "predict" at that level. None: it has no loss, or too many layers for a plan."""
-    model, outside = network._model, network.frozen_in == "flash"
-    try:
-        training = None if network.loss is None else model.arena_bytes(training=True, params_outside=outside, memory=level)
-        return {"train": training, "predict": model.arena_bytes(training=False, params_outside=True, memory=level)}
-    except ValueError:
-        return {"train": None, "predict": None}
+    """RAM to "train" and to "predict" at that level. None: no loss, too many layers for a plan, or statistics of a batch."""
+
+    def needed(training: bool, outside: bool) -> int | None:
+        try:
+            return network._model.arena_bytes(training=training, params_outside=outside, memory=level)
+        except ValueError:
+            return None
+
+    train = None if network.loss is None else needed(True, network.frozen_in == "flash")
+    return {"train": train, "predict": needed(False, True)}
 
 
 def _fit(network: Network, board: _boards.Board) -> list[str]:

@@ -56,7 +56,7 @@ def run(network: Network, board: str, x: Any, targets: Any, steps: int, batch_si
     where = _boards.load(board)
     if runner is None and not where.is_emulated:
         raise ValueError(f"board: {board} is not emulated; give a runner for the real one, or take {where.tests_on}")
-    twin = type(network).from_bytes(network.to_bytes(), memory=network.memory)
+    twin = type(network).from_bytes(network.to_bytes(), memory=network.memory, capacity=1)  # as the program has it
     if shutil.which("make") is None:
         raise OSError("validate: needs make, the board's compiler and its emulator")
     with tempfile.TemporaryDirectory(prefix="validate-") as name:

@@ -78,6 +78,8 @@ def test_layers_are_layers_and_layer_is_none():
         cge.GroupNorm(1),
         cge.InstanceNorm(),
         cge.LayerNorm(),
+        cge.BatchNorm(),
+        cge.Scale(),
         cge.Dropout(),
     ]
     assert all(isinstance(layer, cge.Layer) for layer in kinds)

@@ -57,6 +57,12 @@ FIELDS = {
     "group_norm": lambda rng: random_norm(rng, 1, 2, 3),
     "instance_norm": random_norm,
     "layer_norm": random_norm,
+    "batch_norm": lambda rng: {
+        "eps": either(rng, 0.0, -0.0, 1e-5, 0.1),
+        "momentum": either(rng, 0.0, -0.0, 0.1, 1.0),
+        "flags": rng.randint(0, 3),
+    },
+    "scale": lambda rng: either(rng, {"flags": rng.randint(0, 3)}, {"trains": -1}),
     "dropout": lambda rng: {"p": either(rng, 0.0, -0.0, 0.1, 0.5, 1 - 2.0**-24), "seed": either(rng, 0, 1, 2**31 - 1)},
     "conv2d": conv2d,
     "dense": random_parameters,

@@ -20,9 +20,9 @@ def read(cls: Any, framework: str, path: Any, options: dict[str, Any]) -> Any:
     return module.read(cls, Path(path).read_bytes(), str(path), options)
 
 
-def read_module(cls: Any, module: Any, input_shape: Any, options: dict[str, Any]) -> Any:
-    """The Network of class `cls` that a torch.nn.Module computes."""
-    return _torch().read_module(cls, module, input_shape, options)
+def read_module(cls: Any, module: Any, input_shape: Any, options: dict[str, Any], folds: bool) -> Any:
+    """The Network of class `cls` that a torch.nn.Module computes. folds: batch normalisation goes into the layer before it."""
+    return _torch().read_module(cls, module, input_shape, options, folds)
 
 
 def read_safetensors(path: Any) -> dict[str, Any]:

@@ -54,7 +54,7 @@ class Node:
     make: Callable[..., Layer]
     arguments: dict[str, Any]
     inputs: tuple[Value, ...]
-    weight: Array | None = None  # (KH, KW, C / groups, filters) or (in, units)
+    weight: Array | None = None  # as the layer has it
     bias: Array | None = None
     is_softmax: bool = False
     is_affine: bool = False  # a scale and a shift for each channel, as a depthwise convolution 1x1
@@ -84,6 +84,7 @@ class Builder:
     notes: list[str] = field(default_factory=list)
     input_shape: Shape = (1, 1, 1)
     origin: str = ""
+    folds: bool = True  # batch normalisation goes into the layer before it
 
     def refuse(self, node: str, reason: str) -> Refused:
         return Refused(f"{self.context}: {node}: {reason}")
@@ -165,6 +166,45 @@ class Builder:
         arguments = {"filters": c, "kernel_size": 1, **_given(groups=(c, 1))}
         node = Node(name, Conv2d, arguments, (x,), factor.reshape(1, 1, 1, c), offset, is_affine=True)
         return Value(node, x.shape, x.axes, x.flat)
+
+    def channels(
+        self,
+        name: str,
+        x: Value,
+        make: Callable[..., Layer],
+        arguments: dict[str, Any],
+        weight: Array | None,
+        bias: Array | None,
+    ) -> Value:
+        """A normalisation whose weights have one number for each channel, in their last axis."""
+        self._has_no_padding(name, x)
+        x = self._vector(name, x)
+        if not x.flat and x.axes[:1] != "C":
+            raise self.refuse(name, f"normalises axis {x.axes[:1]}; expected channels")
+        if weight is not None and weight.shape[-1] != x.shape[2]:
+            raise self.refuse(name, f"{weight.shape[-1]} weights do not fit an input of {x.shape[2]} channels")
+        return Value(Node(name, make, arguments, (x,), weight, bias), x.shape, x.axes, x.flat)
+
+    def numbers(
+        self,
+        name: str,
+        x: Value,
+        make: Callable[..., Layer],
+        arguments: dict[str, Any],
+        weight: Array | None,
+        bias: Array | None,
+    ) -> Value:
+        """The same with one number for each number of a sample, in the framework's order."""
+        self._has_no_padding(name, x)
+        sizes = dict(zip("HWC", x.shape))
+        order = [x.axes.index(axis) for axis in "HWC" if axis in x.axes]
+
+        def ours(array: Array) -> Array:
+            return array.reshape([sizes[axis] for axis in x.axes]).transpose(order).reshape(x.shape)
+
+        weight, bias = (None if array is None else ours(array) for array in (weight, bias))
+        bias = None if bias is None else bias.reshape(-1)
+        return Value(Node(name, make, arguments, (x,), weight, bias), x.shape, x.axes, x.flat)
 
     def pool(
         self,
@@ -380,7 +420,8 @@ class Builder:
         for node in nodes:
             node.inputs = tuple(_instead(value, stands_for) for value in node.inputs)
             before = node.inputs[0].node
-            if node.is_affine and before is not None and before.weight is not None and readers[id(before)] == 1:
+            takes = before is not None and before.make in (Conv2d, Dense) and readers[id(before)] == 1
+            if node.is_affine and before is not None and takes:
                 _fold_into(before, node)
                 stands_for[id(node)] = before
                 readers[id(before)] = readers.get(id(node), 0)

@@ -225,6 +225,23 @@ def _norm(writer: _Writer, y: str, layer: Any, inputs: list[_Value], own: list[A
     return name, x.is_vector
 
 
+def _batch_norm(writer: _Writer, y: str, layer: Any, inputs: list[_Value], own: list[Array]) -> _Result:
+    """Scale, shift, running mean and variance, each (C,)."""
+    x, (weight, mean, variance) = inputs[0], own[0]
+    shift = own[1] if len(own) > 1 else np.zeros_like(weight)
+    given = {"weight": weight, "bias": shift, "mean": mean, "variance": variance}
+    constants = [writer.constant(f"{y}_{name}", array) for name, array in given.items()]
+    return writer.node("BatchNormalization", [x.name, *constants], y, epsilon=float(layer.eps)), x.is_vector
+
+
+def _scale(writer: _Writer, y: str, layer: Any, inputs: list[_Value], own: list[Array]) -> _Result:
+    x, name = inputs[0], inputs[0].name
+    for index, (kind, what, array) in enumerate(zip(("Mul", "Add"), ("weight", "bias"), own)):
+        shaped = array if x.is_vector else array.reshape(-1, 1, 1)
+        name = writer.node(kind, [name, writer.constant(f"{y}_{what}", shaped)], y if index == len(own) - 1 else f"{y}_{kind}")
+    return name, x.is_vector
+
+
 _LAYERS: dict[str, Callable[..., _Result]] = {
     "conv2d": _conv,
     "dense": _dense,
@@ -239,6 +256,8 @@ _LAYERS: dict[str, Callable[..., _Result]] = {
     "group_norm": _norm,
     "instance_norm": _norm,
     "layer_norm": _norm,
+    "batch_norm": _batch_norm,
+    "scale": _scale,
     "dropout": _elementwise("Identity"),
     "add": _add,
     "concat": _concat,

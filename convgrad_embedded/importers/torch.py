@@ -14,7 +14,18 @@ from typing import Any, Union
 import numpy as np
 
 from convgrad_embedded import _arrays
-from convgrad_embedded._layers import AvgPool2d, LeakyReLU, MaxPool2d, ReLU, Sigmoid, Tanh
+from convgrad_embedded._layers import (
+    AvgPool2d,
+    BatchNorm,
+    GroupNorm,
+    InstanceNorm,
+    LayerNorm,
+    LeakyReLU,
+    MaxPool2d,
+    ReLU,
+    Sigmoid,
+    Tanh,
+)
 from convgrad_embedded.importers.builder import NO_PADDING, Array, Builder, Refused, Sides, Value, normalisation, same_padding
 
 _AXES = "CHW"  # of a picture, behind the samples' axis
@@ -25,11 +36,11 @@ Operand = Union[Value, Any]
 # ---- modules ---------------------------------------------------------------------------------------------------------
 
 
-def read_module(cls: Any, module: Any, input_shape: Sequence[int], options: dict[str, Any]) -> Any:
+def read_module(cls: Any, module: Any, input_shape: Sequence[int], options: dict[str, Any], folds: bool) -> Any:
     """The Network of class `cls` that a torch.nn.Module computes in evaluation mode; input_shape is ours, (H, W, C) or (n,)."""
     from torch import fx
 
-    build = Builder(type(module).__name__, _AXES)
+    build = Builder(type(module).__name__, _AXES, folds=folds)
     was_training = module.training
     module.eval()
     try:
@@ -199,7 +210,31 @@ def _normalised(build: Builder, name: str, module: Any, x: Value) -> Value:
     mean, variance = _array(module.running_mean), _array(module.running_var)
     scale = np.ones_like(mean) if module.weight is None else _array(module.weight)
     shift = np.zeros_like(mean) if module.bias is None else _array(module.bias)
-    return build.affine(name, x, *normalisation(scale, shift, mean, variance, module.eps))
+    if build.folds:
+        return build.affine(name, x, *normalisation(scale, shift, mean, variance, module.eps))
+    if module.momentum is None or module.weight is None:
+        raise Refused("a cumulative average (momentum=None) or no weights (affine=False), which BatchNorm has not")
+    arguments = {"eps": module.eps, "momentum": module.momentum}
+    return build.channels(name, x, BatchNorm, arguments, np.stack([scale, mean, variance]), shift)
+
+
+def _group_normalised(build: Builder, name: str, module: Any, x: Value) -> Value:
+    arguments = {"groups": module.num_groups, "eps": module.eps, "affine": module.weight is not None}
+    return build.channels(name, x, GroupNorm, arguments, _array(module.weight), _array(module.bias))
+
+
+def _instance_normalised(build: Builder, name: str, module: Any, x: Value) -> Value:
+    if module.running_mean is not None:
+        raise Refused("an instance normalisation with running statistics")
+    arguments = {"eps": module.eps, "affine": module.weight is not None}
+    return build.channels(name, x, InstanceNorm, arguments, _array(module.weight), _array(module.bias))
+
+
+def _layer_normalised(build: Builder, name: str, module: Any, x: Value) -> Value:
+    if list(module.normalized_shape) != x.dims():
+        raise Refused(f"normalises {tuple(module.normalized_shape)} of {x.dims()}; expected all axes of a sample")
+    arguments = {"eps": module.eps, "affine": module.weight is not None}
+    return build.numbers(name, x, LayerNorm, arguments, _array(module.weight), _array(module.bias))
 
 
 def _flatten(build: Builder, name: str, x: Value, start: int, end: int) -> Value:
@@ -247,6 +282,10 @@ _MODULES: dict[str, _Module] = {
     "AdaptiveAvgPool1d": lambda build, name, module, x: _adaptive(build, name, module.output_size, x),
     "BatchNorm2d": _normalised,
     "BatchNorm1d": _normalised,
+    "GroupNorm": _group_normalised,
+    "InstanceNorm2d": _instance_normalised,
+    "InstanceNorm1d": _instance_normalised,
+    "LayerNorm": _layer_normalised,
     "Flatten": lambda build, name, module, x: _flatten(build, name, x, module.start_dim, module.end_dim),
     "ZeroPad2d": lambda build, name, module, x: _zero_pad(build, name, module.padding, x),
     "Softmax": lambda build, name, module, x: _softmax(build, name, x, module.dim),
@@ -398,8 +437,9 @@ class _Layout:
     `picture` is the (H, W, C) that the layer reads, or that what it reads was flattened from: PyTorch flattens C, H, W.
     """
 
-    def __init__(self, info: Any, picture: tuple[int, ...]) -> None:
-        self.ours = info.weight_shape
+    def __init__(self, info: Any, picture: tuple[int, ...], is_batch_norm: bool) -> None:
+        self.is_batch_norm = is_batch_norm
+        self.ours = info.weight_shape[1:] if is_batch_norm else info.weight_shape
         h, w, c = picture
         order = np.arange(h * w * c).reshape(h, w, c).transpose(2, 0, 1).reshape(-1)  # ours of each of theirs
         self.order = order if len(self.ours) in (2, 3) else None
@@ -414,6 +454,7 @@ class _Layout:
             self.bias = self.weight if info.bias_elems else ()
 
     def to_theirs(self, weight: Array, bias: Array | None) -> tuple[Array, Array | None]:
+        """Of BatchNorm all rows stay in the weight."""
         if len(self.ours) == 4:
             return weight.transpose(3, 2, 0, 1), bias
         if len(self.ours) == 2:
@@ -447,8 +488,9 @@ def layouts(network: Any) -> list[_Layout | None]:
     found: list[_Layout | None] = []
     for index, (layer, info, sources) in enumerate(zip(network.layers, infos, network.sources)):
         read = pictures[sources[0]]
-        found.append(_Layout(info, read) if info.weight_shape else None)
-        keeps = layer.kind == "flatten" or info.out_shape == info.in_shape and len(info.weight_shape) in (0, 3)
+        is_batch_norm = layer.kind == "batch_norm"
+        found.append(_Layout(info, read, is_batch_norm) if info.weight_shape else None)
+        keeps = layer.kind == "flatten" or info.out_shape == info.in_shape and layer.kind not in ("conv2d", "dense")
         pictures[index] = read if keeps else info.out_shape
     return found
 
@@ -456,7 +498,7 @@ def layouts(network: Any) -> list[_Layout | None]:
 def weights_of(state: Mapping[str, Any], network: Any, names: Sequence[str] | None, context: str) -> list[Array]:
     """Arrays in our layout, as set_weights takes them: PyTorch's, in the order of the dictionary or of `names`.
 
-    Batch normalisation, told by its running statistics, goes into the layer before it.
+    Batch normalisation, told by its running statistics, goes into the layer before it, or into the network's BatchNorm there.
     """
     groups: dict[str, dict[str, Array]] = {}
     for key, tensor in state.items():
@@ -469,8 +511,8 @@ def weights_of(state: Mapping[str, Any], network: Any, names: Sequence[str] | No
             if name not in groups:
                 raise Refused(f"{context}: names: there are no arrays of {name!r}; there are {', '.join(groups) or 'none'}")
         groups = {name: groups[name] for name in names}
-    found = _folded(groups, context)
     expected = [layout for layout in layouts(network) if layout is not None]
+    found = _folded(groups, [layout.is_batch_norm for layout in expected], context)
     if len(found) != len(expected):
         raise Refused(f"{context}: {len(found)} layers with weights, the network has {len(expected)}")
     weights: list[Array] = []
@@ -479,11 +521,17 @@ def weights_of(state: Mapping[str, Any], network: Any, names: Sequence[str] | No
     return weights
 
 
-def _folded(groups: Mapping[str, dict[str, Array]], context: str) -> list[tuple[str, dict[str, Array]]]:
-    """Weight and bias of each layer by its name, batch normalisation in the one before."""
+def _folded(
+    groups: Mapping[str, dict[str, Array]], is_batch_norm: Sequence[bool], context: str
+) -> list[tuple[str, dict[str, Array]]]:
+    """Weight and bias of each layer by its name, batch normalisation in the one before where the network has none."""
     found: list[tuple[str, dict[str, Array]]] = []
     for prefix, arrays in groups.items():
-        if "running_mean" in arrays:
+        if any(is_batch_norm[len(found) : len(found) + 1]):
+            if not {"weight", "running_mean", "running_var"} <= set(arrays):
+                raise Refused(f"{context}: {prefix}: expected weight, running_mean and running_var, got {', '.join(arrays)}")
+            found.append((prefix, dict(arrays)))
+        elif "running_mean" in arrays:
             if not found or found[-1][1]["weight"].shape[0] != arrays["running_mean"].size:
                 raise Refused(f"{context}: {prefix}: a batch normalisation without a layer before it")
             _fold(found[-1][1], arrays)
@@ -510,6 +558,11 @@ def _in_our_layout(arrays: dict[str, Array], layout: _Layout, context: str) -> l
         got = ", ".join(f"{kind} {arrays[kind].shape}" for kind in ("weight", "bias") if kind in arrays)
         text = f"weight {layout.weight}" + (f", bias {layout.bias}" if layout.bias else ", no bias")
         raise Refused(f"{context}: expected {text}, got {got}")
+    if layout.is_batch_norm:
+        rows = [weight, arrays["running_mean"], arrays["running_var"]]
+        if any(row.shape != weight.shape for row in rows):
+            raise Refused(f"{context}: expected running statistics {weight.shape}, got {rows[1].shape} and {rows[2].shape}")
+        weight = np.stack(rows)
     return layout.to_ours(weight, bias)
 
 
@@ -521,9 +574,15 @@ def state_dict(network: Any) -> dict[str, Array]:
         if layout is None:
             continue
         weight, bias = layout.to_theirs(next(left), next(left) if layout.bias else None)
+        buffers: dict[str, Array] = {}
+        if layout.is_batch_norm:
+            weight, *statistics = weight
+            buffers = dict(zip(("running_mean", "running_var"), map(np.array, statistics)))
+            buffers["num_batches_tracked"] = np.array(network._runtime.step_count, np.int64)
         state[f"{index}.weight"] = np.ascontiguousarray(weight)
         if bias is not None:
             state[f"{index}.bias"] = np.array(bias)
+        state.update({f"{index}.{name}": array for name, array in buffers.items()})
     return state
 
 
