@@ -172,3 +172,100 @@ def test_other_sources_are_refused():
         cge.Network.from_torch("model.pt", (4,))
     with pytest.raises(ValueError, match="layers: expected None for a module"):
         cge.Network.from_torch(nn.Sequential(nn.Linear(4, 2)), (4,), [cge.Dense(2)])
+
+
+# ---- batch normalisation that learns, and other normalisations --------------------------------------------------------
+
+
+def normalised():
+    return nn.Sequential(
+        *(nn.Conv2d(2, 6, 3, bias=False), nn.BatchNorm2d(6, eps=1e-3, momentum=0.25), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten()),
+        *(nn.Linear(6 * 3 * 2, 8), nn.BatchNorm1d(8), nn.Tanh(), nn.Linear(8, 3)),
+    )
+
+
+def as_torch(x):
+    return torch.from_numpy(np.ascontiguousarray(np.moveaxis(x, -1, 1)))
+
+
+def test_training_with_batch_norm_follows_pytorch(rng):
+    """Ten steps, batches of eight: losses, running statistics, predictions."""
+    torch.manual_seed(1)
+    module = normalised()
+    ours = cge.SGD(0.05, momentum=0.9)
+    net = cge.Network.from_torch(module, (8, 7, 2), loss="softmax_cross_entropy", optimizer=ours, fold_batch_norm=False)
+    assert net.layers[1] == cge.BatchNorm(eps=1e-3, momentum=0.25) and not net.import_notes
+    optimizer = torch.optim.SGD(module.parameters(), 0.05, momentum=0.9)
+    for _ in range(10):
+        x, y = rng.normal(size=(8, 8, 7, 2)).astype(np.float32), rng.integers(0, 3, 8)
+        loss = F.cross_entropy(module.train()(as_torch(x)), torch.from_numpy(y))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        np.testing.assert_allclose(net.train_on_batch(x, y), loss.item(), rtol=1e-4)
+    state, found = module.state_dict(), net.state_dict()
+    for ours_name, name in (("1.running_mean",) * 2, ("1.running_var",) * 2, ("5.running_mean", "6.running_mean")):
+        np.testing.assert_allclose(found[ours_name], state[name], rtol=1e-3, atol=1e-4)
+    assert found["1.num_batches_tracked"] == state["1.num_batches_tracked"] == 10
+    np.testing.assert_allclose(net.predict(x), module.eval()(as_torch(x)).detach(), rtol=1e-3, atol=1e-3)
+
+
+def test_batch_norm_comes_and_goes(rng):
+    """Dictionaries: into BatchNorm where the layers have one, else into the layer before."""
+    module = with_statistics(normalised(), [2, 8, 7]).eval()
+    x = rng.normal(size=(5, 8, 7, 2)).astype(np.float32)
+    want = module(as_torch(x)).detach().numpy()
+    kept = cge.Network.from_torch(module, (8, 7, 2), fold_batch_norm=False)
+    folded = cge.Network.from_torch(module, (8, 7, 2))
+    again = cge.Network.from_torch(module.state_dict(), (8, 7, 2), kept.layers)
+    assert again.weights_hash() == kept.weights_hash()
+    assert [layer.kind for layer in kept.fold().layers] == [layer.kind for layer in folded.layers]
+    for net in (kept, folded, again, kept.fold()):
+        np.testing.assert_allclose(net.predict(x), want, atol=1e-5)
+    flat = [cge.Conv2d(6, 3, use_bias=False), cge.BatchNorm(eps=1e-3), cge.ReLU(), cge.MaxPool2d(2), cge.Flatten(),
+            cge.Dense(8), cge.BatchNorm(), cge.Tanh(), cge.Dense(3)]  # fmt: skip
+    fresh = normalised()
+    ours = cge.Network.from_torch(module.state_dict(), (8, 7, 2), flat).state_dict()
+    fresh.load_state_dict({name: torch.from_numpy(array) for name, array in ours.items()})
+    np.testing.assert_allclose(fresh.eval()(as_torch(x)).detach(), want, atol=1e-5)
+
+
+def test_normalisations_come_as_layers(rng):
+    torch.manual_seed(2)
+    module = nn.Sequential(
+        *(nn.Conv2d(2, 6, 3), nn.GroupNorm(3, 6), nn.ReLU(), nn.LayerNorm((6, 4, 3)), nn.InstanceNorm2d(6, affine=True)),
+        *(nn.GroupNorm(2, 6, affine=False), nn.Flatten(), nn.LayerNorm(6 * 4 * 3, bias=False), nn.Linear(6 * 4 * 3, 4)),
+        *(nn.GroupNorm(2, 4, eps=1e-3), nn.LayerNorm(4)),
+    )
+    for parameter in module.parameters():
+        parameter.data += 0.3 * torch.randn(parameter.shape)
+    net = cge.Network.from_torch(module, (6, 5, 2))
+    kinds = ["group_norm", "layer_norm", "instance_norm", "group_norm", "layer_norm", "group_norm", "layer_norm"]
+    assert [layer.kind for layer in net.layers if layer.kind.endswith("norm")] == kinds
+    x = rng.normal(size=(3, 6, 5, 2)).astype(np.float32)
+    np.testing.assert_allclose(net.predict(x), module(as_torch(x)).detach(), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "module, message",
+    [
+        (nn.LayerNorm(5), r"normalises \(5,\) of \[2, 6, 5\]"),
+        (nn.InstanceNorm2d(2, track_running_stats=True), "running statistics"),
+        (nn.BatchNorm2d(2, affine=False), "affine=False"),
+        (nn.BatchNorm2d(2, momentum=None), "momentum=None"),
+        (nn.BatchNorm2d(2, track_running_stats=False), "without running statistics"),
+    ],
+)
+def test_normalisations_that_mean_something_else_are_refused(module, message):
+    with pytest.raises(ValueError, match=f"'0'.*{message}"):
+        cge.Network.from_torch(nn.Sequential(module), (6, 5, 2), fold_batch_norm=False)
+
+
+def test_keeping_batch_norm_is_of_modules():
+    with pytest.raises(ValueError, match="fold_batch_norm: expected True for a state_dict"):
+        cge.Network.from_torch(normalised().state_dict(), (8, 7, 2), [cge.Dense(2)], fold_batch_norm=False)
+    state = normalised().state_dict()
+    del state["1.running_var"]
+    layers = [cge.Conv2d(6, 3, use_bias=False), cge.BatchNorm(), cge.Dense(3)]
+    with pytest.raises(ValueError, match="source: 1: expected weight, running_mean and running_var"):
+        cge.Network.from_torch(state, (8, 7, 2), layers)
