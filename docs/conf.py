@@ -83,10 +83,11 @@ def header_page(path: Path) -> str:
     for begin, end in zip(starts, starts[1:]):
         part = text[begin:end].strip()
         title = SECTION.match(part)
-        heading = re.split(r"[:;(]", title[1])[0].strip() if title else path.name
+        words = re.split(r"[:;(,]", title[1])[0].strip() if title else ""
+        heading = f"### {words[:1].upper()}{words[1:]}" if title else f"## {path.name}"
         names = sorted(set(re.findall(r"\b(cge_\w+)\((?!\*)", re.sub(r"/\*.*?\*/", "", part, flags=re.DOTALL))))
         index = "".join(f"```{{index}} single: {name}\n```\n" for name in names)
-        parts.append(f"{'###' if title else '##'} {heading[:1].upper()}{heading[1:]}\n\n{index}\n~~~c\n{part}\n~~~\n")
+        parts.append(f"{heading}\n\n{index}\n~~~c\n{part}\n~~~\n")
     return "\n".join(parts)
 
 

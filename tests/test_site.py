@@ -101,6 +101,6 @@ def test_headers_are_divided_at_their_sections(conf, tmp_path):
     header = tmp_path / "a.h"
     header.write_text("/* first */\nint cge_a(int b);\n\n/* ---- parts: of it ---- */\n\nint cge_c(void); /* cge_no() */\n")
     page = conf.header_page(header)
-    assert re.findall(r"^#+ .*$", page, re.MULTILINE) == ["## A.h", "### Parts"]
+    assert re.findall(r"^#+ .*$", page, re.MULTILINE) == ["## a.h", "### Parts"]
     assert re.findall(r"single: (\w+)", page) == ["cge_a", "cge_c"]
     assert "/* ---- parts: of it ---- */" in page
