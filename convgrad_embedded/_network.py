@@ -836,6 +836,10 @@ class Network:
 
         upto is what predict(upto=) takes. Loss, optimizer and settings are this network's; the optimizer's memory and the
         stream of shuffles are new.
+
+        >>> net = cge.Network((4,), [cge.Dense(3), cge.ReLU(), cge.Dense(2)], "mse", cge.SGD(0.1))
+        >>> [layer.trainable for layer in net.freeze(upto=0).layers if isinstance(layer, cge.Dense)]
+        [False, True]
         """
         self._check_trainable()
         frozen = set(_graph.behind(self.sources, self._layer_number(upto)))

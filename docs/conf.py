@@ -44,8 +44,8 @@ html_copy_source = False
 CONTENTS = {
     "Tutorials": ["docs/tutorials/board", "docs/tutorials/pytorch", "docs/tutorials/resuming"],
     "Guides": [
-        *("docs/choosing", "docs/troubleshooting", "docs/memory", "docs/optimizers", "docs/graphs", "docs/norms"),
-        *("docs/frameworks", "docs/camera", "docs/slices", "docs/porting"),
+        *("docs/choosing", "docs/troubleshooting", "docs/training", "docs/memory", "docs/optimizers", "docs/graphs"),
+        *("docs/norms", "docs/frameworks", "docs/camera", "docs/slices", "docs/porting"),
     ],
     "Reference": [
         *("docs/api/network", "docs/api/layers", "docs/api/losses", "docs/api/optimizers", "docs/api/operators"),
