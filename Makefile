@@ -16,7 +16,7 @@ include toolchains/common/setup.mk
 include toolchains/common/matrix.mk
 include toolchains/common/bench.mk
 
-.PHONY: help setup demo digits test coverage mutants lib flags firmware run size size-compare size-baseline boards boards-compare boards-baseline stack stack-baseline bench bench-compare bench-baseline clean
+.PHONY: help setup demo docs digits test coverage mutants lib flags firmware run size size-compare size-baseline boards boards-compare boards-baseline stack stack-baseline bench bench-compare bench-baseline clean
 
 help: ## this list
 	@echo 'make TARGET [BOARD=<name>] [OPT=-Os] [ABI=softfp] [FUSED=1] [SMALL=1] [PLAIN=1] [V=1]'
@@ -28,6 +28,10 @@ setup: packages .venv/ready ## Debian packages (as root or with sudo), .venv wit
 
 demo: setup .venv/demo ## train on digits in Python, go on training on an emulated flight controller
 	.venv/bin/python examples/demo.py
+
+docs: .venv/docs ## the documentation as a site, from docs/, README.md, docstrings and cge.h; a warning is an error
+	@.venv/bin/python -m sphinx -q -W --keep-going -c docs . build/docs
+	@echo 'look at build/docs/index.html'
 
 digits: .venv/ready ## trains examples/digits again, the network that README's firmware needs
 	.venv/bin/python examples/digits/export.py

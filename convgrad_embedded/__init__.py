@@ -1,4 +1,10 @@
-"""Convolutional networks that train on microcontrollers, driven from NumPy: one C core, the same bits everywhere."""
+"""Convolutional networks that train on microcontrollers, driven from NumPy: one C core, the same bits everywhere.
+
+>>> import convgrad_embedded as cge
+>>> net = cge.Network((8, 8, 1), [cge.Conv2d(4, 3), cge.ReLU(), cge.Dense(10)], "softmax_cross_entropy", cge.SGD(0.05))
+>>> net.param_count, cge.__version__.count(".")
+(1490, 2)
+"""
 
 from convgrad_embedded import callbacks, data, datasets, metrics, schedules
 from convgrad_embedded._convolution import (

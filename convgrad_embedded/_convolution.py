@@ -63,7 +63,19 @@ def conv2d_forward(
     dilation: Pair = 1,
     groups: int = 1,
 ) -> Real:
-    """y = w * x + b: (N, OH, OW, K) for x (N, H, W, C)."""
+    """y = w * x + b: (N, OH, OW, K) for x (N, H, W, C), w (KH, KW, C / groups, K) and b (K,); None is a b of zeros.
+
+        y[oh, ow, k] = b[k] + sum_kh sum_kw sum_c x[ih, iw, c] w[kh, kw, c, k],  ih = oh stride - top + kh dilation, iw alike
+
+    stride and dilation: int or (h, w). padding: int, (h, w), ((top, bottom), (left, right)), "valid" (0) or "same". groups
+    divides C and K; filter k reads the channels of group k // (K / groups). OH = (H + top + bottom - dilation (KH - 1) - 1) //
+    stride + 1. ValueError if shapes do not belong together, or the kernel is larger than the padded image.
+
+    >>> x, w = np.arange(9.0).reshape(3, 3, 1), np.ones((2, 2, 1, 1))
+    >>> cge.conv2d_forward(x, w)[:, :, 0]
+    array([[ 8., 12.],
+           [20., 24.]])
+    """
     key = _again.key_with_bias(x, w, b, _again.conv2d_settings(stride, padding, dilation, groups))
     again = _again.with_bias(_FORWARD, key, x, w, b)
     if again is not None:
@@ -91,7 +103,18 @@ def conv2d_weight_grad(
     dilation: Pair = 1,
     groups: int = 1,
 ) -> Real:
-    """dL/dw (KH, KW, C / groups, K), summed over the batch, from x and dL/dy."""
+    """dL/dw (KH, KW, C / groups, K), summed over the batch, from x (N, H, W, C) and dL/dy (N, OH, OW, K).
+
+        dw[kh, kw, c, k] = sum_oh sum_ow dy[oh, ow, k] x[ih, iw, c],  ih = oh stride - top + kh dilation, iw alike
+
+    kernel_size is (KH, KW), or one number for both. Other arguments as conv2d_forward's. ValueError if dy has not the shape of
+    its output.
+
+    >>> x, dy = np.arange(9.0).reshape(3, 3, 1), np.ones((2, 2, 1))
+    >>> cge.conv2d_weight_grad(x, dy, 2)[:, :, 0, 0]
+    array([[ 8., 12.],
+           [20., 24.]])
+    """
     key = _again.key_of_two(x, dy, _again.conv2d_settings(stride, padding, dilation, groups), kernel_size)
     again = _again.with_two(_WEIGHT_GRAD, key, x, dy)
     if again is not None:
@@ -107,7 +130,11 @@ def conv2d_weight_grad(
 
 
 def conv2d_bias_grad(dy: ArrayLike) -> Real:
-    """dL/db (K,): dL/dy summed over the batch, rows and columns."""
+    """dL/db (K,): dL/dy (N, OH, OW, K) summed over the batch, rows and columns.
+
+    >>> cge.conv2d_bias_grad(np.ones((5, 2, 2, 3)))
+    array([20., 20., 20.])
+    """
     key = _again.key_of_one(dy)
     again = _again.with_one(_BIAS_GRAD, key, dy)
     if again is not None:
@@ -130,7 +157,19 @@ def conv2d_input_grad(
     dilation: Pair = 1,
     groups: int = 1,
 ) -> Real:
-    """dL/dx (N, H, W, C) from w and dL/dy; `input_size` is (H, W)."""
+    """dL/dx (N, H, W, C) from w (KH, KW, C / groups, K) and dL/dy (N, OH, OW, K).
+
+        dx[ih, iw, c] = sum_kh sum_kw sum_k dy[oh, ow, k] w[kh, kw, c, k],  ih = oh stride - top + kh dilation, iw alike
+
+    input_size is (H, W), or one number for both. Other arguments as conv2d_forward's. ValueError if dy has not the shape of its
+    output.
+
+    >>> w, dy = np.ones((2, 2, 1, 1)), np.ones((2, 2, 1))
+    >>> cge.conv2d_input_grad(w, dy, 3)[:, :, 0]
+    array([[1., 2., 1.],
+           [2., 4., 2.],
+           [1., 2., 1.]])
+    """
     key = _again.key_of_two(w, dy, _again.conv2d_settings(stride, padding, dilation, groups), input_size)
     again = _again.with_two(_INPUT_GRAD, key, w, dy)
     if again is not None:
@@ -162,6 +201,12 @@ def manual_convolution_gradient(input_map: ArrayLike, kernel: ArrayLike, output_
         dW[m, n] = sum_i sum_j  output_grad[i, j] * input_map[i + m, j + n]
 
     Float64; of `kernel` only the shape matters.
+
+    Other shapes are a ValueError.
+
+    >>> cge.manual_convolution_gradient(np.arange(9).reshape(3, 3), np.zeros((2, 2)), np.ones((2, 2)))
+    array([[ 8., 12.],
+           [20., 24.]])
     """
     x = _float64("input_map", input_map, "H", "W")
     kernel_size = _float64("kernel", kernel, "kh", "kw").shape
@@ -170,7 +215,13 @@ def manual_convolution_gradient(input_map: ArrayLike, kernel: ArrayLike, output_
 
 
 def manual_convolution_multi_filter_gradients(input_map: ArrayLike, kernels: ArrayLike, output_grads: ArrayLike) -> Real:
-    """The same for K filters: (K, kh, kw) from input_map (H, W) and output_grads (K, oh, ow)."""
+    """The same for K filters: (K, kh, kw) from input_map (H, W) and output_grads (K, oh, ow).
+
+    >>> dw = cge.manual_convolution_multi_filter_gradients(np.eye(3), np.zeros((4, 2, 2)), np.ones((4, 2, 2)))
+    >>> dw.shape, dw[0]
+    ((4, 2, 2), array([[2., 1.],
+           [1., 2.]]))
+    """
     x = _float64("input_map", input_map, "H", "W")
     filters, *kernel_size = _float64("kernels", kernels, "K", "kh", "kw").shape
     grads = _output_grads("output_grads", output_grads, x.shape, kernel_size, filters)
@@ -183,6 +234,10 @@ def manual_convolution_gradient_rgb(input_map: ArrayLike, kernel: ArrayLike, out
 
     A row R G B R G B ... is one channel three times as wide; its taps lie three columns apart, and each output gradient
     counts for three neighbouring columns. The additions keep the order i, j, channel.
+
+    >>> cge.manual_convolution_gradient_rgb(np.ones((3, 3, 3)), np.zeros((2, 2)), np.ones((2, 2)))
+    array([[12., 12.],
+           [12., 12.]])
     """
     x = _float64("input_map", input_map, "H", "W", 3)
     kernel_size = _float64("kernel", kernel, "kh", "kw").shape

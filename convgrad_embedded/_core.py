@@ -91,6 +91,9 @@ def kernel_set() -> str:
 
     The best that this CPU runs, or what the environment variable CGE_KERNELS named when the first of them ran. All give
     the same bits.
+
+    >>> cge.kernel_set() in ("ref", "small", "tiled", "lanes", "lanes_avx2", "lanes_avx512")
+    True
     """
     return str(ffi.string(lib.cge_kernel_set_name()).decode())
 
@@ -102,6 +105,12 @@ class NotFiniteError(FloatingPointError):
     """A loss or a gradient is NaN or infinite; the weights and the optimizer are as they were before that step.
 
     With memory="smallest" a step is refused already if a gradient, a weight or a velocity could be 2^64 or more.
+
+    >>> net = cge.Network((1,), [cge.Dense(1)], "mse", cge.SGD(0.1))
+    >>> net.train_on_batch([[1.0]], [[1e30]])
+    Traceback (most recent call last):
+        ...
+    convgrad_embedded._core.NotFiniteError: ...
     """
 
 

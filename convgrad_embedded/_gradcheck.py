@@ -24,16 +24,32 @@ FLOOR = 1e-3
 
 
 class GradientCheck(NamedTuple):
-    max_error: float  # |gradient - difference| / (|gradient| + |difference| + FLOOR), the largest
-    layer: int  # where: index of the layer, index into its parameters (weight, then bias)
-    parameter: int
-    gradient: float
-    difference: float
-    checked: int  # parameters; those that do not learn have no gradient
+    """What Network.gradcheck found: how many parameters it checked, and the one with the largest error.
+
+    >>> net = cge.Network((2,), [cge.Dense(1)], "mse", cge.SGD(0.1))
+    >>> result = net.gradcheck(np.ones((1, 2)), [[0.0]])
+    >>> result.checked, result.max_error < 1e-6
+    (3, True)
+    """
+
+    max_error: float  #: |gradient - difference| / (|gradient| + |difference| + 1e-3), the largest
+    layer: int  #: where: index of the layer
+    parameter: int  #: index into its parameters (weight, then bias)
+    gradient: float  #: what the core computed
+    difference: float  #: what the central difference is
+    checked: int  #: parameters; those that do not learn have no gradient
 
 
 class GradientCheckError(ArithmeticError):
-    """A gradient differs from its central difference; `result` says which."""
+    """A gradient differs from its central difference; `result` says which.
+
+    >>> net = cge.Network((2,), [cge.Dense(1), cge.Tanh()], "mse", cge.SGD(0.1), seed=1)
+    >>> try:
+    ...     net.gradcheck(np.ones((1, 2)), [[0.0]], tolerance=0.0)
+    ... except cge.GradientCheckError as error:
+    ...     print(error.result.checked)
+    3
+    """
 
     def __init__(self, result: GradientCheck, tolerance: float) -> None:
         super().__init__(

@@ -39,7 +39,12 @@ class Tensor:
 
 @_arguments.checked
 def Input(shape: int | Sequence[int]) -> Tensor:
-    """The input of a network, (H, W, C), or n for vectors: what `Network(inputs=...)` takes."""
+    """The input of a network, (H, W, C), or n for vectors: what `Network(inputs=...)` takes.
+
+    >>> x = cge.Input((8, 8, 1))
+    >>> cge.Network(inputs=x, outputs=cge.Dense(10)(cge.ReLU()(x))).output_shape
+    (10,)
+    """
     return Tensor(None, (), shape)
 
 

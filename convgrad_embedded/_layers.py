@@ -230,7 +230,14 @@ LAYERS: dict[str, type[Layer]] = {}  # by kind: every class below
 @_arguments.checked_methods
 @dataclass(frozen=True, repr=False)
 class Layer(_Described):
-    """A layer's description: immutable, comparable, and free to be used in several networks."""
+    """A layer's description: immutable, comparable, and free to be used in several networks.
+
+    It is the class of all layers, and none itself. An argument outside its range is a ValueError, one of another type a
+    TypeError.
+
+    >>> isinstance(cge.ReLU(), cge.Layer), cge.Dense(3) == cge.Dense(3)
+    (True, True)
+    """
 
     kind: ClassVar[str]  # cge_kind_<kind>
     config: ClassVar[str | None] = None  # cge_<config>, the struct that cge_layer.config of that kind points to
@@ -251,7 +258,12 @@ class Layer(_Described):
     def check_input(self, in_shape: tuple[int, int, int]) -> None:
         """ValueError if no layer like this may follow one of that output."""
     def __call__(self, *inputs: Tensor) -> Tensor:
-        """The layer's output in a graph: Add()(a, b), ReLU()(x); see Network."""
+        """The layer's output in a graph: Add()(a, b), ReLU()(x); see Network.
+
+        >>> x = cge.Input((4,))
+        >>> cge.ReLU()(x)
+        <output of ReLU()>
+        """
         return _graph.apply(self, inputs)
 
     def c_row(self, in_size: tuple[int, int]) -> _core.LayerRow:
@@ -334,6 +346,14 @@ class Conv2d(_Parametric):
     "glorot_uniform" or "glorot_normal". trainable: True; False, nothing learns, which frozen=True means too; "bias", the
     biases learn; or n, the weights of the first n input channels and the biases (with groups, all channels of a group).
     What does not learn takes no memory for gradients and no time for them.
+
+    (H, W, C) becomes (OH, OW, filters); the formula is conv2d_forward's. kernel_size, stride and dilation: int or (h, w).
+    groups divides C and filters, and filter k reads the channels of group k // (filters / groups). use_bias=False: no bias.
+    ValueError if a number is below 1, or the kernel is larger than the padded image.
+
+    >>> net = cge.Network((8, 8, 3), [cge.Conv2d(16, 3, stride=2, padding="same")])
+    >>> net.output_shape, [w.shape for w in net.get_weights()]
+    ((4, 4, 16), [(3, 3, 3, 16), (16,)])
     """
 
     kind = "conv2d"
@@ -361,6 +381,12 @@ class Dense(_Parametric):
     """Fully connected, weights (in, units); takes any input shape, flattened.
 
     trainable: True; False, as frozen=True; "bias", the biases learn; or n, the weights of the first n inputs and the biases.
+
+    y = x w + b: (units,) for any input. use_bias=False: no b. init as Conv2d's. ValueError if units is below 1.
+
+    >>> net = cge.Network((8, 8, 3), [cge.Dense(10)])
+    >>> net.output_shape, [w.shape for w in net.get_weights()]
+    ((10,), [(192, 10), (10,)])
     """
 
     kind = "dense"
@@ -383,6 +409,12 @@ class MaxPool2d(Layer):
     """The largest value of each window; stride None means the window's size.
 
     ceil_mode: a last window that reaches beyond the image counts, as in PyTorch; loaded networks say it as padding.
+
+    (H, W, C) becomes (OH, OW, C). pool_size and stride: int or (h, w). padding as Conv2d's, each side smaller than the window,
+    else ValueError; it never is the largest.
+
+    >>> [cge.Network((9, 9, 4), [cge.MaxPool2d(2, ceil_mode=mode)]).output_shape for mode in (False, True)]
+    [(4, 4, 4), (5, 5, 4)]
     """
 
     kind = "maxpool2d"
@@ -400,6 +432,12 @@ class AvgPool2d(Layer):
 
     count_include_pad: divide by all taps of a window, padding too, which is PyTorch's default; False, as Keras has it, divides
     by those inside the image. ceil_mode: as in MaxPool2d, and not with count_include_pad.
+
+    (H, W, C) becomes (OH, OW, C). pool_size, stride and padding as in MaxPool2d.
+
+    >>> net = cge.Network((2, 2, 1), [cge.AvgPool2d(2)])
+    >>> net.predict(np.array([[[[1.0], [2.0]], [[3.0], [6.0]]]])).tolist()
+    [[3.0]]
     """
 
     kind = "avgpool2d"
@@ -417,13 +455,25 @@ class AvgPool2d(Layer):
 
 
 class GlobalAvgPool2d(Layer):
-    """The mean over rows and columns of each channel."""
+    """The mean over rows and columns of each channel.
+
+    (H, W, C) becomes (C,).
+
+    >>> cge.Network((7, 7, 4), [cge.GlobalAvgPool2d()]).output_shape
+    (4,)
+    """
 
     kind = "global_avgpool2d"
 
 
 class GlobalMaxPool2d(Layer):
-    """The largest value over rows and columns of each channel."""
+    """The largest value over rows and columns of each channel.
+
+    (H, W, C) becomes (C,).
+
+    >>> cge.Network((7, 7, 4), [cge.GlobalMaxPool2d()]).output_shape
+    (4,)
+    """
 
     kind = "global_maxpool2d"
 
@@ -431,7 +481,13 @@ class GlobalMaxPool2d(Layer):
 @_by_position(1)
 @dataclass(frozen=True, repr=False)
 class ZeroPad2d(Layer):
-    """Rows and columns of zeros around the image; padding: int, (h, w) or ((top, bottom), (left, right))."""
+    """Rows and columns of zeros around the image; padding: int, (h, w) or ((top, bottom), (left, right)).
+
+    (H, W, C) becomes (top + H + bottom, left + W + right, C). ValueError if one of them is negative.
+
+    >>> cge.Network((4, 4, 2), [cge.ZeroPad2d(((1, 0), (2, 0)))]).output_shape
+    (5, 6, 2)
+    """
 
     kind = "zero_pad2d"
     config = "pad2d"
@@ -441,7 +497,13 @@ class ZeroPad2d(Layer):
 @_by_position(1)
 @dataclass(frozen=True, repr=False)
 class Crop2d(Layer):
-    """The image without rows and columns at its borders; cropping: int, (h, w) or ((top, bottom), (left, right))."""
+    """The image without rows and columns at its borders; cropping: int, (h, w) or ((top, bottom), (left, right)).
+
+    (H, W, C) becomes (H - top - bottom, W - left - right, C). ValueError if one of them is negative, or nothing would be left.
+
+    >>> cge.Network((4, 4, 2), [cge.Crop2d((1, 0))]).output_shape
+    (2, 4, 2)
+    """
 
     kind = "crop2d"
     config = "pad2d"
@@ -451,7 +513,14 @@ class Crop2d(Layer):
 @_by_position(2)
 @dataclass(frozen=True, repr=False)
 class ChannelSlice(Layer):
-    """Channels start .. start + count - 1."""
+    """Channels start .. start + count - 1.
+
+    (H, W, C) becomes (H, W, count). ValueError if start is negative, count below 1, or there are fewer channels.
+
+    >>> net = cge.Network((4,), [cge.ChannelSlice(1, 2)])
+    >>> net.predict(np.array([[10.0, 20.0, 30.0, 40.0]])).tolist()
+    [[20.0, 30.0]]
+    """
 
     kind = "channel_slice"
     config = "channel_slice"
@@ -465,6 +534,12 @@ class Upsample2d(Layer):
     """The image scale_factor times as high and wide, int or (h, w).
 
     mode: "nearest", or "bilinear" between the centres of pixels, as PyTorch with align_corners=False and Keras.
+
+    (H, W, C) becomes (H scale_h, W scale_w, C). ValueError if a factor is below 1.
+
+    >>> net = cge.Network((1, 2, 1), [cge.Upsample2d((1, 2))])
+    >>> net.predict(np.array([[[[1.0], [3.0]]]])).ravel().tolist()
+    [1.0, 1.0, 3.0, 3.0]
     """
 
     kind = "upsample2d"
@@ -474,7 +549,11 @@ class Upsample2d(Layer):
 
 
 class ReLU(Layer):
-    """max(x, 0)."""
+    """max(x, 0).
+
+    >>> cge.Network((3,), [cge.ReLU()]).predict(np.array([[-1.0, 0.0, 2.0]])).tolist()
+    [[0.0, 0.0, 2.0]]
+    """
 
     kind = "relu"
 
@@ -482,7 +561,13 @@ class ReLU(Layer):
 @_arguments.checked_methods
 @dataclass(frozen=True, repr=False)
 class LeakyReLU(Layer):
-    """x for x >= 0, otherwise alpha x."""
+    """x for x >= 0, otherwise alpha x.
+
+    alpha is finite and >= 0, else ValueError.
+
+    >>> cge.Network((2,), [cge.LeakyReLU(alpha=0.25)]).predict(np.array([[-1.0, 2.0]])).tolist()
+    [[-0.25, 2.0]]
+    """
 
     kind = "leaky_relu"
     config = "leaky_relu"
@@ -490,25 +575,41 @@ class LeakyReLU(Layer):
 
 
 class Sigmoid(Layer):
-    """1 / (1 + exp(-x))."""
+    """1 / (1 + exp(-x)).
+
+    >>> cge.Network((2,), [cge.Sigmoid()]).predict(np.array([[0.0, 100.0]])).tolist()
+    [[0.5, 1.0]]
+    """
 
     kind = "sigmoid"
 
 
 class Tanh(Layer):
-    """tanh(x)."""
+    """tanh(x).
+
+    >>> cge.Network((2,), [cge.Tanh()]).predict(np.array([[0.0, 100.0]])).tolist()
+    [[0.0, 1.0]]
+    """
 
     kind = "tanh"
 
 
 class ReLU6(Layer):
-    """min(max(x, 0), 6)."""
+    """min(max(x, 0), 6).
+
+    >>> cge.Network((3,), [cge.ReLU6()]).predict(np.array([[-1.0, 2.0, 9.0]])).tolist()
+    [[0.0, 2.0, 6.0]]
+    """
 
     kind = "relu6"
 
 
 class HardSigmoid(Layer):
-    """min(max(x + 3, 0), 6) / 6."""
+    """min(max(x + 3, 0), 6) / 6.
+
+    >>> cge.Network((3,), [cge.HardSigmoid()]).predict(np.array([[-3.0, 0.0, 4.0]])).tolist()
+    [[0.0, 0.5, 1.0]]
+    """
 
     kind = "hard_sigmoid"
 
@@ -516,7 +617,13 @@ class HardSigmoid(Layer):
 @_arguments.checked_methods
 @dataclass(frozen=True, repr=False)
 class ELU(Layer):
-    """x for x > 0, otherwise alpha (exp(x) - 1); alpha >= 0."""
+    """x for x > 0, otherwise alpha (exp(x) - 1); alpha >= 0.
+
+    Another alpha is a ValueError.
+
+    >>> cge.Network((2,), [cge.ELU(alpha=0.5)]).predict(np.array([[-100.0, 2.0]])).tolist()
+    [[-0.5, 2.0]]
+    """
 
     kind = "elu"
     config = "leaky_relu"
@@ -524,50 +631,90 @@ class ELU(Layer):
 
 
 class Softplus(Layer):
-    """log(1 + exp(x)), accurate for small results too."""
+    """log(1 + exp(x)), accurate for small results too.
+
+    >>> cge.Network((2,), [cge.Softplus()]).predict(np.array([[0.0, 100.0]])).round(4)
+    array([[  0.6931, 100.    ]], dtype=float32)
+    """
 
     kind = "softplus"
 
 
 class Softmax(Layer):
-    """exp(x) / sum(exp(x)) over the channels of each pixel; with the loss "softmax_cross_entropy" leave it out."""
+    """exp(x) / sum(exp(x)) over the channels of each pixel; with the loss "softmax_cross_entropy" leave it out.
+
+    >>> cge.Network((4,), [cge.Softmax()]).predict(np.zeros((1, 4))).tolist()
+    [[0.25, 0.25, 0.25, 0.25]]
+    """
 
     kind = "softmax"
 
 
 class HardSwish(Layer):
-    """x HardSigmoid(x)."""
+    """x HardSigmoid(x).
+
+    >>> cge.Network((3,), [cge.HardSwish()]).predict(np.array([[-4.0, 1.5, 4.0]])).tolist()
+    [[0.0, 1.125, 4.0]]
+    """
 
     kind = "hard_swish"
 
 
 class SiLU(Layer):
-    """x Sigmoid(x)."""
+    """x Sigmoid(x).
+
+    >>> cge.Network((2,), [cge.SiLU()]).predict(np.array([[0.0, 100.0]])).tolist()
+    [[0.0, 100.0]]
+    """
 
     kind = "silu"
 
 
 class GELU(Layer):
-    """x (1 + erf(x / sqrt(2))) / 2: PyTorch's default, not its approximation by tanh."""
+    """x (1 + erf(x / sqrt(2))) / 2: PyTorch's default, not its approximation by tanh.
+
+    >>> cge.Network((2,), [cge.GELU()]).predict(np.array([[0.0, 100.0]])).tolist()
+    [[0.0, 100.0]]
+    """
 
     kind = "gelu"
 
 
 class Flatten(Layer):
-    """(H, W, C) to (H * W * C,): costs nothing."""
+    """(H, W, C) to (H * W * C,): costs nothing.
+
+    >>> cge.Network((2, 3, 4), [cge.Flatten()]).output_shape
+    (24,)
+    """
 
     kind = "flatten"
 
 
 class Add(Layer):
-    """The sum of two outputs of one shape: Add()(a, b)."""
+    """The sum of two outputs of one shape: Add()(a, b).
+
+    ValueError if the shapes differ, or there are not two.
+
+    >>> x = cge.Input((3,))
+    >>> net = cge.Network(inputs=x, outputs=cge.Add()(x, cge.ReLU()(x)))
+    >>> net.predict(np.array([[-1.0, 0.0, 2.0]])).tolist()
+    [[-1.0, 0.0, 4.0]]
+    """
 
     kind = "add"
     input_count = 2
 
 
 class Concat(Layer):
-    """Two outputs of one height and width, the channels of the first before those of the second: Concat()(a, b)."""
+    """Two outputs of one height and width, the channels of the first before those of the second: Concat()(a, b).
+
+    ValueError if heights or widths differ, or there are not two.
+
+    >>> x = cge.Input((2,))
+    >>> net = cge.Network(inputs=x, outputs=cge.Concat()(x, cge.ReLU()(x)))
+    >>> net.predict(np.array([[-1.0, 2.0]])).tolist()
+    [[-1.0, 2.0, 0.0, 2.0]]
+    """
 
     kind = "concat"
     input_count = 2
@@ -600,6 +747,12 @@ class GroupNorm(_Norm):
     w and b have one number for each channel, and begin as ones and zeros. groups: a divisor of the number of channels. affine:
     whether there are w and b; use_bias: whether there is a b. trainable: True, False (as frozen=True) or "bias". Works on one
     sample at a time, so a board gets what a batch gets. Formula and defaults are PyTorch's; Keras's eps is 0.001.
+
+    ValueError if groups does not divide the number of channels, or eps is not above 0.
+
+    >>> net = cge.Network((1, 1, 4), [cge.GroupNorm(2)])
+    >>> net.predict(np.array([[1.0, 3.0, 10.0, 30.0]])).round(3).tolist()
+    [[-1.0, 1.0, -1.0, 1.0]]
     """
 
     kind = "group_norm"
@@ -622,7 +775,14 @@ class GroupNorm(_Norm):
 @_by_position(0, "; the number of channels is known from the layer before")
 @dataclass(frozen=True, repr=False, eq=False)
 class InstanceNorm(_Norm):
-    """GroupNorm with a group for each channel. As in PyTorch, affine is False by default."""
+    """GroupNorm with a group for each channel. As in PyTorch, affine is False by default.
+
+    Arguments as GroupNorm's, without groups.
+
+    >>> net = cge.Network((1, 2, 1), [cge.InstanceNorm()])
+    >>> net.predict(np.array([[[[1.0], [3.0]]]])).ravel().round(3).tolist()
+    [-1.0, 1.0]
+    """
 
     kind = "instance_norm"
     config = "norm"
@@ -642,6 +802,10 @@ class LayerNorm(_Norm):
 
     w and b have one number for each of them, (H, W, C): PyTorch's LayerNorm with normalized_shape=(H, W, C). Keras's
     LayerNormalization differs: it normalises the channels of each pixel, and its eps is 0.001. Arguments as GroupNorm's.
+
+    >>> net = cge.Network((2,), [cge.LayerNorm()])
+    >>> net.predict(np.array([[1.0, 3.0]])).round(3).tolist()
+    [[-1.0, 1.0]]
     """
 
     kind = "layer_norm"
@@ -713,6 +877,10 @@ class Dropout(Layer):
 
     Which ones follows from seed (0 .. 2**31 - 1), the layer's place, step_count and the number of the sample in its batch: no
     mask is stored, and a network that was saved goes on as if it had not been. Formula and default are PyTorch's.
+
+    >>> net = cge.Network((4,), [cge.Dropout(0.25)])
+    >>> net.predict(np.ones((1, 4))).tolist()
+    [[1.0, 1.0, 1.0, 1.0]]
     """
 
     kind = "dropout"

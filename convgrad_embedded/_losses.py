@@ -18,7 +18,13 @@ ClassWeight = Union[Mapping[int, float], Sequence[float]]
 
 
 class Loss(_Described):
-    """What all losses have in common: Network(loss=...) takes one, or its name if it has no settings."""
+    """What all losses have in common: Network(loss=...) takes one, or its name if it has no settings.
+
+    It is the class of all losses, and none itself.
+
+    >>> cge.Network((2,), [cge.Dense(2)], "mse").loss, isinstance(cge.MeanSquaredError(), cge.Loss)
+    ('mean_squared_error', True)
+    """
 
     name: ClassVar[str]
     reads_labels: ClassVar[bool] = False
@@ -63,6 +69,13 @@ class SoftmaxCrossEntropy(Loss):
     """-log of the label's probability, from logits; labels (N,) are class numbers.
 
     With label_smoothing e, 0 to 1, the target is 1 - e at the label plus e / n everywhere: PyTorch's CrossEntropyLoss.
+
+    Labels outside 0 .. n - 1, and a label_smoothing outside 0 .. 1, are a ValueError. Its accuracy is the share of samples
+    whose largest output is at the label.
+
+    >>> net = cge.Network((3,), [cge.Flatten()], cge.SoftmaxCrossEntropy(label_smoothing=0.1))
+    >>> net.evaluate(np.array([[0.0, 5.0, 0.0], [5.0, 0.0, 0.0]]), [1, 2]).accuracy
+    0.5
     """
 
     label_smoothing: float = 0.0
@@ -93,6 +106,12 @@ class BinaryCrossEntropy(Loss):
     Each output is a question of its own (multi-label); targets (N,) + output_shape are 0 to 1, of numbers, integers or
     booleans. Its accuracy is the share of outputs, over all samples, whose logit is above 0 where the target is above 0.5
     and not above 0 elsewhere.
+
+    Targets outside 0 .. 1 are a ValueError.
+
+    >>> net = cge.Network((2,), [cge.Flatten()], "binary_cross_entropy")
+    >>> net.evaluate(np.array([[3.0, -3.0]]), [[1, 1]]).accuracy
+    0.5
     """
 
     name = "binary_cross_entropy"
@@ -109,7 +128,12 @@ class BinaryCrossEntropy(Loss):
 @_by_position(0)
 @dataclass(frozen=True, repr=False)
 class MeanSquaredError(Loss):
-    """The mean of (output - target)^2 over the outputs; targets are (N,) + output_shape."""
+    """The mean of (output - target)^2 over the outputs; targets are (N,) + output_shape.
+
+    >>> net = cge.Network((2,), [cge.Flatten()], "mse")
+    >>> net.evaluate(np.array([[1.0, 2.0]]), [[0.0, 0.0]]).loss
+    2.5
+    """
 
     name = "mean_squared_error"
     reads_values = True
@@ -118,7 +142,12 @@ class MeanSquaredError(Loss):
 @_by_position(0)
 @dataclass(frozen=True, repr=False)
 class MeanAbsoluteError(Loss):
-    """The mean of |output - target| over the outputs; targets are (N,) + output_shape. Its gradient at 0 is 0."""
+    """The mean of |output - target| over the outputs; targets are (N,) + output_shape. Its gradient at 0 is 0.
+
+    >>> net = cge.Network((2,), [cge.Flatten()], "mae")
+    >>> net.evaluate(np.array([[1.0, -2.0]]), [[0.0, 0.0]]).loss
+    1.5
+    """
 
     name = "mean_absolute_error"
     reads_values = True
@@ -127,7 +156,15 @@ class MeanAbsoluteError(Loss):
 @_by_position(1)
 @dataclass(frozen=True, repr=False)
 class Huber(Loss):
-    """Quadratic up to an error of `delta`, linear beyond: PyTorch's HuberLoss. delta > 0; targets are (N,) + output_shape."""
+    """Quadratic up to an error of `delta`, linear beyond: PyTorch's HuberLoss. delta > 0; targets are (N,) + output_shape.
+
+    With d = |output - target|: d^2 / 2 where d <= delta, else delta (d - delta / 2), and of that the mean over the outputs.
+    ValueError unless delta > 0.
+
+    >>> net = cge.Network((2,), [cge.Flatten()], cge.Huber(delta=1.0))
+    >>> net.evaluate(np.array([[1.0, -2.0]]), [[0.0, 0.0]]).loss
+    1.0
+    """
 
     delta: float = 1.0
 
@@ -149,6 +186,12 @@ class Distillation(Loss):
     alpha times the cross-entropy of the labels, plus 1 - alpha times temperature^2 times the Kullback-Leibler divergence from
     the teacher's softmax to the network's, both of logits / temperature. temperature > 0; alpha 0 to 1, and 0 leaves the labels
     to the accuracy alone. A network's own logits of before, stored, keep it from forgetting what it knew.
+
+    Settings outside their range are a ValueError, and a y that is no pair is a TypeError.
+
+    >>> net = cge.Network((2,), [cge.Flatten()], cge.Distillation(temperature=2.0, alpha=0.1))
+    >>> round(net.evaluate(np.array([[0.0, 1.0]]), ([1], [[0.0, 1.0]])).loss, 4)
+    0.0313
     """
 
     temperature: float = 1.0

@@ -60,6 +60,15 @@ _FIXED_OPTIMIZER = tuple(sorted(_optimizers.settings() - set(_SETTABLE)))
 
 
 class Evaluation(NamedTuple):
+    """What Network.evaluate gives: the mean loss, and the accuracy.
+
+    accuracy is the share of samples whose largest output is at the label; of binary_cross_entropy, the share of outputs on the
+    target's side. It is None for other losses. Weights of samples do not count there.
+
+    >>> cge.Network((2,), [cge.Flatten()], "mse").evaluate(np.ones((1, 2)), [[0.0, 1.0]])
+    Evaluation(loss=0.5, accuracy=None)
+    """
+
     loss: float
     # Share of samples whose largest output is at the label; of binary_cross_entropy, share of outputs on the target's side.
     # None for other losses. Weights of samples do not count here.
@@ -110,6 +119,14 @@ class Network:
 
     Methods may be called from several threads; calls on one network wait for each other. fit lets others have their turn
     between two batches, several times a second if no batch takes longer.
+
+    Errors name the argument, what came and what was expected: a TypeError for another type, a ValueError for a number, shape or
+    layer that is not possible, a NotFiniteError for a step that would leave NaN or infinity.
+
+    >>> layers = [cge.Conv2d(8, 3, padding="same"), cge.ReLU(), cge.MaxPool2d(2), cge.Dense(10)]
+    >>> net = cge.Network((8, 8, 1), layers, "softmax_cross_entropy", cge.SGD(0.05, momentum=0.9), seed=0)
+    >>> net.param_count, net.output_shape, net.arena_bytes
+    (1370, (10,), 21240)
     """
 
     input_scale: float | None  # None: samples are numbers
@@ -271,7 +288,14 @@ class Network:
         return self._model.infos
 
     def initialize(self, seed: int) -> None:
-        """Draws all weights anew, zeroes biases and the optimizer's memory, restarts the stream of shuffles."""
+        """Draws all weights anew, zeroes biases and the optimizer's memory, restarts the stream of shuffles.
+
+        >>> net = cge.Network((4,), [cge.Dense(2)], seed=1)
+        >>> before = net.weights_hash()
+        >>> net.initialize(1)
+        >>> net.weights_hash() == before
+        True
+        """
         self._runtime.init_params(_arrays.integer("seed", seed, 0, 2**64 - 1))
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -352,6 +376,12 @@ class Network:
 
         Ctrl-C ends fit within a fraction of a second. The weights then are those after the last whole batch, and
         `history` has the epochs that were finished; so it is when a loss is not finite, or a callback fails.
+
+        >>> (x, y), test = cge.datasets.load_digits()
+        >>> net = cge.Network((8, 8, 1), [cge.Dense(10)], "softmax_cross_entropy", cge.SGD(0.1, momentum=0.9))
+        >>> history = net.fit(x, y, epochs=3, validation_data=test, verbose=False)
+        >>> list(history), history["val_accuracy"][-1] > 0.9
+        (['loss', 'accuracy', 'val_loss', 'val_accuracy'], True)
         """
         self._check_trainable()
         epochs = _arrays.integer("epochs", epochs, 1)
@@ -488,6 +518,11 @@ class Network:
         """Mean gradient of the loss of these samples, shaped like get_weights(); zeros where nothing learns.
 
         The weights stay. memory="smallest" keeps no gradients: ValueError.
+
+        >>> net = cge.Network((2,), [cge.Dense(1)], "mse", cge.SGD(0.1))
+        >>> net.set_weights([[[0.0], [0.0]], [0.0]])
+        >>> [grad.tolist() for grad in net.gradients([[1.0, 2.0]], [[-1.0]])]
+        [[[2.0], [4.0]], [2.0]]
         """
         self._check_trainable()
         if self.memory.startswith("smallest"):
@@ -529,6 +564,11 @@ class Network:
         sample_weight and class_weight as in fit: a step's mean is the sum over its samples divided by their number.
 
         With memory="smallest" it is one sample.
+
+        >>> net = cge.Network((2,), [cge.Dense(1)], "mse", cge.SGD(0.125))
+        >>> net.set_weights([[[0.0], [0.0]], [0.0]])
+        >>> net.train_on_batch([[1.0, 2.0]], [[-1.0]]), [array.tolist() for array in net.get_weights()]
+        (1.0, [[[-0.25], [-0.5]], [-0.25]])
         """
         self._check_trainable()
         images: Any = x
@@ -553,6 +593,12 @@ class Network:
         """Adds the gradients of these samples to those that wait for update(); returns their mean loss.
 
         Several calls make one batch, whose samples need not be in memory at once: the step has the same bits.
+
+        >>> net = cge.Network((2,), [cge.Dense(1)], "mse", cge.SGD(0.1))
+        >>> net.set_weights([[[0.0], [0.0]], [0.0]])
+        >>> net.accumulate([[1.0, 2.0]], [[-1.0]]), net.accumulate([[1.0, 2.0]], [[2.0]])
+        (1.0, 4.0)
+        >>> net.update()
         """
         self._check_collects("accumulate")
         samples, targets = self._data(x, y)
@@ -565,12 +611,27 @@ class Network:
         """One optimizer step with the mean gradient of all samples that were accumulated since the last one.
 
         NotFiniteError if a gradient or a new weight would not be finite: the weights stay, the gradients are dropped.
+
+        >>> net = cge.Network((2,), [cge.Dense(1)], "mse", cge.SGD(0.1))
+        >>> loss = net.accumulate([[1.0, 2.0]], [[-1.0]])
+        >>> net.update()
+        >>> net.step_count
+        1
         """
         self._check_pending("update")
         self._runtime.update()
 
     def zero_gradients(self) -> None:
-        """Drops what was accumulated."""
+        """Drops what was accumulated.
+
+        >>> net = cge.Network((2,), [cge.Dense(1)], "mse", cge.SGD(0.1))
+        >>> loss = net.accumulate([[1.0, 2.0]], [[-1.0]])
+        >>> net.zero_gradients()
+        >>> net.update()
+        Traceback (most recent call last):
+            ...
+        RuntimeError: update: nothing was accumulated; accumulate(x, y) comes before it
+        """
         self._check_collects("zero_gradients")
         self._runtime.zero_grads()
 
@@ -578,12 +639,27 @@ class Network:
         """Scales the mean gradient of what was accumulated so that its Euclidean norm over all weights is at most `most`.
 
         Returns the norm before. As PyTorch's clip_grad_norm_, but for the 1e-6 that it adds to the norm.
+
+        >>> net = cge.Network((1,), [cge.Dense(1, use_bias=False)], "mse", cge.SGD(0.1))
+        >>> net.set_weights([[[0.0]]])
+        >>> loss = net.accumulate([[1.0]], [[-2.0]])
+        >>> net.clip_gradient_norm(1.0)
+        4.0
         """
         self._check_pending("clip_gradient_norm")
         return self._runtime.clip_norm(_above_0("most", most))
 
     def clip_gradient_value(self, most: float) -> None:
-        """Brings each element of the mean gradient of what was accumulated to the range from -most to most."""
+        """Brings each element of the mean gradient of what was accumulated to the range from -most to most.
+
+        >>> net = cge.Network((1,), [cge.Dense(1, use_bias=False)], "mse", cge.SGD(1.0))
+        >>> net.set_weights([[[0.0]]])
+        >>> loss = net.accumulate([[1.0]], [[-2.0]])
+        >>> net.clip_gradient_value(0.5), net.update()
+        (None, None)
+        >>> net.get_weights()[0].item()
+        -0.5
+        """
         self._check_pending("clip_gradient_value")
         self._runtime.clip_value(_above_0("most", most))
 
@@ -690,6 +766,10 @@ class Network:
 
         With `upto`, the outputs of that layer, as if it were the last: its number in net.layers (-1 is the last), the layer
         itself, or the name of its class if there is one of it ("GlobalAvgPool2d").
+
+        >>> net = cge.Network((3,), [cge.Flatten()])
+        >>> net.predict([[1.0, 2.0, 3.0]])
+        array([[1., 2., 3.]], dtype=float32)
         """
         if upto is not None:
             return self._part(_graph.behind(self.sources, self._layer_number(upto))).predict(x)
@@ -723,6 +803,10 @@ class Network:
         binary_cross_entropy is the share of all outputs that are right; other losses without labels have None.
 
         Without `y`, x is an iterable of batches as in fit: the same bits as of all samples in arrays.
+
+        >>> net = cge.Network((2,), [cge.Flatten()], "softmax_cross_entropy")
+        >>> net.evaluate(np.array([[0.0, 0.0], [0.0, 100.0]]), [1, 1]).accuracy
+        0.5
         """
         if y is None:
             _check_of_arrays({"sample_weight": sample_weight})
@@ -757,6 +841,10 @@ class Network:
 
         upto is what predict(upto=) takes. Loss, optimizer and settings are this network's; the optimizer's memory and the
         stream of shuffles are new.
+
+        >>> net = cge.Network((4,), [cge.Dense(3), cge.ReLU(), cge.Dense(2)], "mse", cge.SGD(0.1))
+        >>> [layer.trainable for layer in net.freeze(upto=0).layers if isinstance(layer, cge.Dense)]
+        [False, True]
         """
         self._check_trainable()
         frozen = set(_graph.behind(self.sources, self._layer_number(upto)))
@@ -821,18 +909,37 @@ class Network:
         "smallest" a piece may be the first units together. x and y are not copied if they are
         what the core reads (float32, int32 labels, contiguous), and must not change until the step is over. Meanwhile
         other calls raise RuntimeError.
+
+        >>> net = cge.Network((8,), [cge.Dense(4)], "softmax_cross_entropy", cge.SGD(0.1), memory="small_sliced")
+        >>> net.train_begin(np.zeros((1, 8), np.float32), np.zeros(1, np.int32))
+        >>> while net.resume(16):
+        ...     pass
+        >>> round(net.step_result, 4)
+        1.3863
         """
         self._check_trainable()
         self._check_sliced("train_begin")
         self._runtime.train_begin(*self._weighted(*self._step_data(x, y), sample_weight))
 
     def evaluate_begin(self, x: ArrayLike, y: Any, *, sample_weight: ArrayLike | None = None) -> None:
-        """Begins evaluate(x, y) in slices; step_result will be its Evaluation."""
+        """Begins evaluate(x, y) in slices; step_result will be its Evaluation.
+
+        >>> net = cge.Network((8,), [cge.Dense(4)], "softmax_cross_entropy", memory="small_sliced")
+        >>> net.evaluate_begin(np.zeros((1, 8), np.float32), np.zeros(1, np.int32))
+        >>> net.resume(), net.step_result.accuracy
+        (False, 1.0)
+        """
         self._check_sliced("evaluate_begin")
         self._runtime.evaluate_begin(*self._weighted(*self._data(x, y), sample_weight))
 
     def predict_begin(self, x: ArrayLike) -> None:
-        """Begins predict(x) in slices; step_result will be its array."""
+        """Begins predict(x) in slices; step_result will be its array.
+
+        >>> net = cge.Network((2,), [cge.Dense(2), cge.Softmax()], memory="small_sliced")
+        >>> net.predict_begin(np.zeros((1, 2), np.float32))
+        >>> net.resume(), net.step_result.tolist()
+        (False, [[0.5, 0.5]])
+        """
         self._check_sliced("predict_begin")
         samples = self._samples("x", x)
         self._runtime.forward_begin(samples, np.empty((len(samples), *self.output_shape), np.float32))
@@ -842,6 +949,11 @@ class Network:
 
         Runs as many pieces as fit into the budget of multiply-adds, and at least one; None: to the end. An error is what
         the blocking call would have raised; then the step is over.
+
+        >>> net = cge.Network((64,), [cge.Dense(32)], "mse", cge.SGD(0.1), memory="small_sliced")
+        >>> net.train_begin(np.zeros((1, 64), np.float32), np.zeros((1, 32), np.float32))
+        >>> net.resume(1), net.resume()  # one piece; all others
+        (True, False)
         """
         budget = 2**63 - 1 if budget_macs is None else _arrays.integer("budget_macs", budget_macs, 1, 2**63 - 1)
         try:
@@ -870,6 +982,12 @@ class Network:
 
         Too late (RuntimeError) when weights have begun to change: in the update at the end, or in all of the backward pass
         if memory is "smallest" or "smallest_sliced". Then resume() it to its end.
+
+        >>> net = cge.Network((64,), [cge.Dense(32)], "mse", cge.SGD(0.1), memory="small_sliced")
+        >>> net.train_begin(np.zeros((1, 64), np.float32), np.zeros((1, 32), np.float32))
+        >>> net.abort()
+        >>> net.step_count
+        0
         """
         self._runtime.abort()
 
@@ -889,6 +1007,10 @@ class Network:
 
         Raises GradientCheckError if the largest relative error exceeds the tolerance. A few samples suffice: it
         evaluates them twice for each parameter.
+
+        >>> net = cge.Network((4,), [cge.Dense(3), cge.Tanh(), cge.Dense(2)], "mse", cge.SGD(0.1))
+        >>> net.gradcheck(np.ones((2, 4)), np.zeros((2, 2))).checked
+        23
         """
         return _gradcheck.run(self, *self._data(x, y), _arrays.number("tolerance", tolerance))
 
@@ -931,14 +1053,27 @@ class Network:
     # ---- weights -----------------------------------------------------------------------------------------------------
 
     def get_weights(self) -> list[Real]:
-        """Copies of all parameters, layer by layer, weight then bias."""
+        """Copies of all parameters, layer by layer, weight then bias.
+
+        >>> net = cge.Network((4,), [cge.Dense(3), cge.ReLU(), cge.Dense(2, use_bias=False)])
+        >>> [array.shape for array in net.get_weights()]
+        [(4, 3), (3,), (3, 2)]
+        """
         with self._runtime.lock:
             self._runtime.check_no_step("get_weights")
             params = self._runtime.params.copy()
         return self._by_layer(params)
 
     def set_weights(self, weights: Sequence[ArrayLike]) -> None:
-        """What get_weights gave. The optimizer's memory stays as it is."""
+        """What get_weights gave. The optimizer's memory stays as it is.
+
+        A list of another length, or an array of another shape, is a ValueError: then nothing has changed.
+
+        >>> net = cge.Network((2,), [cge.Dense(1)])
+        >>> net.set_weights([[[1.0], [2.0]], [0.5]])
+        >>> net.predict([[1.0, 1.0]])
+        array([[3.5]], dtype=float32)
+        """
         params = np.empty_like(self._runtime.params)
         views = self._by_layer(params)
         weights = _arrays.sequence("weights", weights, "a list of arrays")
@@ -962,16 +1097,28 @@ class Network:
 
     @property
     def param_count(self) -> int:
+        """Numbers of parameters of all layers, learning or not."""
         return self._runtime.params.size
 
     def weights_hash(self) -> str:
-        """Sixteen hexadecimal digits; equal weights give the same on every target (cge_network_params_hash)."""
+        """Sixteen hexadecimal digits; equal weights give the same on every target (cge_network_params_hash).
+
+        >>> net = cge.Network((2,), [cge.Dense(1)])
+        >>> net.set_weights([[[1.0], [2.0]], [0.5]])
+        >>> net.weights_hash()
+        '1d0a7c898066fb35'
+        """
         return f"{self._runtime.params_hash():016x}"
 
     # ---- files -------------------------------------------------------------------------------------------------------
 
     def to_bytes(self) -> bytes:
-        """Layers, weights, optimizer and its memory in the core's file format (docs/file_format.md)."""
+        """Layers, weights, optimizer and its memory in the core's file format (docs/file_format.md).
+
+        >>> net = cge.Network((2,), [cge.Dense(1)])
+        >>> net.to_bytes()[:4], len(net.to_bytes())
+        (b'CGEN', 136)
+        """
         return self._runtime.save()
 
     @classmethod
@@ -988,6 +1135,12 @@ class Network:
         """The network whose to_bytes() gave `data`: bytes, or anything that lends its bytes (bytearray, memoryview, arrays).
 
         The file does not hold how a network uses its memory: any level may go on where another stopped.
+
+        Bytes that are none of ours, or damaged, are a ValueError.
+
+        >>> net = cge.Network((2,), [cge.Dense(1)], seed=3)
+        >>> cge.Network.from_bytes(net.to_bytes()).weights_hash() == net.weights_hash()
+        True
         """
         return cls._restored(_arrays.content("data", data), "data", capacity, threads, memory, frozen_in, memory_ranges)
 
@@ -995,6 +1148,9 @@ class Network:
         """Writes to_bytes() to a file, which is never seen half written, whoever else saves there too.
 
         A file that was there keeps its permissions, a symbolic link leads where it led; a device or a pipe is written to.
+
+        >>> net = cge.Network((2,), [cge.Dense(1)])
+        >>> net.save("net.cge")
         """
         _files.write({Path(path): self.to_bytes()})
 
@@ -1009,7 +1165,12 @@ class Network:
         frozen_in: str = "ram",
         memory_ranges: Sequence[int] | None = None,
     ) -> Network:
-        """The network that save wrote; training goes on as if it had never stopped, in any level of memory."""
+        """The network that save wrote; training goes on as if it had never stopped, in any level of memory.
+
+        >>> cge.Network((2,), [cge.Dense(1)], "mse", cge.Adam()).save("net.cge")
+        >>> cge.Network.load("net.cge")
+        Network((2,), [Dense(1)], loss='mean_squared_error', optimizer=Adam())
+        """
         return cls._restored(Path(path).read_bytes(), str(path), capacity, threads, memory, frozen_in, memory_ranges)
 
     @classmethod
@@ -1078,6 +1239,10 @@ class Network:
         Samples are (H, W, C) here where ONNX has (C, H, W): x.transpose(0, 2, 3, 1) makes one of the other. Batch
         normalisation goes into the layer before it. A softmax at the end goes into loss="softmax_cross_entropy".
         `import_notes` says what became of such nodes. What our layers cannot express is a ValueError that names the node.
+
+        >>> cge.Network((8, 8, 1), [cge.Conv2d(4, 3), cge.ReLU()], seed=1).to_onnx("net.onnx")
+        >>> cge.Network.from_onnx("net.onnx", loss="mse", optimizer=cge.SGD(0.01))
+        Network((8, 8, 1), [Conv2d(4, 3), ReLU()], loss='mean_squared_error', optimizer=SGD())
         """
         network: Network = importers.read(cls, "onnx", path, _named_options(locals(), "path"))
         return network
@@ -1099,6 +1264,9 @@ class Network:
         """The network of a TensorFlow Lite file with float32 activations; TensorFlow is not needed. As from_onnx.
 
         Weights stored as integers with scales, or as float16, are expanded. Samples are (H, W, C), as there.
+
+        >>> cge.Network.from_tflite("model.tflite", loss="mse", optimizer=cge.SGD(0.01))
+        Network((4,), [Dense(2, use_bias=False)], loss='mean_squared_error', optimizer=SGD())
         """
         network: Network = importers.read(cls, "tflite", path, _named_options(locals(), "path"))
         return network
@@ -1127,6 +1295,10 @@ class Network:
         skips and branches. Its batch normalisation goes into the layer before; with fold_batch_norm=False it is a BatchNorm,
         which learns. Of a dictionary the arrays are taken in their order, or in that of `names`, the parts before ".weight";
         batch normalisation in it goes into the layer before, or into the BatchNorm that stands at its place in `layers`.
+
+        >>> state = {"0.weight": np.ones((10, 4)), "0.bias": np.zeros(10)}  # PyTorch's layout: (units, in)
+        >>> cge.Network.from_torch(state, (4,), [cge.Dense(10)]).predict(np.ones((1, 4)))[0, 0].item()
+        4.0
         """
         options = _named_options(locals(), "source", "input_shape", "layers", "names", "fold_batch_norm")
         fold_batch_norm = _arrays.boolean("fold_batch_norm", fold_batch_norm)
@@ -1157,7 +1329,13 @@ class Network:
         memory: str = "fast",
         frozen_in: str = "ram",
     ) -> Network:
-        """The network of a Keras model, or of the path of a .keras or .h5 file (which needs h5py). As from_onnx."""
+        """The network of a Keras model, or of the path of a .keras or .h5 file (which needs h5py). As from_onnx.
+
+        >>> import keras
+        >>> model = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(2)])
+        >>> cge.Network.from_keras(model, loss="mse")
+        Network((4,), [Dense(2)], loss='mean_squared_error')
+        """
         options = _named_options(locals(), "source")
         if not isinstance(source, (str, os.PathLike)):
             for needed in ("layers", "get_config"):
@@ -1186,6 +1364,13 @@ class Network:
         """`layers` with the weights of a safetensors file in PyTorch's layout, as from_torch takes a state_dict().
 
         Such a file does not keep an order: layers come by their names, numbers in them as numbers, or as `names` says.
+
+        >>> with open("dense.safetensors", "wb") as file:
+        ...     header = b'{"fc.weight": {"dtype": "F32", "shape": [1, 2], "data_offsets": [0, 8]}}'
+        ...     length = file.write(len(header).to_bytes(8, "little") + header + np.ones(2, np.float32).tobytes())
+        >>> net = cge.Network.from_safetensors("dense.safetensors", (2,), [cge.Dense(1, use_bias=False)])
+        >>> net.predict([[1.0, 2.0]])
+        array([[3.]], dtype=float32)
         """
         options = _named_options(locals(), "path", "input_shape", "layers", "names")
         state = importers.read_safetensors(path)
@@ -1206,6 +1391,10 @@ class Network:
         LayerNorm's weights have, too. A torch.nn.Sequential of the same layers takes them by
         module.load_state_dict({name: torch.from_numpy(array) for name, array in net.state_dict().items()}). The numbers
         agree if Flatten stands here where it stands there.
+
+        >>> net = cge.Network((8, 8, 1), [cge.Conv2d(4, 3), cge.ReLU(), cge.Dense(10)])
+        >>> {name: array.shape for name, array in net.state_dict().items()}
+        {'0.weight': (4, 1, 3, 3), '0.bias': (4,), '2.weight': (10, 144), '2.bias': (10,)}
         """
         return importers.state_dict(self)
 
@@ -1213,6 +1402,8 @@ class Network:
         """Writes the network with its weights as an ONNX model: input "x" (N, C, H, W) or (N, n), its last layer's output.
 
         The onnx package is not needed. The loss is no part of it: with "softmax_cross_entropy" the output is logits.
+
+        >>> cge.Network((8, 8, 1), [cge.Conv2d(4, 3), cge.ReLU()]).to_onnx("net.onnx")
         """
         _files.write({Path(path): importers.onnx_bytes(self)})
 
@@ -1291,6 +1482,12 @@ class Network:
 
         budget_bytes may be a list of two to four memories, the arena first: [37888, 648] are RAM and CCM of a Crazyflie. What
         has no plan, memory="fast", lies in the first.
+
+        >>> layers = [cge.Conv2d(8, 3), cge.ReLU(), cge.MaxPool2d(2), cge.Dense(10)]
+        >>> net = cge.Network((28, 28, 1), layers, "softmax_cross_entropy", cge.SGD(0.05, momentum=0.9))
+        >>> plan = net.plan(budget_bytes=100_000)
+        >>> plan.memory, plan.trainable, plan.missing_bytes
+        ('smallest', (0, 3), 0)
         """
         self._check_trainable()
         place = self.frozen_in if frozen_in is None else _arrays.choice("frozen_in", frozen_in, _plan.PLACES)
@@ -1304,6 +1501,10 @@ class Network:
         With memory="small" or "smallest" they hold the plans as well, <name>_training_plan and <name>_inference_plan. Firmware
         works them out again and compares. sealed=True: it compares a checksum, which takes some 4 KB less code, and it compiles
         with libraries of one CGE_PLAN_VERSION alone.
+
+        >>> net = cge.Network((4,), [cge.Dense(2)], "softmax_cross_entropy", cge.SGD(0.1))
+        >>> [path.name for path in net.export("firmware", name="two")]
+        ['two.h', 'two.c']
         """
         sealed = _arrays.boolean("sealed", sealed)
         if sealed and self._memory_plan(training=self.loss is not None) is None:
@@ -1314,6 +1515,10 @@ class Network:
         """Prints a table of the layers and what the network costs at each memory level; with `board`, whether it fits there.
 
         print_fn=None returns the text instead.
+
+        >>> net = cge.Network((4,), [cge.Dense(2)])
+        >>> print(net.summary(print_fn=None).splitlines()[0])
+        Network on 4
         """
         text = _summary.text(self, board)
         if print_fn is None:

@@ -32,7 +32,13 @@ def _of_channels(name: str, value: ArrayLike | None, like: Real) -> Real | None:
 def group_norm_forward(
     x: ArrayLike, groups: int, w: ArrayLike | None = None, b: ArrayLike | None = None, *, eps: float = 1e-5
 ) -> Real:
-    """y = (x - mean) / sqrt(variance + eps) * w + b for x (N, H, W, C); mean and variance are those of a sample's group."""
+    """y = (x - mean) / sqrt(variance + eps) * w + b for x (N, H, W, C); mean and variance are those of a sample's group.
+
+    groups divides C, and eps > 0, else ValueError. w and b (C,), or None for ones and zeros.
+
+    >>> cge.group_norm_forward([[[1.0, 3.0]]], groups=1).round(3)
+    array([[[-1.,  1.]]])
+    """
     images = _arrays.images("x", x)
     g = _group_norm(images.shape[1:], groups, eps)
     weights, bias = _of_channels("w", w, images), _of_channels("b", b, images)
@@ -42,7 +48,13 @@ def group_norm_forward(
 
 
 def group_norm_weight_grad(x: ArrayLike, dy: ArrayLike, groups: int, *, eps: float = 1e-5) -> Real:
-    """dL/dw (C,), summed over the batch."""
+    """dL/dw (C,), summed over the batch: the sum of dy (x - mean) / sqrt(variance + eps), from x and dL/dy (N, H, W, C).
+
+    groups and eps as in group_norm_forward.
+
+    >>> cge.group_norm_weight_grad([[[1.0, 3.0]]], [[[1.0, 1.0]]], groups=1).round(3)
+    array([-1.,  1.])
+    """
     images = _arrays.images("x", x)
     g = _group_norm(images.shape[1:], groups, eps)
     grads = _arrays.images("dy", dy, like=images, shape=images.shape[1:], count=len(images))
@@ -52,7 +64,11 @@ def group_norm_weight_grad(x: ArrayLike, dy: ArrayLike, groups: int, *, eps: flo
 
 
 def group_norm_bias_grad(dy: ArrayLike) -> Real:
-    """dL/db (C,), summed over the batch."""
+    """dL/db (C,): dL/dy (N, H, W, C) summed over the batch, rows and columns.
+
+    >>> cge.group_norm_bias_grad([[[1.0, 3.0]], [[2.0, 2.0]]])
+    array([3., 5.])
+    """
     grads = _arrays.images("dy", dy)
     g = _group_norm(grads.shape[1:], 1, 1e-5)
     db = np.zeros(grads.shape[-1], grads.dtype)
@@ -61,7 +77,14 @@ def group_norm_bias_grad(dy: ArrayLike) -> Real:
 
 
 def group_norm_input_grad(x: ArrayLike, dy: ArrayLike, groups: int, w: ArrayLike | None = None, *, eps: float = 1e-5) -> Real:
-    """dL/dx (N, H, W, C)."""
+    """dL/dx (N, H, W, C) from x, dL/dy (N, H, W, C) and w (C,); None is a w of ones. groups and eps as in group_norm_forward.
+
+    A constant added to x changes nothing, so the gradients of a group add up to 0.
+
+    >>> dx = cge.group_norm_input_grad([[[1.0, 2.0, 6.0]]], [[[1.0, 0.0, 0.0]]], groups=1)
+    >>> dx.round(3), abs(dx.sum()) < 1e-12
+    (array([[[ 0.176, -0.22 ,  0.044]]]), np.True_)
+    """
     images = _arrays.images("x", x)
     g = _group_norm(images.shape[1:], groups, eps)
     weights = _of_channels("w", w, images)

@@ -1,6 +1,6 @@
 """Dense layers, pooling, activations and losses on NumPy arrays, with the conventions of _convolution.py.
 
-Vectors are (N, n), or (n,) for one sample. Activations take any shape.
+Vectors are (N, n), or (n,) for one sample. Activations take any shape with at least one number.
 """
 
 from __future__ import annotations
@@ -36,7 +36,13 @@ _DENSE_FORWARD, _DENSE_WEIGHT_GRAD, _DENSE_BIAS_GRAD, _DENSE_INPUT_GRAD = list(_
 
 
 def dense_forward(x: ArrayLike, w: ArrayLike, b: ArrayLike | None = None) -> Real:
-    """y (N, out) = x (N, in) w (in, out) + b (out,)."""
+    """y (N, out) = x (N, in) w (in, out) + b (out,); None is a b of zeros.
+
+    y[o] = b[o] + sum_i x[i] w[i, o], i ascending. ValueError if the sizes of x, w and b do not belong together.
+
+    >>> cge.dense_forward([[1.0, 2.0]], [[1.0, 0.0], [0.0, 3.0]], [0.5, 0.5])
+    array([[1.5, 6.5]])
+    """
     key = _again.key_with_bias(x, w, b)
     again = _again.with_bias(_DENSE_FORWARD, key, x, w, b)
     if again is not None:
@@ -53,7 +59,14 @@ def dense_forward(x: ArrayLike, w: ArrayLike, b: ArrayLike | None = None) -> Rea
 
 
 def dense_weight_grad(x: ArrayLike, dy: ArrayLike) -> Real:
-    """dL/dw (in, out), summed over the batch."""
+    """dL/dw (in, out) = sum_n x[n, i] dy[n, o], from x (N, in) and dL/dy (N, out).
+
+    ValueError if x and dy are not of one N.
+
+    >>> cge.dense_weight_grad([[1.0, 2.0]], [[3.0, 4.0]])
+    array([[3., 4.],
+           [6., 8.]])
+    """
     key = _again.key_of_two(x, dy)
     again = _again.with_two(_DENSE_WEIGHT_GRAD, key, x, dy)
     if again is not None:
@@ -66,7 +79,11 @@ def dense_weight_grad(x: ArrayLike, dy: ArrayLike) -> Real:
 
 
 def dense_bias_grad(dy: ArrayLike) -> Real:
-    """dL/db (out,), summed over the batch."""
+    """dL/db (out,) = sum_n dy[n, o], from dL/dy (N, out).
+
+    >>> cge.dense_bias_grad([[3.0, 4.0], [1.0, 1.0]])
+    array([4., 5.])
+    """
     key = _again.key_of_one(dy)
     again = _again.with_one(_DENSE_BIAS_GRAD, key, dy)
     if again is not None:
@@ -78,7 +95,13 @@ def dense_bias_grad(dy: ArrayLike) -> Real:
 
 
 def dense_input_grad(w: ArrayLike, dy: ArrayLike) -> Real:
-    """dL/dx (N, in)."""
+    """dL/dx (N, in) = sum_o dy[n, o] w[i, o], from w (in, out) and dL/dy (N, out).
+
+    ValueError if dy has not as many columns as w.
+
+    >>> cge.dense_input_grad([[1.0, 0.0], [0.0, 3.0]], [[1.0, 2.0]])
+    array([[1., 6.]])
+    """
     key = _again.key_of_two(w, dy)
     again = _again.with_two(_DENSE_INPUT_GRAD, key, w, dy)
     if again is not None:
@@ -134,19 +157,41 @@ def _pool2d_forward(operator: str, x: ArrayLike, kernel_size: Pair, stride: Pair
 
 
 def maxpool2d_forward(x: ArrayLike, kernel_size: Pair, *, stride: Pair | None = None, padding: Padding = 0) -> Real:
-    """The largest value of each window; the stride is the window's size unless given."""
+    """The largest value of each window: (N, OH, OW, C) for x (N, H, W, C). A NaN wins over numbers.
+
+    kernel_size and stride: int or (h, w); stride None is the window's size. padding: as conv2d_forward's, each side smaller
+    than the kernel, else ValueError. Padding never is the largest.
+
+    >>> x = np.arange(16.0).reshape(4, 4, 1)
+    >>> cge.maxpool2d_forward(x, 2)[:, :, 0]
+    array([[ 5.,  7.],
+           [13., 15.]])
+    """
     return _pool2d_forward("maxpool2d_forward", x, kernel_size, stride, padding)
 
 
 def avgpool2d_forward(x: ArrayLike, kernel_size: Pair, *, stride: Pair | None = None, padding: Padding = 0) -> Real:
-    """The mean of each window; padding is not counted."""
+    """The mean of each window: (N, OH, OW, C) for x (N, H, W, C). Padding is not counted. Arguments as maxpool2d_forward's.
+
+    >>> x = np.arange(16.0).reshape(4, 4, 1)
+    >>> cge.avgpool2d_forward(x, 2)[:, :, 0]
+    array([[ 2.5,  4.5],
+           [10.5, 12.5]])
+    """
     return _pool2d_forward("avgpool2d_forward", x, kernel_size, stride, padding)
 
 
 def maxpool2d_input_grad(
     x: ArrayLike, dy: ArrayLike, kernel_size: Pair, *, stride: Pair | None = None, padding: Padding = 0
 ) -> Real:
-    """dL/dx: each dL/dy goes to the first largest value of its window."""
+    """dL/dx (N, H, W, C) from x and dL/dy (N, OH, OW, C): each dL/dy goes to the first largest value of its window.
+
+    First is by rows, then columns. Other arguments as maxpool2d_forward's. ValueError if dy has not the shape of its output.
+
+    >>> cge.maxpool2d_input_grad([[[1.0], [5.0]], [[3.0], [5.0]]], [[[7.0]]], 2)[:, :, 0]
+    array([[0., 7.],
+           [0., 0.]])
+    """
     pool, key = _OPERATORS["maxpool2d_input_grad"], _again.key_of_two(x, dy, _again.settings(kernel_size, stride, padding))
     again = _again.with_two(pool, key, x, dy)
     if again is not None:
@@ -163,7 +208,15 @@ def maxpool2d_input_grad(
 def avgpool2d_input_grad(
     dy: ArrayLike, input_size: Pair, kernel_size: Pair, *, stride: Pair | None = None, padding: Padding = 0
 ) -> Real:
-    """dL/dx (N, H, W, C): each dL/dy is spread evenly over its window; `input_size` is (H, W)."""
+    """dL/dx (N, H, W, C): each dL/dy (N, OH, OW, C) is spread evenly over its window. input_size is (H, W), or one number for
+    both.
+
+    Other arguments as avgpool2d_forward's. ValueError if dy has not the shape of its output.
+
+    >>> cge.avgpool2d_input_grad([[[8.0]]], 2, 2)[:, :, 0]
+    array([[2., 2.],
+           [2., 2.]])
+    """
     pool = _OPERATORS["avgpool2d_input_grad"]
     key = _again.key_of_one(dy, _again.settings(input_size, kernel_size, stride, padding))
     again = _again.with_one(pool, key, dy)
@@ -202,112 +255,201 @@ def _elementwise(operator: str, head: tuple[float, ...], name: str, value: Array
 
 
 def relu_forward(x: ArrayLike) -> Real:
-    """max(x, 0)."""
+    """max(x, 0); NaN stays. x of any shape, and y of the same.
+
+    >>> cge.relu_forward([-1.0, 0.0, 2.0])
+    array([0., 0., 2.])
+    """
     return _elementwise("relu_forward", (), "x", x)
 
 
 def relu_input_grad(y: ArrayLike, dy: ArrayLike) -> Real:
-    """dL/dx from the output y and dL/dy."""
+    """dL/dx = dy where y > 0, else 0, from the output y and dL/dy of one shape.
+
+    >>> cge.relu_input_grad([0.0, 0.0, 2.0], [5.0, 5.0, 5.0])
+    array([0., 0., 5.])
+    """
     return _elementwise("relu_input_grad", (), "y", y, dy)
 
 
 def leaky_relu_forward(x: ArrayLike, alpha: float = 0.01) -> Real:
-    """x for x >= 0, otherwise alpha x."""
+    """x for x >= 0, otherwise alpha x. x of any shape; alpha is finite and >= 0, else ValueError.
+
+    >>> cge.leaky_relu_forward([-1.0, 0.0, 2.0], alpha=0.25)
+    array([-0.25,  0.  ,  2.  ])
+    """
     return _elementwise("leaky_relu_forward", (_arrays.number("alpha", alpha),), "x", x)
 
 
 def leaky_relu_input_grad(y: ArrayLike, dy: ArrayLike, alpha: float = 0.01) -> Real:
-    """dL/dx from the output y and dL/dy."""
+    """dL/dx = dy where y > 0, else alpha dy, from the output y and dL/dy of one shape. alpha as in leaky_relu_forward.
+
+    >>> cge.leaky_relu_input_grad([-0.25, 0.0, 2.0], [4.0, 4.0, 4.0], alpha=0.25)
+    array([1., 1., 4.])
+    """
     return _elementwise("leaky_relu_input_grad", (_arrays.number("alpha", alpha),), "y", y, dy)
 
 
 def sigmoid_forward(x: ArrayLike) -> Real:
-    """1 / (1 + exp(-x))."""
+    """1 / (1 + exp(-x)). x of any shape, and y of the same.
+
+    >>> cge.sigmoid_forward([-100.0, 0.0, 100.0]).round(6)
+    array([0. , 0.5, 1. ])
+    """
     return _elementwise("sigmoid_forward", (), "x", x)
 
 
 def sigmoid_input_grad(y: ArrayLike, dy: ArrayLike) -> Real:
-    """dL/dx from the output y and dL/dy."""
+    """dL/dx = dy y (1 - y), from the output y and dL/dy of one shape.
+
+    >>> cge.sigmoid_input_grad([0.0, 0.5, 1.0], [1.0, 1.0, 1.0])
+    array([0.  , 0.25, 0.  ])
+    """
     return _elementwise("sigmoid_input_grad", (), "y", y, dy)
 
 
 def tanh_forward(x: ArrayLike) -> Real:
-    """tanh(x), the core's own: the same bits on every target."""
+    """tanh(x), the core's own: the same bits on every target. x of any shape, and y of the same.
+
+    >>> cge.tanh_forward([-1.0, 0.0, 1.0]).round(6)
+    array([-0.761594,  0.      ,  0.761594])
+    """
     return _elementwise("tanh_forward", (), "x", x)
 
 
 def tanh_input_grad(y: ArrayLike, dy: ArrayLike) -> Real:
-    """dL/dx from the output y and dL/dy."""
+    """dL/dx = dy (1 - y^2), from the output y and dL/dy of one shape.
+
+    >>> cge.tanh_input_grad([0.0, 0.5, 1.0], [1.0, 1.0, 1.0])
+    array([1.  , 0.75, 0.  ])
+    """
     return _elementwise("tanh_input_grad", (), "y", y, dy)
 
 
 def relu6_forward(x: ArrayLike) -> Real:
-    """min(max(x, 0), 6)."""
+    """min(max(x, 0), 6); NaN stays. x of any shape, and y of the same.
+
+    >>> cge.relu6_forward([-1.0, 2.0, 9.0])
+    array([0., 2., 6.])
+    """
     return _elementwise("relu6_forward", (), "x", x)
 
 
 def relu6_input_grad(y: ArrayLike, dy: ArrayLike) -> Real:
-    """dL/dx from the output y and dL/dy."""
+    """dL/dx = dy where 0 < y < 6, else 0, from the output y and dL/dy of one shape.
+
+    >>> cge.relu6_input_grad([0.0, 2.0, 6.0], [5.0, 5.0, 5.0])
+    array([0., 5., 0.])
+    """
     return _elementwise("relu6_input_grad", (), "y", y, dy)
 
 
 def hard_sigmoid_forward(x: ArrayLike) -> Real:
-    """min(max(x + 3, 0), 6) / 6."""
+    """min(max(x + 3, 0), 6) / 6. x of any shape, and y of the same.
+
+    >>> cge.hard_sigmoid_forward([-3.0, 0.0, 4.0])
+    array([0. , 0.5, 1. ])
+    """
     return _elementwise("hard_sigmoid_forward", (), "x", x)
 
 
 def hard_sigmoid_input_grad(y: ArrayLike, dy: ArrayLike) -> Real:
-    """dL/dx from the output y and dL/dy."""
+    """dL/dx = dy / 6 where 0 < y < 1, else 0, from the output y and dL/dy of one shape.
+
+    >>> cge.hard_sigmoid_input_grad([0.0, 0.5, 1.0], [6.0, 6.0, 6.0])
+    array([0., 1., 0.])
+    """
     return _elementwise("hard_sigmoid_input_grad", (), "y", y, dy)
 
 
 def elu_forward(x: ArrayLike, alpha: float = 1.0) -> Real:
-    """x for x > 0, otherwise alpha (exp(x) - 1)."""
+    """x for x > 0, otherwise alpha (exp(x) - 1). x of any shape; alpha is finite and >= 0, else ValueError.
+
+    >>> cge.elu_forward([-100.0, 0.0, 2.0]).round(6)
+    array([-1.,  0.,  2.])
+    """
     return _elementwise("elu_forward", (_arrays.number("alpha", alpha),), "x", x)
 
 
 def elu_input_grad(y: ArrayLike, dy: ArrayLike, alpha: float = 1.0) -> Real:
-    """dL/dx from the output y and dL/dy."""
+    """dL/dx = dy where y > 0, else dy (y + alpha), from the output y and dL/dy of one shape. alpha as in elu_forward.
+
+    >>> cge.elu_input_grad([-0.5, 0.0, 2.0], [4.0, 4.0, 4.0])
+    array([2., 4., 4.])
+    """
     return _elementwise("elu_input_grad", (_arrays.number("alpha", alpha),), "y", y, dy)
 
 
 def softplus_forward(x: ArrayLike) -> Real:
-    """log(1 + exp(x))."""
+    """log(1 + exp(x)), accurate for small results too. x of any shape, and y of the same.
+
+    >>> cge.softplus_forward([-100.0, 0.0, 100.0]).round(6)
+    array([  0.      ,   0.693147, 100.      ])
+    """
     return _elementwise("softplus_forward", (), "x", x)
 
 
 def softplus_input_grad(y: ArrayLike, dy: ArrayLike) -> Real:
-    """dL/dx from the output y and dL/dy."""
+    """dL/dx = dy (1 - exp(-y)), from the output y and dL/dy of one shape.
+
+    >>> cge.softplus_input_grad([np.log(2), 100.0], [4.0, 4.0]).round(6)
+    array([2., 4.])
+    """
     return _elementwise("softplus_input_grad", (), "y", y, dy)
 
 
 def hard_swish_forward(x: ArrayLike) -> Real:
-    """x hard_sigmoid(x)."""
+    """x hard_sigmoid(x). x of any shape, and y of the same.
+
+    >>> cge.hard_swish_forward([-4.0, 1.5, 4.0])
+    array([0.   , 1.125, 4.   ])
+    """
     return _elementwise("hard_swish_forward", (), "x", x)
 
 
 def hard_swish_input_grad(x: ArrayLike, dy: ArrayLike) -> Real:
-    """dL/dx from the input x and dL/dy."""
+    """dL/dx from the input x and dL/dy of one shape: 0 for x <= -3, dy for x >= 3, between them dy (x / 3 + 1 / 2).
+
+    >>> cge.hard_swish_input_grad([-4.0, 1.5, 4.0], [2.0, 2.0, 2.0]).round(6)
+    array([0., 2., 2.])
+    """
     return _elementwise("hard_swish_input_grad", (), "x", x, dy)
 
 
 def silu_forward(x: ArrayLike) -> Real:
-    """x sigmoid(x)."""
+    """x sigmoid(x), also called swish. x of any shape, and y of the same. Of -infinity it is NaN, as in PyTorch.
+
+    >>> cge.silu_forward([-1.0, 0.0, 1.0]).round(6)
+    array([-0.268941,  0.      ,  0.731059])
+    """
     return _elementwise("silu_forward", (), "x", x)
 
 
 def silu_input_grad(x: ArrayLike, dy: ArrayLike) -> Real:
-    """dL/dx from the input x and dL/dy."""
+    """dL/dx = dy s (1 + x (1 - s)) with s = sigmoid(x), from the input x and dL/dy of one shape.
+
+    >>> cge.silu_input_grad([0.0, 1.0], [4.0, 4.0]).round(6)
+    array([2.      , 3.710682])
+    """
     return _elementwise("silu_input_grad", (), "x", x, dy)
 
 
 def gelu_forward(x: ArrayLike) -> Real:
-    """x (1 + erf(x / sqrt(2))) / 2."""
+    """x (1 + erf(x / sqrt(2))) / 2. x of any shape, and y of the same. Of -infinity it is NaN, as in PyTorch.
+
+    >>> cge.gelu_forward([-1.0, 0.0, 1.0]).round(6)
+    array([-0.158655,  0.      ,  0.841345])
+    """
     return _elementwise("gelu_forward", (), "x", x)
 
 
 def gelu_input_grad(x: ArrayLike, dy: ArrayLike) -> Real:
-    """dL/dx from the input x and dL/dy."""
+    """dL/dx = dy (p + x exp(-x^2 / 2) / sqrt(2 pi)) with p = (1 + erf(x / sqrt(2))) / 2, from the input x and dL/dy of one
+    shape.
+
+    >>> cge.gelu_input_grad([0.0, 1.0], [4.0, 4.0]).round(6)
+    array([2.      , 4.333262])
+    """
     return _elementwise("gelu_input_grad", (), "x", x, dy)
 
 
@@ -317,12 +459,22 @@ def _dropout(operator: str, name: str, value: ArrayLike, p: float, key: int) -> 
 
 
 def dropout_forward(x: ArrayLike, p: float = 0.5, key: int = 0) -> Real:
-    """x / (1 - p), with zeros in a share p of places, which follow from key (0 .. 2**64 - 1) and the number of the element."""
+    """x / (1 - p), with zeros in a share p of places, which follow from key (0 .. 2**64 - 1) and the number of the element.
+
+    x of any shape; 0 <= p < 1, else ValueError. The same key gives the same zeros, on every target.
+
+    >>> cge.dropout_forward(np.ones(8), p=0.5, key=1)
+    array([0., 2., 2., 2., 2., 2., 0., 0.])
+    """
     return _dropout("dropout_forward", "x", x, p, key)
 
 
 def dropout_input_grad(dy: ArrayLike, p: float = 0.5, key: int = 0) -> Real:
-    """dL/dx: the same of dL/dy."""
+    """dL/dx from dL/dy of any shape: dy / (1 - p), with zeros where dropout_forward of these p and key has them.
+
+    >>> cge.dropout_input_grad(np.full(8, 3.0), p=0.5, key=1)
+    array([0., 6., 6., 6., 6., 6., 0., 0.])
+    """
     return _dropout("dropout_input_grad", "dy", dy, p, key)
 
 
@@ -330,7 +482,11 @@ def dropout_input_grad(dy: ArrayLike, p: float = 0.5, key: int = 0) -> Real:
 
 
 def softmax_forward(x: ArrayLike) -> Real:
-    """Probabilities (N, n) of logits (N, n)."""
+    """Probabilities (N, n) of logits (N, n): y[i] = exp(x[i] - max x) / sum_j exp(x[j] - max x).
+
+    >>> cge.softmax_forward([0.0, np.log(3)]).round(6)
+    array([0.25, 0.75])
+    """
     softmax, key = _OPERATORS["softmax_forward"], _again.key_of_one(x)
     again = _again.with_one(softmax, key, x)
     if again is not None:
@@ -343,7 +499,11 @@ def softmax_forward(x: ArrayLike) -> Real:
 
 
 def softmax_input_grad(y: ArrayLike, dy: ArrayLike) -> Real:
-    """dL/dx (N, n) from the output y (N, n) and dL/dy (N, n)."""
+    """dL/dx (N, n) from the output y (N, n) and dL/dy (N, n): dx[i] = y[i] (dy[i] - sum_j dy[j] y[j]).
+
+    >>> cge.softmax_input_grad([0.25, 0.75], [1.0, 0.0])
+    array([ 0.1875, -0.1875])
+    """
     softmax, key = _OPERATORS["softmax_input_grad"], _again.key_of_two(y, dy)
     again = _again.with_two(softmax, key, y, dy)
     if again is not None:
@@ -385,22 +545,40 @@ def _squared_error(operator: str, x: ArrayLike, target: ArrayLike, out_rank: int
 
 
 def softmax_cross_entropy_forward(x: ArrayLike, labels: ArrayLike) -> Real:
-    """-log of the label's probability, (N,), for logits (N, n) and labels (N,)."""
+    """-log of the label's probability, (N,), for logits (N, n) and labels (N,), which are class numbers 0 .. n - 1.
+
+    ValueError for a label outside that range.
+
+    >>> cge.softmax_cross_entropy_forward([[0.0, np.log(3)]], [1]).round(6)
+    array([0.287682])
+    """
     return _cross_entropy("softmax_cross_entropy_forward", x, labels, 1)
 
 
 def softmax_cross_entropy_input_grad(x: ArrayLike, labels: ArrayLike) -> Real:
-    """dL/dx of each sample, (N, n): softmax(x), minus one at the label."""
+    """dL/dx of each sample, (N, n): softmax(x), minus one at the label. Arguments as softmax_cross_entropy_forward's.
+
+    >>> cge.softmax_cross_entropy_input_grad([[0.0, np.log(3)]], [1]).round(6)
+    array([[ 0.25, -0.25]])
+    """
     return _cross_entropy("softmax_cross_entropy_input_grad", x, labels, 2)
 
 
 def mean_squared_error_forward(x: ArrayLike, target: ArrayLike) -> Real:
-    """The mean of (x - target)^2 over each sample, (N,)."""
+    """The mean of (x - target)^2 over each sample, (N,), for x and target (N, n).
+
+    >>> cge.mean_squared_error_forward([[1.0, 2.0]], [[0.0, 0.0]])
+    array([2.5])
+    """
     return _squared_error("mean_squared_error_forward", x, target, 1)
 
 
 def mean_squared_error_input_grad(x: ArrayLike, target: ArrayLike) -> Real:
-    """dL/dx of each sample, (N, n)."""
+    """dL/dx of each sample, (N, n): (x - target) 2 / n.
+
+    >>> cge.mean_squared_error_input_grad([[1.0, 2.0]], [[0.0, 0.0]])
+    array([[1., 2.]])
+    """
     return _squared_error("mean_squared_error_input_grad", x, target, 2)
 
 

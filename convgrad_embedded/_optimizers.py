@@ -69,6 +69,15 @@ class SGD(Optimizer):
     """Stochastic gradient descent, in PyTorch's form: g += weight_decay w;  v = momentum v + g;  w -= learning_rate v.
 
     With nesterov, w -= learning_rate (g + momentum v). Momentum costs one number of memory per trainable parameter.
+
+    learning_rate: a number >= 0 or a schedule. 0 <= momentum < 1; weight_decay >= 0; nesterov needs momentum. Others are a
+    ValueError. All but the first two are given by name.
+
+    >>> net = cge.Network((1,), [cge.Dense(1, use_bias=False)], "mse", cge.SGD(0.125))
+    >>> net.set_weights([[[1.0]]])
+    >>> loss = net.train_on_batch(np.ones((1, 1)), [[0.0]])  # its gradient is 2
+    >>> net.get_weights()[0].item()
+    0.75
     """
 
     kind = "sgd"
@@ -153,6 +162,12 @@ class Adam(_Adam):
 
     weight_decay adds weight_decay w to the gradient; AdamW takes it from the weights. Keras's default of eps is 1e-7. Takes two
     numbers of memory per trainable parameter.
+
+    learning_rate: a number >= 0 or a schedule. 0 <= betas < 1, the second above 0; eps > 0; weight_decay >= 0. Others are a
+    ValueError.
+
+    >>> cge.Network((1,), [cge.Dense(1)], "mse", cge.Adam(0.01)).optimizer
+    Adam(learning_rate=0.01)
     """
 
     kind = "adam"
@@ -164,6 +179,11 @@ class AdamW(_Adam):
     """Adam with decoupled weight decay (Loshchilov & Hutter 2019): w *= 1 - learning_rate weight_decay before each step.
 
     The default of weight_decay is PyTorch's. Takes two numbers of memory per trainable parameter.
+
+    Arguments as Adam's.
+
+    >>> cge.Network((1,), [cge.Dense(1)], "mse", cge.AdamW(0.01, weight_decay=0.1)).optimizer
+    AdamW(learning_rate=0.01, weight_decay=0.1)
     """
 
     kind = "adamw"
@@ -178,6 +198,12 @@ class RMSprop(_Adaptive):
 
     With momentum, b = momentum b + g / (root(v) + eps) and w -= learning_rate b. Keras calls alpha rho (0.9 there, and eps is
     1e-7). Takes one number of memory per trainable parameter, two with momentum.
+
+    learning_rate: a number >= 0 or a schedule. 0 < alpha < 1; eps > 0; weight_decay >= 0; 0 <= momentum < 1. Others are a
+    ValueError.
+
+    >>> cge.Network((1,), [cge.Dense(1)], "mse", cge.RMSprop(0.01, momentum=0.9)).optimizer
+    RMSprop(momentum=0.9)
     """
 
     kind = "rmsprop"
@@ -217,6 +243,11 @@ class Adagrad(_Adaptive):
     """Adagrad (Duchi et al. 2011) in PyTorch's form: v += g^2;  w -= learning_rate g / (sqrt(v) + eps), v from 0.
 
     Keras begins with v = 0.1, and its eps is 1e-7. Takes one number of memory per trainable parameter.
+
+    learning_rate: a number >= 0 or a schedule. eps > 0; weight_decay >= 0. Others are a ValueError.
+
+    >>> cge.Network((1,), [cge.Dense(1)], "mse", cge.Adagrad(0.5)).optimizer
+    Adagrad(learning_rate=0.5)
     """
 
     kind = "adagrad"

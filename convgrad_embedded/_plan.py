@@ -32,19 +32,27 @@ LEAST_SHARE = 0.25
 
 @dataclass(frozen=True)
 class Plan:
-    """What Network.plan found. explain() tells it layer by layer."""
+    """What Network.plan found. explain() tells it layer by layer.
 
-    budget_bytes: int | tuple[int, ...]  # of several memories: the arena first
-    memory: str  # level
-    trainable: tuple[int, ...]  # indices of the layers that learn; Network(..., plan=plan) freezes the others
-    parts: tuple[Trainable, ...]  # what of each of them: True, "bias", or n inputs
-    optimizer: Optimizer  # the network's, or the same without momentum
-    frozen_in: str  # "ram" or "flash": where the parameters that do not learn lie
-    arena_bytes: int  # all RAM of training but the stack, in all memories
-    peak_bytes: int  # of the activation region
-    bound_bytes: int | None  # what no plan of that region can go below; None with memory="fast"
-    missing_bytes: int  # 0: it fits. Of several memories: of the first
-    range_bytes: tuple[int, ...] | None  # of arena_bytes, in each of several memories; None: it lies in the first
+    >>> net = cge.Network((64,), [cge.Dense(32), cge.ReLU(), cge.Dense(10)], "softmax_cross_entropy", cge.SGD(0.1))
+    >>> plan = net.plan(budget_bytes=16_000)
+    >>> plan.memory, plan.trainable, plan.arena_bytes <= 16_000
+    ('smallest', (0, 2), True)
+    >>> print(plan.explain().splitlines()[0])
+    budget               16,000 bytes; the stack comes on top
+    """
+
+    budget_bytes: int | tuple[int, ...]  #: of several memories: the arena first
+    memory: str  #: level
+    trainable: tuple[int, ...]  #: indices of the layers that learn; Network(..., plan=plan) freezes the others
+    parts: tuple[Trainable, ...]  #: what of each of them: True, "bias", or n inputs
+    optimizer: Optimizer  #: the network's, or the same without momentum
+    frozen_in: str  #: "ram" or "flash": where the parameters that do not learn lie
+    arena_bytes: int  #: all RAM of training but the stack, in all memories
+    peak_bytes: int  #: of the activation region
+    bound_bytes: int | None  #: what no plan of that region can go below; None with memory="fast"
+    missing_bytes: int  #: 0: it fits. Of several memories: of the first
+    range_bytes: tuple[int, ...] | None  #: of arena_bytes, in each of several memories; None: it lies in the first
     _drops_momentum: bool = field(repr=False)
     _explanation: str = field(repr=False)
     _layout: Layout | None = field(repr=False, compare=False)  # None with memory="fast"
@@ -54,6 +62,10 @@ class Plan:
         """As text: the parts of the arena, what is alive when most is, and what the next step up would take.
 
         Of several memories also what lies where.
+
+        >>> net = cge.Network((64,), [cge.Dense(10)], "softmax_cross_entropy", cge.SGD(0.1))
+        >>> print(net.plan(budget_bytes=4_000).explain().splitlines()[0])
+        budget                4,000 bytes; the stack comes on top
         """
         return self._explanation
 
@@ -61,6 +73,13 @@ class Plan:
         """As text: when each tensor is alive, operations from left to right. Empty with memory="fast", which has no plan.
 
         Numbers are units going forward, L is the loss, then units going back. "=" is a tensor, "-" its gradient in its place.
+
+        >>> net = cge.Network((8, 8, 1), [cge.Conv2d(2, 3), cge.ReLU(), cge.Dense(10)], "softmax_cross_entropy", cge.SGD(0.1))
+        >>> print(net.plan(budget_bytes=6_500).timeline())
+                                                          bytes  0   1   L   1   0
+        output of layers 0 to 1, then its gradient          288  ============--------
+        output of layer 2, then its gradient                 40      ====--------
+        scratch, back through layer 2                        64              ====
         """
         return "" if self._layout is None else "\n".join(timeline(self._layout))
 

@@ -38,6 +38,10 @@ def plot_history(
 
     history: what fit returned, or the network, whose last fit is drawn. first_epoch is fit's initial_epoch. ax: matplotlib axes
     to draw into; None makes some, which needs matplotlib (`pip install matplotlib`).
+
+    >>> import matplotlib
+    >>> matplotlib.use("Agg")
+    >>> cge.plot_history({"loss": [0.5, 0.25], "val_loss": [0.6, 0.5]}).figure.savefig("history.png")
     """
     curves: Any = history.history if isinstance(history, Network) else history
     if not isinstance(curves, Mapping):
@@ -64,6 +68,10 @@ def plot_filters(network: Network, layer: int | str | Layer = 0, ax: Axes | None
     Filters of one channel are gray, those of three channels coloured, side by side; of others each row is a filter and each
     column a channel. layer is its number in net.layers, the layer itself, or the name of its class if there is one of it.
     ax as in plot_history.
+
+    >>> import matplotlib
+    >>> matplotlib.use("Agg")
+    >>> cge.plot_filters(cge.Network((8, 8, 1), [cge.Conv2d(4, 3)])).figure.savefig("filters.png")
     """
     if not isinstance(network, Network):
         raise TypeError(f"network: expected a Network, got {_arrays.describe(network)}")
@@ -107,6 +115,10 @@ def plot_confusion(labels: ArrayLike, predicted: ArrayLike, names: Sequence[str]
 
     predicted is class numbers (N,), or outputs (N, classes) as Network.predict gives them. names: of the classes, by default
     their numbers. Up to 20 classes have their counts in the cells. ax as in plot_history.
+
+    >>> import matplotlib
+    >>> matplotlib.use("Agg")
+    >>> cge.plot_confusion([0, 1, 1], [0, 1, 0], names=["cat", "dog"]).figure.savefig("confusion.png")
     """
     counts = metrics.confusion_matrix(labels, predicted)
     classes = len(counts)

@@ -56,6 +56,12 @@ def Conv1d(
     """Convolution along a series (T, C), with weights (K, 1, C / groups, filters): a Conv2d with a kernel (K, 1).
 
     padding: int, (before, after), "valid" (0) or "same". The others are those of Conv2d. TypeError where one is not an int.
+
+    (T, C) becomes (OT, filters), which is an image (OT, 1, filters).
+
+    >>> net = cge.Network((20, 3), [cge.Conv1d(8, 5, stride=2)])
+    >>> net.output_shape, net.get_weights()[0].shape
+    ((8, 1, 8), (5, 1, 3, 8))
     """
     return _named(
         "Conv1d",
@@ -75,14 +81,28 @@ def Conv1d(
 
 @_arguments.checked
 def MaxPool1d(pool_size: int = 2, stride: int | None = None, *, padding: Padding = 0) -> MaxPool2d:
-    """The largest value of each window along a series (T, C); stride None means the window's size."""
+    """The largest value of each window along a series (T, C); stride None means the window's size.
+
+    pool_size and stride are ints, else TypeError. padding as Conv1d's. (T, C) becomes (OT, C), which is an image (OT, 1, C).
+
+    >>> net = cge.Network((4, 1), [cge.MaxPool1d(2)])
+    >>> net.predict(np.array([[[1.0], [5.0], [3.0], [2.0]]])).ravel().tolist()
+    [5.0, 3.0]
+    """
     steps = None if stride is None else _named("MaxPool1d", lambda: _along("stride", stride))
     return _named("MaxPool1d", lambda: MaxPool2d(_along("pool_size", pool_size), steps, padding=_ends(padding)))
 
 
 @_arguments.checked
 def AvgPool1d(pool_size: int = 2, stride: int | None = None, *, padding: Padding = 0) -> AvgPool2d:
-    """The mean of each window along a series (T, C), padding not counted; stride None means the window's size."""
+    """The mean of each window along a series (T, C), padding not counted; stride None means the window's size.
+
+    Arguments and shapes as MaxPool1d's.
+
+    >>> net = cge.Network((4, 1), [cge.AvgPool1d(2)])
+    >>> net.predict(np.array([[[1.0], [5.0], [3.0], [2.0]]])).ravel().tolist()
+    [3.0, 2.5]
+    """
     steps = None if stride is None else _named("AvgPool1d", lambda: _along("stride", stride))
     return _named("AvgPool1d", lambda: AvgPool2d(_along("pool_size", pool_size), steps, padding=_ends(padding)))
 
@@ -100,7 +120,13 @@ def DepthwiseConv2d(
     init: str = "he_uniform",
     trainable: Trainable = True,
 ) -> Conv2d:
-    """`multiplier` filters for each of the `channels` that come in, which it does not mix: a Conv2d with groups=channels."""
+    """`multiplier` filters for each of the `channels` that come in, which it does not mix: a Conv2d with groups=channels.
+
+    multiplier is at least 1. The others are those of Conv2d. In the network's shapes C is channels, else ValueError.
+
+    >>> cge.DepthwiseConv2d(4, 3, padding="same")
+    Conv2d(4, 3, padding='same', groups=4)
+    """
     return _named(
         "DepthwiseConv2d",
         lambda: Conv2d(
@@ -134,6 +160,11 @@ def SeparableConv2d(
     """The two layers [DepthwiseConv2d, Conv2d(filters, 1)], as Keras has them: the first without bias.
 
     In a list of layers write `*SeparableConv2d(...)`.
+
+    Arguments as DepthwiseConv2d's; filters are those of the second.
+
+    >>> cge.SeparableConv2d(4, 16, 3, padding="same")
+    [Conv2d(4, 3, padding='same', groups=4, use_bias=False), Conv2d(16, 1)]
     """
 
     def make() -> list[Conv2d]:

@@ -11,10 +11,18 @@ _NOT_FIRMWARE = "f64.c"  # the double-precision copy for gradient checks on the 
 
 
 def include_dir() -> Path:
-    """The directory of cge.h, for the compiler's -I."""
+    """The directory of cge.h, for the compiler's -I.
+
+    >>> (cge.include_dir() / "cge.h").exists()
+    True
+    """
     return _CSRC / "include"
 
 
 def source_files() -> list[Path]:
-    """The .c files of the core that firmware compiles, in a fixed order. No two have the same name, in any case of letters."""
+    """The .c files of the core that firmware compiles, in a fixed order. No two have the same name, in any case of letters.
+
+    >>> any(path.name == "dispatch.c" for path in cge.source_files())
+    True
+    """
     return sorted(path for path in (_CSRC / "src").rglob("*.c") if path.name != _NOT_FIRMWARE)

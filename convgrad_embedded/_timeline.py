@@ -42,6 +42,12 @@ def plot_memory(network_or_plan: Network | Plan, ax: Axes | None = None) -> Axes
     needs matplotlib (`pip install matplotlib`). plot_memory(net).figure.savefig("memory.svg") writes a file.
 
     ValueError if there is no plan: with memory="fast" every output is kept as a whole.
+
+    >>> net = cge.Network((8, 8, 1), [cge.Conv2d(2, 3), cge.ReLU(), cge.Dense(10)], "mse", cge.SGD(0.1), memory="small")
+    >>> import matplotlib
+    >>> matplotlib.use("Agg")
+    >>> cge.plot_memory(net).get_title()
+    'memory="small": 392 bytes'
     """
     plan, costs = _of(network_or_plan)
     drawn = bars(plan, costs)

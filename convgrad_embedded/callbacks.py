@@ -7,6 +7,11 @@ called with (epoch, logs) at the end of each epoch. `logs` is what history gets:
 as far as they are measured. Who returns True ends the training. Epochs and batches are counted from 0.
 
 Learning rates have no callback: see cge.schedules, ReduceOnPlateau among them, and fit(learning_rate=).
+
+>>> net = cge.Network((4,), [cge.Dense(2)], "mse", cge.SGD(0.01), seed=0)
+>>> history = net.fit(np.eye(4), np.ones((4, 2)), epochs=3, callbacks=[cge.callbacks.CSVLogger("log.csv")], verbose=False)
+>>> len(open("log.csv").readlines())  # a head and three epochs
+4
 """
 
 from __future__ import annotations
@@ -33,6 +38,14 @@ class Callback:
     """Derive from it and override what you need. An exception ends fit; the epochs that were finished are in net.history.
 
     In its methods `self.network` is the network that trains, and `self.metrics` are the names that `logs` will have.
+
+    >>> class Told(cge.callbacks.Callback):
+    ...     def on_epoch_end(self, epoch, logs):
+    ...         print(epoch, list(logs))
+    >>> net = cge.Network((4,), [cge.Dense(2)], "mse", cge.SGD(0.01), seed=0)
+    >>> history = net.fit(np.eye(4), np.ones((4, 2)), epochs=2, callbacks=[Told()], verbose=False)
+    0 ['loss']
+    1 ['loss']
     """
 
     network: Network
@@ -98,6 +111,11 @@ class EarlyStopping(_Monitor):
     are the last.
 
     best_epoch and best say what was best; stopped_epoch is None if all epochs were trained.
+
+    >>> net = cge.Network((4,), [cge.Dense(2)], "mse", cge.SGD(0.0), seed=0)  # learns nothing
+    >>> stop = cge.callbacks.EarlyStopping(monitor="loss", patience=2)
+    >>> len(net.fit(np.eye(4), np.ones((4, 2)), epochs=9, callbacks=[stop], verbose=False)["loss"])
+    3
     """
 
     def __init__(self, monitor: str = "val_loss", patience: int = 0, min_delta: float = 0.0, restore_best: bool = True) -> None:
@@ -139,6 +157,12 @@ class ModelCheckpoint(_Monitor):
 
     `path` may hold {epoch}, counted from 1, and the metrics: "net-{epoch:03}-{val_loss:.3f}.cge". Without them each epoch
     replaces the file, which is never seen half written. With save_best_only: if `monitor` is better than in all epochs before.
+
+    >>> net = cge.Network((4,), [cge.Dense(2)], "mse", cge.SGD(0.01), seed=0)
+    >>> saved = cge.callbacks.ModelCheckpoint("epoch.cge")
+    >>> history = net.fit(np.eye(4), np.ones((4, 2)), epochs=2, callbacks=[saved], verbose=False)
+    >>> cge.Network.load("epoch.cge").weights_hash() == net.weights_hash()
+    True
     """
 
     def __init__(self, path: PathLike, save_best_only: bool = False, monitor: str = "val_loss") -> None:
@@ -165,6 +189,11 @@ class CSVLogger(Callback):
     """Writes a line per epoch: its number, counted from 0, and the metrics, as decimals that mean the same floats.
 
     With append=True the lines go behind those of a file that is there, which must have the same columns.
+
+    >>> net = cge.Network((4,), [cge.Dense(2)], "mse", cge.SGD(0.01), seed=0)
+    >>> history = net.fit(np.eye(4), np.ones((4, 2)), callbacks=[cge.callbacks.CSVLogger("log.csv")], verbose=False)
+    >>> open("log.csv").readline().strip()
+    'epoch,loss'
     """
 
     def __init__(self, path: PathLike, append: bool = False) -> None:

@@ -30,6 +30,13 @@ _OPTIMIZERS: dict[str, type[Optimizer]] = {kind.kind: kind for kind in (SGD, Ada
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command, as in a shell, and returns its exit status. arguments None: those of the process.
+
+    >>> from convgrad_embedded import cli
+    >>> cli.main(["selftest"])
+    passed: exact arithmetic, ... kernels
+    0
+    """
     parser = _parser()
     given = parser.parse_args(arguments)
     if not hasattr(given, "run"):

@@ -1,7 +1,12 @@
 """Metrics of predictions, in NumPy alone: what cge_confusion, cge_top_k and cge_absolute_error count on a board.
 
 Labels (N,) are class numbers. `predicted` is class numbers (N,) too, or outputs (N, classes) as Network.predict gives them:
-then the first of the largest counts.
+then the first of the largest counts. Labels outside 0 .. classes - 1, and shapes that do not belong together, are a ValueError.
+
+>>> outputs = np.array([[0.1, 0.9], [0.8, 0.2]])
+>>> cge.metrics.confusion_matrix([1, 1], outputs)
+array([[0, 0],
+       [1, 1]])
 """
 
 from __future__ import annotations
@@ -18,7 +23,12 @@ _AVERAGES = ("macro", "micro", "weighted")
 
 
 class PrecisionRecallF1(NamedTuple):
-    """One number for each class, (classes,), or their average; support is how many samples have the label."""
+    """One number for each class, (classes,), or their average; support is how many samples have the label.
+
+    >>> result = cge.metrics.precision_recall_f1([0, 1, 1, 1], [0, 1, 0, 0], average="micro")
+    >>> result.precision, result.support
+    (0.5, 4)
+    """
 
     precision: Any
     recall: Any
@@ -31,6 +41,10 @@ def confusion_matrix(labels: ArrayLike, predicted: ArrayLike, classes: int | Non
 
     `classes` is by default as many as there are outputs, or one more than the largest number. A sample with NaN among its
     outputs is in no cell.
+
+    >>> cge.metrics.confusion_matrix([0, 1, 1], [0, 1, 0])
+    array([[1, 0],
+           [1, 1]])
     """
     truth, guess, size = _pairs(labels, predicted, classes)
     counts: Counts = np.zeros((size, size), np.int64)
@@ -43,6 +57,9 @@ def top_k_accuracy(labels: ArrayLike, outputs: ArrayLike, k: int = 5) -> float:
     """Share of samples whose label is among the k largest outputs (N, classes); of equal ones the first count.
 
     1 <= k <= classes. A sample with NaN among its outputs is not right.
+
+    >>> cge.metrics.top_k_accuracy([2, 0], np.array([[0.5, 0.1, 0.4], [0.1, 0.2, 0.7]]), k=2)
+    0.5
     """
     rows = _outputs("outputs", outputs)
     truth = _arrays.labels("labels", labels, *rows.shape)
@@ -60,6 +77,9 @@ def precision_recall_f1(
 
     0 where nothing was predicted, or nothing has the label. `average`: "macro" is the mean over the classes, "weighted" the
     mean by how many samples have the label, "micro" counts all classes together.
+
+    >>> cge.metrics.precision_recall_f1([0, 1, 1, 1], [0, 1, 0, 0]).recall.round(3)
+    array([1.   , 0.333])
     """
     if average is not None:
         _arrays.choice("average", average, _AVERAGES)
@@ -80,7 +100,11 @@ def precision_recall_f1(
 
 
 def mean_absolute_error(target: ArrayLike, outputs: ArrayLike) -> float:
-    """The mean of |outputs - target| over all numbers, in double precision; arrays of one shape."""
+    """The mean of |outputs - target| over all numbers, in double precision; arrays of one shape.
+
+    >>> cge.metrics.mean_absolute_error([[1.0, 2.0]], [[1.5, 2.5]])
+    0.5
+    """
     expected, given = (_numbers(name, value) for name, value in (("target", target), ("outputs", outputs)))
     if expected.shape != given.shape:
         raise ValueError(f"outputs: expected shape {expected.shape}, got {given.shape}")

@@ -1,9 +1,14 @@
 """Learning rates from step to step, computed by the core, so that firmware has the same bits.
 
-    cge.SGD(cge.schedules.Cosine(0.1, steps=2000, warm_up=100), momentum=0.9)
-
 A schedule stands where an optimizer's learning_rate stands, or is set between steps: net.learning_rate = schedule. Then each
 step takes the rate of its number, net.step_count. ReduceOnPlateau instead goes by what fit measures after each epoch.
+
+Rates are finite and >= 0, steps 1 .. 2**24, factors 0 to 1; others are a ValueError.
+
+>>> schedule = cge.schedules.Cosine(0.1, steps=2000, warm_up=100)
+>>> net = cge.Network((2,), [cge.Dense(2)], "mse", cge.SGD(schedule, momentum=0.9))
+>>> net.schedule
+Cosine(0.1, 2000, warm_up=100)
 """
 
 from __future__ import annotations
@@ -21,7 +26,13 @@ _MOST_STEPS = 1 << 24
 
 @_arguments.checked_methods
 class Schedule(_Described):
-    """A learning rate for every step: schedule(step) is that of the step behind `step` others."""
+    """A learning rate for every step: schedule(step) is that of the step behind `step` others.
+
+    A step below 0 is a ValueError. It is the class of all schedules, and none itself.
+
+    >>> isinstance(cge.schedules.Constant(0.1), cge.schedules.Schedule)
+    True
+    """
 
     kind: ClassVar[int]  # of cge_schedule
     if TYPE_CHECKING:
@@ -52,7 +63,11 @@ class Schedule(_Described):
 @dataclass(frozen=True, repr=False)
 class Constant(Schedule):
     """The same rate; before, warm_up steps in which it grows from warm_up_from (0) in equal parts, as in all schedules but
-    OneCycle."""
+    OneCycle.
+
+    >>> [cge.schedules.Constant(0.5, warm_up=4)(step) for step in range(6)]
+    [0.0, 0.125, 0.25, 0.375, 0.5, 0.5]
+    """
 
     kind = _core.SCHEDULES["constant"]
     rate: float
@@ -63,7 +78,11 @@ class Constant(Schedule):
 @_by_position(2)
 @dataclass(frozen=True, repr=False)
 class Step(Schedule):
-    """rate * factor^(step // steps): after every `steps` steps a `factor` of it (PyTorch's StepLR)."""
+    """rate * factor^(step // steps): after every `steps` steps a `factor` of it (PyTorch's StepLR).
+
+    >>> [cge.schedules.Step(1.0, steps=2, factor=0.5)(step) for step in range(6)]
+    [1.0, 1.0, 0.5, 0.5, 0.25, 0.25]
+    """
 
     kind = _core.SCHEDULES["step"]
     rate: float
@@ -84,7 +103,11 @@ class Step(Schedule):
 @_by_position(2)
 @dataclass(frozen=True, repr=False)
 class Exponential(Schedule):
-    """rate * factor^step (PyTorch's ExponentialLR, whose steps are usually epochs)."""
+    """rate * factor^step (PyTorch's ExponentialLR, whose steps are usually epochs).
+
+    >>> [cge.schedules.Exponential(1.0, factor=0.5)(step) for step in range(4)]
+    [1.0, 0.5, 0.25, 0.125]
+    """
 
     kind = _core.SCHEDULES["exponential"]
     rate: float
@@ -117,7 +140,11 @@ class _ToTheEnd(Schedule):
 @_by_position(2)
 @dataclass(frozen=True, repr=False)
 class Linear(_ToTheEnd):
-    """From rate to `last` in `steps` steps of equal size, and there it stays (PyTorch's LinearLR)."""
+    """From rate to `last` in `steps` steps of equal size, and there it stays (PyTorch's LinearLR).
+
+    >>> [cge.schedules.Linear(1.0, steps=4)(step) for step in range(6)]
+    [1.0, 0.75, 0.5, 0.25, 0.0, 0.0]
+    """
 
     kind = _core.SCHEDULES["linear"]
     rate: float
@@ -133,6 +160,11 @@ class Cosine(_ToTheEnd):
     """From rate to `last` in `steps` steps along half a wave (Loshchilov & Hutter 2017), and there it stays.
 
     PyTorch's CosineAnnealingLR would rise again; Keras's CosineDecay stays too, and its alpha is last / rate.
+
+    last + (rate - last) (1 + cos(pi step / steps)) / 2.
+
+    >>> [cge.schedules.Cosine(1.0, steps=2)(step) for step in range(4)]
+    [1.0, 0.4999999701976776, 0.0, 0.0]
     """
 
     kind = _core.SCHEDULES["cosine"]
@@ -149,6 +181,10 @@ class OneCycle(Schedule):
     """From rate / div_factor up to rate and down again over `steps` steps, along two half waves (Smith & Topin 2019).
 
     As PyTorch's OneCycleLR: the peak is at pct_start * steps - 1, the last rate is rate / div_factor / final_div_factor.
+
+    >>> schedule = cge.schedules.OneCycle(1.0, steps=10, div_factor=4.0)
+    >>> schedule(0), schedule(2)
+    (0.25, 1.0)
     """
 
     kind = _core.SCHEDULES["one_cycle"]
@@ -187,6 +223,10 @@ class ReduceOnPlateau(_Described):
     fit measures after each epoch: the loss of validation_data where that is given, else the loss. It is better if it is below
     best * (1 - threshold). If it was not more than `patience` times in succession, the rate becomes rate * factor, but not
     less than `least`, and the next `cooldown` epochs do not count as bad.
+
+    >>> rate = cge.schedules.ReduceOnPlateau(0.1, factor=0.5, patience=2)
+    >>> cge.Network((2,), [cge.Dense(2)], "mse", cge.SGD(rate)).schedule
+    ReduceOnPlateau(0.1, factor=0.5, patience=2)
     """
 
     rate: float

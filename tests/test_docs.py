@@ -2,7 +2,8 @@
 
 Conventions for who writes there, by the word behind the three backticks (which begin a line):
 
-python  All blocks of a file make one program, from top to bottom, run in an empty directory. It must end well.
+python  All blocks of a file make one program, from top to bottom, run in an empty directory. It must end well. Pages that
+        import torch are left out where it is missing, but not in CI.
 pycon   A session with >>> and its output, in which all pycon blocks of a file continue each other: run by doctest.
 c       With `int main` in it: a complete program. Without it but with `#include "cge.h"`: a translation unit.
         Both are compiled with the strict flags; programs are linked with the core and run, and must return 0 within
@@ -17,6 +18,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 
+import oracles
 import pytest
 from host import ROOT, STRICT, compiler
 
@@ -59,12 +61,14 @@ def is_unit(block):
 
 
 def execute(command, directory, where):
-    done = subprocess.run([str(word) for word in command], cwd=directory, capture_output=True, text=True, timeout=60)
+    done = subprocess.run([str(word) for word in command], cwd=directory, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, f"{where}: {' '.join(map(str, command))}\n{done.stdout}{done.stderr}"
 
 
 def check_page(text, name, directory, archive):
     found = blocks(text)
+    for package in re.findall(r"^import (torch)$", at_their_lines(found), re.MULTILINE):
+        oracles.need(package)
     program = directory / f"{name}.py"
     program.write_text(at_their_lines([block for block in found if block.language == "python"]))
     execute([sys.executable, program], directory, name)
@@ -162,6 +166,36 @@ def test_the_derivation_quotes_the_source():
     source = "int f(void)\n{\n    int a = 1;\n    return a;\n}\n"
     assert is_in_source("int a = 1;\nreturn a;\n", source) and not is_in_source("int a = 2;\n", source)
     assert not is_in_source("int a = 1;\n}\n", source)
+
+
+MOST_WORDS = 25
+
+
+def sentences(text):
+    """Of paragraphs and lists; code in a line is one word, a link its text. Tables, headings and blocks do not count."""
+    text = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+    text = re.sub(r"^(#|\||!\[).*$", "", text, flags=re.MULTILINE)
+    text = re.sub(r"`[^`]+`", "code", text)
+    text = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", text)
+    for paragraph in re.split(r"\n\s*\n|^\s*[-*] |^\s*\d+\. ", text, flags=re.MULTILINE):
+        for sentence in re.split(r"(?<=[.!?:])(?:\*\*)?\s+(?=\W*[A-Z\d]|code)", " ".join(paragraph.split())):
+            if sentence:
+                yield sentence
+
+
+def test_sentences_of_the_readme_are_short():
+    long = [
+        f"{len(sentence.split())} words: {sentence}"
+        for sentence in sentences((ROOT / "README.md").read_text(encoding="utf-8"))
+        if len(sentence.split()) > MOST_WORDS
+    ]
+    assert not long, f"at most {MOST_WORDS} words, one fact a sentence:\n" + "\n".join(long)
+
+
+def test_sentences_are_told_apart():
+    text = "# A title\n\nOne [two](x.md) `three four`. Five,\nsix? **Seven.** Eight.\n\n- Nine e.g. ten\n- Eleven\n"
+    text += "\n| a | b |\n\n```c\nx. Y\n```\n"
+    assert list(sentences(text)) == ["One two code.", "Five, six?", "**Seven.", "Eight.", "Nine e.g. ten", "Eleven"]
 
 
 def anchors(page):

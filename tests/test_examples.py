@@ -47,6 +47,22 @@ def test_the_readmes_two_commands_run_it_without_python(commands, tmp_path):
     assert len(reads) == 6 and reads[0] != 1 and reads[-1] == 1
 
 
+def test_the_tutorials_program_runs_on_the_board_of_its_commands(tmp_path):
+    need("arm-none-eabi-gcc", "qemu-system-arm")
+    text = (ROOT / "docs" / "tutorials" / "board.md").read_text(encoding="utf-8")
+    patterns = [rf"^make {target} (BOARD=\w+) (?:APP|ELF)=(\S+)" for target in ("firmware", "run")]
+    (board, app), (same_board, elf) = (re.search(pattern, text, re.MULTILINE).groups() for pattern in patterns)
+    assert board == same_board and f"OUT={elf}" in text
+    blocks = {kind: re.findall(rf"^```{kind}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL) for kind in ("python", "c")}
+    (tmp_path / "page.py").write_text("".join(blocks["python"]))
+    subprocess.run([sys.executable, "page.py"], cwd=tmp_path, check=True, timeout=300, stdout=subprocess.DEVNULL)
+    (tmp_path / app / "main.c").write_text(blocks["c"][0])
+    program = tmp_path / "tutorial.elf"
+    make("firmware", "-j2", board, f"APP={tmp_path / app}", f"OUT={program}", f"BUILD={tmp_path / 'build'}", WERROR=1)
+    status, printed = run(program, board.split("=")[1])
+    assert status == 0, printed
+
+
 def test_the_freertos_sample_takes_the_committed_network(tmp_path):
     need("arm-none-eabi-gcc", "qemu-system-arm")
     program = tmp_path / "freertos.elf"

@@ -419,7 +419,7 @@ def test_the_package_passes_mypy(tmp_path):
 
 
 def test_package_tests_benchmarks_and_examples_pass_ruff():
-    passed, printed = ruff("convgrad_embedded", "tests", "benchmarks", "examples", "setup.py")
+    passed, printed = ruff("convgrad_embedded", "tests", "benchmarks", "examples", "docs", "setup.py")
     assert passed, printed
 
 

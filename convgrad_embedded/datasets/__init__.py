@@ -1,6 +1,10 @@
 """Data to learn from: handwritten digits that come with the package, Fashion-MNIST where Debian installed it, idx files.
 
 Pixels are divided by a power of two (256 for bytes): that is exact in float32, so a board gets the same numbers.
+
+>>> (x, y), (x_test, y_test) = cge.datasets.load_digits()
+>>> x.shape, y.shape, x_test.shape
+((1437, 8, 8, 1), (1437,), (360, 8, 8, 1))
 """
 
 from __future__ import annotations
@@ -34,6 +38,10 @@ def load_digits() -> tuple[Split, Split]:
     digits.LICENSE.txt beside this file. The split is fixed: cge_rng_shuffle with seed 1 puts the 1,797 images in order,
     and the last 360 are for testing. (How hard a test set is depends on the split: with other seeds the network of the
     demo reaches 97 to 99 %, in other frameworks too.)
+
+    >>> (x, y), test = cge.datasets.load_digits()
+    >>> x.shape, x.dtype, float(x.max()), y[:5].tolist()
+    ((1437, 8, 8, 1), dtype('float32'), 1.0, [8, 4, 1, 5, 1])
     """
     with np.load(Path(__file__).with_name("digits.npz")) as data:
         images, labels = data["images"], data["labels"]
@@ -49,6 +57,12 @@ def load_fashion_mnist(path: str | os.PathLike[str] | None = None) -> tuple[Spli
 
     Reads the four idx files from `path`, by default where Debian's dataset-fashion-mnist puts them. Their names may be
     train-images-idx3-ubyte or train-images.idx3-ubyte, with or without .gz. MNIST itself comes in such files as well.
+
+    FileNotFoundError if they are not there, ValueError if they are something else.
+
+    >>> (x, y), test = cge.datasets.load_fashion_mnist("fashion-mnist")
+    >>> x.shape[1:], x.dtype
+    ((28, 28, 1), dtype('float32'))
     """
     places = [Path(place) for place in (FASHION_MNIST_DIRECTORIES if path is None else [path])]
     directory = next((place for place in places if place.is_dir()), places[0])
@@ -62,6 +76,13 @@ def load_idx(path: str | os.PathLike[str]) -> NDArray[Any]:
     input_scale=1/256, load_idx(path)[..., None].
 
     The format: two zero bytes, the type, the number of axes, each size in four bytes, the numbers; all big-endian.
+
+    ValueError if the file is damaged or of another format.
+
+    >>> with open("two.idx", "wb") as file:
+    ...     length = file.write(bytes([0, 0, 0x08, 1, 0, 0, 0, 2, 7, 9]))
+    >>> cge.datasets.load_idx("two.idx")
+    array([7, 9], dtype=uint8)
     """
     data = Path(path).read_bytes()
     if data[:2] == b"\x1f\x8b":

@@ -25,9 +25,14 @@ PIP = .venv/bin/python -m pip --disable-pip-version-check --quiet
 	@echo '  PY .venv, for the demo'; $(PIP) install --no-build-isolation --editable '.[demo]'
 	@touch $@
 
-# What the tests compare with (tests/oracles.py): in CI, or by `make oracles`. CPU wheels, of which torch is the largest.
+.venv/docs: pyproject.toml | .venv/ready
+	@echo '  PY .venv, for the site'; $(PIP) install --no-build-isolation --editable '.[docs]'
+	@touch $@
+
+# What the tests compare with (tests/oracles.py) and what builds the site: in CI, or by `make oracles`. CPU wheels, of which
+# torch is the largest.
 .PHONY: oracles
 oracles: .venv/oracles
 .venv/oracles: pyproject.toml | .venv/ready
-	@echo '  PY .venv, to compare with'; $(PIP) install --no-build-isolation --editable '.[oracles]'
+	@echo '  PY .venv, to compare with'; $(PIP) install --no-build-isolation --editable '.[oracles,docs,plot]'
 	@touch $@
