@@ -829,6 +829,11 @@ class BatchNorm(_Norm):
     ones; frozen=True means that they do not change either. get_weights() has w, running mean and running variance as one
     array (3, C), which begins as ones, zeros and ones, and b (C,). Formula and defaults are PyTorch's. It learns with
     memory="fast" alone, in networks that are no graphs; frozen it may be in all.
+
+    >>> layers = [cge.Conv2d(4, 3, use_bias=False), cge.BatchNorm(), cge.ReLU(), cge.Dense(2)]
+    >>> net = cge.Network((8, 8, 1), layers, "softmax_cross_entropy", cge.SGD(0.1), capacity=16)
+    >>> [w.shape for w in net.get_weights()]
+    [(3, 3, 1, 4), (3, 4), (4,), (144, 2), (2,)]
     """
 
     kind = "batch_norm"
@@ -847,7 +852,13 @@ class BatchNorm(_Norm):
 @_by_position(0, "; the number of channels is known from the layer before")
 @dataclass(frozen=True, repr=False, eq=False)
 class Scale(_Norm):
-    """x * w + b for each channel: w (C,) begins as ones, b (C,) as zeros. trainable: True, False (as frozen=True) or "bias"."""
+    """x * w + b for each channel: w (C,) begins as ones, b (C,) as zeros. trainable: True, False (as frozen=True) or "bias".
+
+    >>> net = cge.Network((2, 2, 3), [cge.Scale()])
+    >>> net.set_weights([[1.0, 2.0, 3.0], [0.0, 0.0, 1.0]])
+    >>> net.predict(np.ones((1, 2, 2, 3)))[0, 0, 0].tolist()
+    [1.0, 2.0, 4.0]
+    """
 
     kind = "scale"
     weight_rank = 1

@@ -1418,6 +1418,13 @@ class Network:
         Running statistics count, as in predict. Weights are rounded once, so outputs differ in the last digits. The optimizer's
         memory begins anew. ValueError names the layer that cannot be folded: one that reads another kind of layer, or whose
         input others read too. This network stays as it is.
+
+        >>> net = cge.Network((4,), [cge.Dense(3), cge.BatchNorm(), cge.ReLU(), cge.Dense(2)], "mse", cge.SGD(0.1), seed=1)
+        >>> folded = net.fold()
+        >>> [type(layer).__name__ for layer in folded.layers]
+        ['Dense', 'ReLU', 'Dense']
+        >>> bool(np.allclose(folded.predict(np.ones((1, 4))), net.predict(np.ones((1, 4))), atol=1e-6))
+        True
         """
         layers, tensors, weights = _fold.folded(self)
         settings = dict(self._settings, loss=self._loss, optimizer=self._optimizer)

@@ -5,7 +5,10 @@
     pictures = augment(x[order], seed=1, counter=0)
     memory = cge.data.ReplayBuffer(100, x.shape[1:], x.dtype, classes=10)
 
-Formulas are in csrc/include/cge_data.h.
+Formulas are in csrc/include/cge_data.h. docs/data.md has the program of a board.
+
+>>> sorted(cge.data.permutation(5, seed=1).tolist())
+[0, 1, 2, 3, 4]
 """
 
 from __future__ import annotations
@@ -27,7 +30,14 @@ Pair = Union[int, Sequence[int]]
 
 
 def permutation(count: int, seed: int = 0, epoch: int = 0) -> NDArray[np.int32]:
-    """0 .. count - 1 in an order that a board computes place by place, without storing it: cge_permute."""
+    """0 .. count - 1 in an order that a board computes place by place, without storing it: cge_permute.
+
+    The same count, seed and epoch give the same order everywhere. Another epoch gives another order.
+
+    >>> first, second = cge.data.permutation(100, seed=1), cge.data.permutation(100, seed=1, epoch=1)
+    >>> sorted(first.tolist()) == list(range(100)), first.tolist() == second.tolist()
+    (True, False)
+    """
     count = _arrays.integer("count", count, 1)
     seed = _arrays.integer("seed", seed, 0, _MOST_64)
     return _core.permuted(count, seed, _arrays.integer("epoch", epoch, 0, 2**32 - 1))
@@ -50,6 +60,10 @@ class Augmentation(_Described):
     cutout           (h, w) of a rectangle of `fill` anywhere in the picture, cut off at its borders
 
     Bytes are rounded and stay within 0 .. 255, the settings are in their units. Numbers are float32 and are not clipped.
+
+    >>> picture = np.array([[[1], [2]], [[3], [4]]], np.uint8)  # (H, W, C)
+    >>> cge.data.Augmentation(flip_horizontal=1)(picture, seed=1)[:, :, 0].tolist()
+    [[2, 1], [4, 3]]
     """
 
     shift: Pair = 0
@@ -121,6 +135,12 @@ class ReplayBuffer:
 
     With classes=0 each sample of the stream is held with the same probability (reservoir sampling, Vitter 1985). With
     classes=n, labels are 0 .. n - 1, and rare classes keep what they have (class-balanced, Chrysakis & Moens 2020).
+
+    >>> memory = cge.data.ReplayBuffer(2, (4,), np.uint8, seed=1)
+    >>> for label in range(10):
+    ...     slot = memory.add(np.full(4, label, np.uint8), label)  # None if it was not kept
+    >>> len(memory), memory.seen, memory.draw(3)[0].shape
+    (2, 10, (3, 4))
     """
 
     @_arguments.checked

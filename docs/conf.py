@@ -95,7 +95,7 @@ def add_what_is_made(app: Any, docname: str, source: list[str]) -> None:
     if docname == root_doc:
         source[0] += "\n" + contents()
     if docname == "docs/api/c":
-        for name in ("cge.h", "cge_host.h"):
+        for name in ("cge.h", "cge_data.h", "cge_host.h"):
             header = ROOT / "csrc" / "include" / name
             source[0] += "\n" + header_page(header)
             app.env.note_dependency(str(header))
