@@ -20,25 +20,28 @@
     X(model) X(planning) X(network) X(network_status) X(parts) X(mean_loss) X(wild) X(overlap) X(threads)             \
     X(serialise) X(serialise_status) X(selftest) X(clip) X(weights)
 #define CHECK_PLAN_SUITES(X)                                                                                          \
-    X(plan) X(relay) X(spread) X(seal) X(slices) X(bytes) X(bytes_status) X(graph) X(outside) X(trains) X(golden)     \
-    X(fp_mode) X(norm_layers) X(dropout) X(dropout_status)                                                              \
-    X(batch_norm) X(batch_norm_status)
+    X(plan) X(relay) X(spread) X(seal) X(slices) X(bytes) X(bytes_status) X(graph) X(outside) X(trains) X(golden)
+#define CHECK_LAYER_SUITES(X)                                                                                         \
+    X(fp_mode) X(norm_layers) X(dropout) X(dropout_status) X(batch_norm) X(batch_norm_status)
 
-/* Boards with little flash have a program for each of the three. */
+/* Boards with little flash have a program for each of the four. */
 #if defined(CHECK_OPERATORS)
 #define CHECK_SUITES(X) CHECK_OPERATOR_SUITES(X)
 #elif defined(CHECK_NETWORKS)
 #define CHECK_SUITES(X) CHECK_NETWORK_SUITES(X)
 #elif defined(CHECK_PLANS)
 #define CHECK_SUITES(X) CHECK_PLAN_SUITES(X)
+#elif defined(CHECK_LAYERS)
+#define CHECK_SUITES(X) CHECK_LAYER_SUITES(X)
 #else
-#define CHECK_SUITES(X) CHECK_OPERATOR_SUITES(X) CHECK_NETWORK_SUITES(X) CHECK_PLAN_SUITES(X)
+#define CHECK_SUITES(X) CHECK_OPERATOR_SUITES(X) CHECK_NETWORK_SUITES(X) CHECK_PLAN_SUITES(X) CHECK_LAYER_SUITES(X)
 #endif
 
 #define DECLARE(name) void suite_##name(void);
 CHECK_OPERATOR_SUITES(DECLARE)
 CHECK_NETWORK_SUITES(DECLARE)
 CHECK_PLAN_SUITES(DECLARE)
+CHECK_LAYER_SUITES(DECLARE)
 #ifdef CGE_TEST_SHORT
 CHECK_KERNEL_SUITES(DECLARE)
 #endif
