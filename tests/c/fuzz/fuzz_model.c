@@ -253,11 +253,13 @@ static int64_t cost(const cge_model *model)
 
 static void run_network(cge_network *net, int training)
 {
-    float *x = allocate(sizeof(float) * (size_t)net->in_elems), *y = allocate(sizeof(float) * (size_t)net->out_elems), loss;
+    float *x = allocate(sizeof(float) * (size_t)net->in_elems), *y = allocate(sizeof(float) * (size_t)net->out_elems);
+    float *values = allocate(sizeof(float) * (size_t)net->out_elems), loss;
     int32_t label = (int32_t)below((uint32_t)net->out_elems);
-    const cge_targets targets = {&label, y};
+    const cge_targets targets = {&label, values};
     cge_status status;
     for (int32_t i = 0; i < net->in_elems; i++) x[i] = (float)below(1000) / 500 - 1;
+    for (int32_t i = 0; i < net->out_elems; i++) values[i] = (float)below(3) / 2; /* probabilities, as some losses need them */
     REQUIRE(cge_network_forward(net, x, 1, y) == CGE_OK);
     if (training && net->model->optimizer.kind != NULL) {
         status = cge_network_train_batch(net, x, &targets, 1, &loss);
@@ -266,6 +268,7 @@ static void run_network(cge_network *net, int training)
     }
     free(x);
     free(y);
+    free(values);
 }
 
 static void check_saved_again(const cge_network *net)
