@@ -2,6 +2,7 @@
  * Augmentation of pictures. What moves pixels moves bytes, whatever they are of, and leaves the picture in y; what changes them
  * then works in place.
  */
+#include "../base/config.h"
 #include "../../include/cge_data.h"
 #include "../base/counter.h"
 #include "../base/fp_mode.h"

@@ -1,3 +1,4 @@
+#include "../base/config.h"
 #include "../../include/cge_data.h"
 #include "../base/fp_mode.h"
 

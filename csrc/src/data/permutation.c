@@ -1,4 +1,5 @@
 /* A shuffle by a Feistel network: any place of it without the others. */
+#include "../base/config.h"
 #include "../../include/cge_data.h"
 #include "../base/counter.h"
 

@@ -1,4 +1,5 @@
 /* A replay buffer: reservoir sampling, of the stream or of each class of it. */
+#include "../base/config.h"
 #include "../../include/cge_data.h"
 #include "../base/counter.h"
 
