@@ -26,7 +26,7 @@ def test_readme_names_what_its_recipe_takes(tmp_path):
         figures += net_figures(build)
     text = " ".join((ROOT / "README.md").read_text().split())
     assert " ".join(RECIPE) in text
-    sentence = "gives on the M4F N bytes of code and N of stack with `-O2`. With `-Os` these are N and N,"
+    sentence = "gives on the M4F N bytes of code and N of stack with `-O2`. With `-Os` these are N and N for"
     said = re.search(sentence.replace(" N ", r" ([\d,]+) "), text)
     assert [int(figure.replace(",", "")) for figure in said.groups()] == figures
 
