@@ -137,7 +137,7 @@ static void test_what_is_not_tracked(void)
     static const cge_layer vector[] = {{.kind = &cge_kind_batch_norm}};
     static const cge_model model = {{1, 1, 3}, TABLE(vector), &cge_mean_squared_error, SGD(0.1f, 0, 0, 0), NULL, 0, 0};
     const cge_options options = {.training = 1, .capacity = 2};
-    const float values[6] = {1, 1, 1, 1, 1, 1}, x[6] = {1, 2, 3, 5, 4, 3};
+    const float values[6] = {1, 1, 1, 1, 1, 1}, x[6] = {1, 2, 3, 5, 4, 3}, far[6] = {1e30f, 2, 2, -1e30f, 2, 2};
     float bad[6] = {1, 2, 3, 4, 5, 6}, y[3];
     const cge_targets targets = {NULL, values};
     cge_network net;
@@ -157,6 +157,27 @@ static void test_what_is_not_tracked(void)
     CHECK_SAME(mul_add(0.1f, 3, 0), net.params[3], 0);
     CHECK_SAME(mul_add(0.1f, 8, (1.0f - 0.1f) * 1.0f), net.params[6], 0);
     CHECK_OK(cge_network_forward(&net, x, 1, y));
+    const float mean = net.params[3], variance = net.params[6], other = net.params[7];
+    CHECK_OK(cge_network_accumulate(&net, far, &targets, 2, &loss)); /* the variance of the first channel overflows */
+    CHECK_SAME(mean, net.params[3], 0);
+    CHECK_SAME(variance, net.params[6], 0);
+    CHECK(net.params[7] < other); /* of two equal numbers it is 0 */
+}
+
+/* A scale of which the biases alone learn. */
+static void test_trained_biases(void)
+{
+    static const cge_layer layers[] = {{.kind = &cge_kind_scale, .trains = CGE_TRAINS_BIAS}};
+    static const cge_model model = {{1, 1, 3}, TABLE(layers), &cge_mean_squared_error, SGD(0.1f, 0, 0, 0), NULL, 0, 0};
+    const cge_options options = {.training = 1, .capacity = 1};
+    const float x[3] = {0, 0, 0}, values[3] = {1, 2, 3};
+    const cge_targets targets = {NULL, values};
+    cge_network net;
+    float loss = 0;
+    if (!check_room("scale, biases", 4096) || !start(&net, &model, &options)) return;
+    CHECK_OK(cge_network_train_batch(&net, x, &targets, 1, &loss));
+    for (int32_t c = 0; c < 3; c++) CHECK_SAME(1.0f, net.params[c], c);
+    for (int32_t c = 0; c < 3; c++) CHECK(net.params[3 + c] > (c == 0 ? 0.0f : net.params[2 + c]));
 }
 
 /* ---- a run ---- */
@@ -273,6 +294,7 @@ void suite_batch_norm(void)
     test_initial_statistics();
     test_pass();
     test_what_is_not_tracked();
+    test_trained_biases();
     test_runs();
     test_frozen_params();
 }
@@ -293,9 +315,10 @@ void suite_batch_norm_status(void)
         {"init", {.kind = &cge_kind_batch_norm, .init = CGE_INIT_HE_NORMAL}},
         {"a scale without weights", {.kind = &cge_kind_scale, .flags = CGE_NO_AFFINE}},
         {"a scale's config", {.kind = &cge_kind_scale, .config = &no_eps}},
+        {"a scale's init", {.kind = &cge_kind_scale, .init = CGE_INIT_HE_NORMAL}},
         {"some channels of a scale", {.kind = &cge_kind_scale, .trains = 2}},
     };
-    const cge_shape in = {2, 3, 4};
+    const cge_shape in = {2, 3, 4}, wide = {1, 1, CGE_MAX_ELEMS / 4 + 1};
     cge_layer_info info;
     cge_plan plan;
     size_t bytes = 0;
@@ -303,6 +326,8 @@ void suite_batch_norm_status(void)
         check_case(rows[i].name);
         CHECK_STATUS(CGE_ERR_ARGUMENT, cge_layer_infer(&rows[i].layer, &in, &info));
     }
+    check_case("too many channels");
+    CHECK_STATUS(CGE_ERR_OVERFLOW, cge_layer_infer(&(const cge_layer){.kind = &cge_kind_batch_norm}, &wide, &info));
     if (!check_room("batch norm with a plan", 8192) || !CHECK_OK(cge_plan_bytes(&learning_model, &bytes))) return;
     void *memory = check_bytes(bytes);
     CHECK_STATUS(CGE_ERR_MODE, cge_plan_make(&learning_model, &cge_memory_small, 1, memory, bytes, &plan));

@@ -58,6 +58,8 @@ CGE_INTERNAL void cge_run_given_norm_grads(const cge_norm_plan *p, const cge_rea
 /* As cge_run_group_norm_bounds; bounds[1] without statistics alone. */
 CGE_INTERNAL void cge_run_given_norm_bounds(const cge_norm_plan *p, const cge_real *x, const cge_real *statistics,
                                             const cge_real *w, cge_real *bounds);
+/* Of a gradient by channels, those of some runs; x may be NULL. */
+CGE_INTERNAL void cge_zero_norm_runs(const cge_norm_plan *p, cge_range runs, cge_real *x);
 /* Moves statistics of the channels of some runs towards those of x; p has a group for each channel. */
 CGE_INTERNAL void cge_run_norm_track(const cge_norm_plan *p, cge_real momentum, const cge_real *x, cge_real *statistics,
                                      cge_range runs);

@@ -40,13 +40,6 @@ static cge_range all_runs(const cge_norm_plan *p)
     return runs;
 }
 
-static void zero_of_runs(const cge_norm_plan *p, cge_range runs, cge_real *x)
-{
-    const int32_t first = runs.begin * CGE_NORM_TOGETHER, last = runs.end * CGE_NORM_TOGETHER;
-    const int32_t end = last < p->g.in_c ? last : p->g.in_c;
-    if (x != NULL && end > first) memset(x + first, 0, (size_t)(end - first) * sizeof *x);
-}
-
 static void find_param_shapes(cge_shape in, int32_t rows, cge_layer_info *info)
 {
     info->out = in;
@@ -85,8 +78,8 @@ static void batch_norm_weight_grad(const cge_layer_call *c)
         return;
     }
     if (!c->add) {
-        zero_of_runs(&p, runs, c->dw);
-        zero_of_runs(&p, runs, c->db);
+        cge_zero_norm_runs(&p, runs, c->dw);
+        cge_zero_norm_runs(&p, runs, c->db);
     }
     cge_run_group_norm_grads(&p, c->x, c->w, c->dy, c->dw, c->db, c->dx, runs);
     /* w is in RAM, since some of it learns */
@@ -126,8 +119,8 @@ static void scale_weight_grad(const cge_layer_call *c)
         return;
     }
     if (!c->add) {
-        zero_of_runs(&p, runs, c->dw);
-        zero_of_runs(&p, runs, c->db);
+        cge_zero_norm_runs(&p, runs, c->dw);
+        cge_zero_norm_runs(&p, runs, c->db);
     }
     for (i = 0; i < c->count; i++) {
         const size_t at = cge_sample(c->in, i);

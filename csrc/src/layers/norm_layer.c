@@ -57,14 +57,6 @@ static void norm_forward(const cge_layer_call *c)
         cge_run_group_norm_forward(&p, c->x + cge_sample(c->in, i), c->w, c->b, c->y + cge_sample(c->out, i), runs);
 }
 
-/* Of the channels of some runs. */
-static void zero_channels(const cge_norm_plan *p, cge_range runs, cge_real *x)
-{
-    const int32_t of_run = p->width > 1 ? p->width : CGE_NORM_TOGETHER, first = runs.begin * of_run;
-    const int32_t end = runs.end * of_run < p->g.in_c ? runs.end * of_run : p->g.in_c;
-    if (x != NULL && end > first) memset(x + first, 0, (size_t)(end - first) * sizeof *x);
-}
-
 /* What is asked for: bounds, or dw, db and dx. */
 static void norm_weight_grad(const cge_layer_call *c)
 {
@@ -76,8 +68,8 @@ static void norm_weight_grad(const cge_layer_call *c)
         return;
     }
     if (!c->add) {
-        zero_channels(&p, runs, c->dw);
-        zero_channels(&p, runs, c->db);
+        cge_zero_norm_runs(&p, runs, c->dw);
+        cge_zero_norm_runs(&p, runs, c->db);
     }
     for (i = 0; i < c->count; i++) {
         const cge_real *dy = c->dy + cge_sample(c->out, i);

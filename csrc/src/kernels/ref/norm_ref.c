@@ -497,6 +497,13 @@ CGE_INTERNAL void cge_run_given_norm_bounds(const cge_norm_plan *p, const cge_re
     bounds[1] = elems > 0 ? CGE_REAL(p->positions) * far : CGE_REAL(0);
 }
 
+CGE_INTERNAL void cge_zero_norm_runs(const cge_norm_plan *p, cge_range runs, cge_real *x)
+{
+    const int32_t of_run = p->width > 1 ? p->width : CGE_NORM_TOGETHER, first = runs.begin * of_run;
+    const int32_t end = runs.end * of_run < p->g.in_c ? runs.end * of_run : p->g.in_c;
+    if (x != NULL && end > first) memset(x + first, 0, (size_t)(end - first) * sizeof *x);
+}
+
 CGE_INTERNAL void cge_run_norm_track(const cge_norm_plan *p, cge_real momentum, const cge_real *x, cge_real *statistics,
                                      cge_range runs)
 {
@@ -509,10 +516,9 @@ CGE_INTERNAL void cge_run_norm_track(const cge_norm_plan *p, cge_real momentum, 
         cge_real *mean = statistics + r.first, *variance = mean + p->g.in_c;
         norm_find_moments(p, x, &r, squares);
         for (i = 0; i < r.channels; i++) {
-            const cge_real next = CGE_MADD(keep * mean[i], momentum, r.mean[i]);
             const cge_real spread = CGE_MADD(keep * variance[i], momentum, squares[i] / others);
-            if (!cge_is_finite(next) || !cge_is_finite(spread)) continue;
-            mean[i] = next;
+            if (!cge_is_finite(spread)) continue; /* then the mean may not be finite either */
+            mean[i] = CGE_MADD(keep * mean[i], momentum, r.mean[i]);
             variance[i] = spread;
         }
     }
