@@ -1,7 +1,8 @@
 # Every build in which the C tests run. All of them train for 200 steps and compare the hash of the weights with one
 # constant, so this table is also the proof that compilers, options and boards do not change a bit.
 
-# Slow programs repeat cases less, as emulators do (build.mk).
+# Slow programs repeat cases less, as emulators do (build.mk). Sanitizers run at -O0: at -O1 the kernels take longer to
+# compile than the tests then save.
 SANITIZE = -g -fsanitize=address,undefined -fno-sanitize-recover=all -DCHECK_FEWER=1
 SANITIZE_THREADS = -g -fsanitize=thread -DCHECK_FEWER=1
 
@@ -12,14 +13,14 @@ KERNEL_SUITES = network parts wild overlap threads plan slices graph trains gold
 variant_gcc-O0          = CC=gcc OPT=-O0
 variant_gcc-O2          = CC=gcc OPT=-O2 KERNELS='$(KERNEL_SETS)'
 variant_gcc-O3-native   = CC=gcc OPT='-O3 -march=native'
-variant_gcc-sanitize    = CC=gcc OPT='-O1 $(SANITIZE)'
+variant_gcc-sanitize    = CC=gcc OPT='-O0 $(SANITIZE)'
 variant_clang-thread-sanitize = CC=clang OPT='-O1 $(SANITIZE_THREADS)'
-variant_clang-O2        = CC=clang OPT=-O2
 variant_clang-O3-native = CC=clang OPT='-O3 -march=native'
-variant_clang-sanitize  = CC=clang OPT='-O1 $(SANITIZE)'
-# The library is optimised as a whole (build.mk) on two boards; on the others its objects are linked as they are.
+variant_clang-sanitize  = CC=clang OPT='-O0 $(SANITIZE)'
+# The library is optimised as a whole (build.mk) on two boards; on the others its objects are linked as they are. Of the two
+# M4F boards one passes floats in integer registers.
 $(foreach board,$(EMULATED_BOARDS),$(eval variant_$(board) = BOARD=$(board) $(if $(filter netduinoplus2 microbit,$(board)),,WHOLE=)))
-variant_netduinoplus2-softfp = BOARD=netduinoplus2 ABI=softfp WHOLE=
+variant_mps2_an386 += ABI=softfp
 variant_netduinoplus2-small  = BOARD=netduinoplus2 SMALL=1
 
 # Other computers, in user-mode emulation. No boards: nobody asks for their sizes. s390x and ppc64 are big-endian; on s390x
@@ -30,16 +31,13 @@ variant_s390x   = BOARD_PREFIX=s390x-linux-gnu- BOARD_CFLAGS='-fexcess-precision
 variant_ppc64   = BOARD_PREFIX=powerpc64-linux-gnu- BOARD_CFLAGS=-DCGE_TEST_SHORT BOARD_QEMU=qemu-ppc64
 
 # Fused multiply-adds are another arithmetic: a constant of its own, equal among these.
-variant_gcc-fused           = CC=gcc FUSED=1
 variant_gcc-fused-native    = CC=gcc FUSED=1 OPT='-O3 -march=native'
 variant_gcc-small           = CC=gcc SMALL=1
 variant_aarch64-fused       = BOARD=aarch64 FUSED=1
 variant_netduinoplus2-fused = BOARD=netduinoplus2 FUSED=1 WHOLE=
-variant_mps2_an500-fused    = BOARD=mps2_an500 FUSED=1 WHOLE=
 
 # All sources as one translation unit: names are unique, and no source changes what the compiler does with the next one.
 variant_gcc-unity-fused     = CC=gcc UNITY=1 FUSED=1 OPT=-O3
-variant_clang-unity         = CC=clang UNITY=1
 variant_netduinoplus2-unity = BOARD=netduinoplus2 UNITY=1
 
 VARIANTS := $(patsubst variant_%,%,$(sort $(filter variant_%,$(.VARIABLES))))
