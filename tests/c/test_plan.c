@@ -10,7 +10,7 @@
 
 #include <string.h>
 
-enum { SEED = 77, SEED_X = 701, SEED_VALUES, STEPS = 4, BATCH = 3, PAD = 16, STYLES = 12 };
+enum { SEED = 77, SEED_X = 701, SEED_VALUES, STEPS = CHECK_FEWER ? 2 : 4, BATCH = 3, PAD = 16, STYLES = CHECK_FEWER ? 4 : 12 };
 
 /* ---- more models: what units can consist of ---- */
 
