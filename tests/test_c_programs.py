@@ -17,7 +17,8 @@ FOLDER = host.ROOT / "tests" / "c"
 
 @pytest.fixture(scope="module")
 def sanitized_library(tmp_path_factory):
-    return host.build_library(tmp_path_factory.mktemp("sanitized"), *SANITIZE, "-O1")
+    """At -O0: optimised, the kernels take longer to compile than the tests then save."""
+    return host.build_library(tmp_path_factory.mktemp("sanitized"), *SANITIZE, "-O0")
 
 
 def build_fuzzer(name, archive, *sources):
@@ -34,14 +35,14 @@ def fuzzer(sanitized_library):
 
 def test_kernel_sets_equal_the_reference_on_random_geometries(sanitized_library):
     program = build_fuzzer("fuzz_kernels", sanitized_library)
-    assert host.run([program, "3000", "2"]).endswith("3000 cases, 0 differences\n")
+    assert host.run([program, "1000", "2"]).endswith("1000 cases, 0 differences\n")
 
 
 @pytest.mark.parametrize("kernels", ["ref", "tiled", None])
-def test_loader_survives_a_minute_of_fuzzing(fuzzer, kernels):
+def test_loader_survives_half_a_minute_of_fuzzing(fuzzer, kernels):
     """Networks that it accepts are used with every set that computers without vectors could choose, and with the default."""
     chosen = {} if kernels is None else {"CGE_KERNELS": kernels}
-    printed = host.run([fuzzer, "seconds", "20"], env={**os.environ, **chosen})
+    printed = host.run([fuzzer, "seconds", "10"], env={**os.environ, **chosen})
     assert " mutants: " in printed and printed.startswith(f"{kernels}: " if kernels else "lanes_" if HAS_LANES else "")
 
 

@@ -72,25 +72,21 @@ GCC = [
     ("-std=gnu11 -O2 -ffp-contract=fast " + FMA, KEPT),
     (f"-std=gnu11 -O2 {PX4}", KEPT),
     (f"-O3 {ASSOCIATIVE}", KEPT),
-    ("-O1 -freciprocal-math", KEPT),
-    ("-O1 -fno-signed-zeros", KEPT),
+    ("-O1 -freciprocal-math -fno-signed-zeros", KEPT),
     ("-O1 -ffinite-math-only", KEPT),
-    ("-O2 -ffast-math", KEPT),
     ("-Ofast " + FMA, KEPT),
     ("-Os -ffast-math -flto", KEPT),
     ("-O2 -ffast-math -frounding-math", KEPT),
     ("-Ofast -DCGE_FUSED=1 " + FMA, FUSED),
     (f"-Ofast {ANY}", OTHER),
     (f"-O2 -funsafe-math-optimizations -ffp-contract=off {ANY}", OTHER),
-    (f"-O3 {ASSOCIATIVE} -ffp-contract=off {ANY}", OTHER),
     (f"-O2 -ffp-contract=fast {FMA} {ANY}", OTHER),
 ]
 CLANG = [
     ("-std=gnu11 -O2 -fno-math-errno -fno-strict-aliasing " + FMA, KEPT),
     ("-O2 -funsafe-math-optimizations", KEPT),
     (f"-O2 {ASSOCIATIVE}", KEPT),
-    ("-O1 -freciprocal-math", KEPT),
-    ("-O1 -fno-signed-zeros", KEPT),
+    ("-O1 -freciprocal-math -fno-signed-zeros", KEPT),
     ("-O1 -ffinite-math-only", REFUSED),
     ("-O2 -ffast-math", REFUSED),
     ("-Ofast -ffp-contract=off", REFUSED),
@@ -158,7 +154,7 @@ def linked_sources():
 def outcome(compiler, flags, directory, machine=(), innocent=(), link=(), runner=(), own=()):
     """The program's last line, or the compiler's complaint about the core."""
     tests, include = host.ROOT / "tests" / "c", ["-I", host.ROOT / "csrc" / "include"]
-    core = linked_sources() if machine == AS_FOR_A_BOARD else boards_sources() if machine else host.library_sources()
+    core = linked_sources() if machine else host.library_sources()
     objects, complaint = compile_all([compiler, *machine, *flags, *include], core, directory)
     if complaint:
         return complaint
