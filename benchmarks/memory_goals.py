@@ -16,21 +16,20 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import memory
-import tiny_networks
 
 import convgrad_embedded as cge
-from convgrad_embedded import _plan
+from convgrad_embedded import _plan, models
 
-NETWORKS = {
-    "demo": tiny_networks.chain(*memory.NETWORKS["demo"]),
-    "the same on 28x28": tiny_networks.chain(*memory.NETWORKS["the same on 28x28"]),
-    "LeNet-5-like": tiny_networks.chain(*memory.NETWORKS["LeNet-5-like"]),
-    "ResNet-8": tiny_networks.resnet8(),
-    "DS-CNN": tiny_networks.ds_cnn(),
-    "MobileNetV1 x0.25": tiny_networks.mobilenet_v1(),
-    "MobileNetV2 x0.35": tiny_networks.mobilenet_v2(),
-    "Frontnet 160x16": tiny_networks.frontnet(16),
-    "Frontnet 160x32": tiny_networks.frontnet(32),
+NETWORKS = {  # norms are folded into the convolutions before them
+    "demo": cge.Network(*memory.NETWORKS["demo"]),
+    "the same on 28x28": cge.Network(*memory.NETWORKS["the same on 28x28"]),
+    "LeNet-5-like": cge.Network(*memory.NETWORKS["LeNet-5-like"]),
+    "ResNet-8": models.resnet8(loss=None),
+    "DS-CNN": models.ds_cnn(loss=None),
+    "MobileNetV1 x0.25": models.mobilenet_v1(loss=None),
+    "MobileNetV2 x0.35": models.mobilenet_v2(loss=None),
+    "Frontnet 160x16": models.frontnet(width=16, loss=None),
+    "Frontnet 160x32": models.frontnet(width=32, loss=None),
 }
 
 
@@ -67,11 +66,18 @@ GOALS: dict[str, tuple[int | None, ...]] = {
 
 
 def build(name: str, case: Case) -> cge.Network:
-    table = NETWORKS[name]
-    layers = table.layers if case.learns in ("all", "nothing") else memory.parts_of(table.layers, case.learns)
+    like = NETWORKS[name]
+    layers = like.layers if case.learns in ("all", "nothing") else memory.parts_of(like.layers, case.learns)
     loss = "mean_squared_error" if "Frontnet" in name else "softmax_cross_entropy"
-    optimizer = memory.OPTIMIZERS[case.optimizer]
-    return tiny_networks.network(table, layers, loss, optimizer, memory=case.level, frozen_in="flash")
+    return with_layers(like, layers, loss, memory.OPTIMIZERS[case.optimizer], memory=case.level, frozen_in="flash")
+
+
+def with_layers(like: cge.Network, layers: Sequence[cge.Layer], loss: str, optimizer: cge.SGD, **options: Any) -> cge.Network:
+    """A network with these layers where `like` has its own."""
+    tensors = [cge.Input(like.input_shape)]
+    for layer, sources in zip(layers, like.sources):
+        tensors.append(layer(*(tensors[source + 1] for source in sources)))
+    return cge.Network(inputs=tensors[0], outputs=tensors[-1], loss=loss, optimizer=optimizer, **options)
 
 
 def arena_bytes(name: str, case: Case) -> int:

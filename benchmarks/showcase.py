@@ -20,10 +20,9 @@ from math import prod
 from typing import Any, NamedTuple
 
 import memory
-import tiny_networks
 
 import convgrad_embedded as cge
-from convgrad_embedded import Conv2d, Dense, _boards, _plan
+from convgrad_embedded import Conv2d, Dense, _boards, _plan, models
 
 Shape = tuple[int, int, int]
 
@@ -31,8 +30,8 @@ SGD, MOMENTUM = cge.SGD(0.01), cge.SGD(0.01, momentum=0.9)
 NETWORKS: dict[str, tuple[Shape, list[cge.Layer], str]] = {
     "demo": (*memory.NETWORKS["demo"], "softmax_cross_entropy"),
     "the same on 28x28": (*memory.NETWORKS["the same on 28x28"], "softmax_cross_entropy"),
-    "DS-CNN": ((49, 10, 1), tiny_networks.ds_cnn().layers, "softmax_cross_entropy"),
-    "Frontnet 160x16": ((96, 160, 1), tiny_networks.frontnet(16).layers, "mean_squared_error"),
+    "DS-CNN": ((49, 10, 1), list(models.ds_cnn(loss=None).layers), "softmax_cross_entropy"),
+    "Frontnet 160x16": ((96, 160, 1), list(models.frontnet(width=16, loss=None).layers), "mean_squared_error"),
 }
 
 

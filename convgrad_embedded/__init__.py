@@ -6,7 +6,7 @@
 (1490, 2)
 """
 
-from convgrad_embedded import callbacks, data, datasets, metrics, schedules
+from convgrad_embedded import callbacks, data, datasets, metrics, models, schedules
 from convgrad_embedded._convolution import (
     conv2d_bias_grad,
     conv2d_forward,
@@ -130,7 +130,8 @@ from convgrad_embedded._sources import include_dir, source_files
 from convgrad_embedded._timeline import plot_memory
 
 __all__ = [
-    "__version__", "callbacks", "data", "datasets", "metrics", "schedules", "kernel_set", "include_dir", "source_files",
+    "__version__", "callbacks", "data", "datasets", "metrics", "models", "schedules",
+    "kernel_set", "include_dir", "source_files",
     "Network", "Evaluation", "GradientCheck", "GradientCheckError", "NotFiniteError", "Plan",
     "SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "plot_memory", "plot_history", "plot_filters", "plot_confusion",
     "Layer", "Conv2d", "Dense", "MaxPool2d", "AvgPool2d", "GlobalAvgPool2d", "ReLU", "LeakyReLU", "Sigmoid", "Tanh", "Flatten",

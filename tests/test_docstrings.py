@@ -24,7 +24,7 @@ import convgrad_embedded as cge
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
 PACKAGE = "convgrad_embedded"
-SUBMODULES = ("callbacks", "data", "datasets", "importers", "metrics", "schedules", "cli")
+SUBMODULES = ("callbacks", "data", "datasets", "importers", "metrics", "models", "schedules", "cli")
 PAGES = sorted((ROOT / "docs" / "api").glob("*.md"))
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
