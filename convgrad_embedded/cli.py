@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from convgrad_embedded import _boards, _core, _summary, _validate, datasets
+from convgrad_embedded import _boards, _core, _model_costs, _summary, _validate, datasets
 from convgrad_embedded._gradcheck import GradientCheckError
 from convgrad_embedded._network import Network
 from convgrad_embedded._optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
@@ -75,6 +75,11 @@ def _list_boards(given: argparse.Namespace) -> Result:
     width = max(len(board.name) for board in boards)
     lines = [f"{board.name:{width}}  {board.core:12} {board.description}" for board in boards]
     return _FINE, {"boards": report}, "\n".join(lines)
+
+
+def _list_models(given: argparse.Namespace) -> Result:
+    rows = _model_costs.costs()
+    return _FINE, {"models": [row._asdict() for row in rows]}, _model_costs.table(rows)
 
 
 def _summarise(given: argparse.Namespace) -> Result:
@@ -317,6 +322,7 @@ def _parser() -> argparse.ArgumentParser:
         return own
 
     command("boards", _list_boards, "the boards that are known", network=False)
+    command("models", _list_models, "what the networks of convgrad_embedded.models cost on a board", network=False)
     own = command("summary", _summarise, "layers, multiply-adds, memory")
     own.add_argument("--board", help="compare with what this board has")
     own = command("size", _size, "bytes at each memory level; status 1 if it does not fit on the board")

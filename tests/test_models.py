@@ -1,10 +1,13 @@
 """Published networks: their parameters are those that were published, and their structure is what their names say."""
 
+import json
+
 import numpy as np
 import pytest
+from host import ROOT
 
 import convgrad_embedded as cge
-from convgrad_embedded import models
+from convgrad_embedded import _model_costs, cli, models
 
 # Parameters without norms, with their four numbers a channel as Keras counts them (weight, bias, running mean and variance),
 # and with the two that learn. Convolutions keep their biases in front of norms where the reference model does.
@@ -87,3 +90,30 @@ def test_arguments_of_networks_are_taken():
 def test_what_is_wrong_is_named(call, error, text):
     with pytest.raises(error, match=text.replace("?", r"\?")):
         call()
+
+
+# ---- what they cost ----------------------------------------------------------------------------------------------------
+
+
+def test_the_readme_shows_what_the_command_prints(capsys):
+    assert cli.main(["models"]) == 0
+    assert f"\n\n{capsys.readouterr().out}\n" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_command_tells_programs_the_same(capsys):
+    assert cli.main(["models", "--json"]) == 0
+    told = {row["network"]: row for row in json.loads(capsys.readouterr().out)["models"]}
+    assert list(told) == [row.network for row in _model_costs.costs()]
+    net = models.lenet5(memory="small", frozen_in="flash")
+    head = models.lenet5(memory="small", frozen_in="flash").freeze(upto=-2)
+    row = told["LeNet-5"]
+    assert (row["train_all_bytes"], row["predict_bytes"]) == (net.arena_bytes, net.inference_arena_bytes)
+    assert row["train_last_layer_bytes"] == head.arena_bytes < net.arena_bytes
+    assert [layer for layer in head.layers if getattr(layer, "trainable", False)] == [cge.Dense(10)]
+
+
+def test_instructions_of_slices_are_counted_as_in_c():
+    header = (ROOT / "csrc" / "include" / "cge.h").read_text(encoding="utf-8")
+    assert "#define CGE_SLICE_INSTRUCTIONS(macs) (11 * (int64_t)(macs) / 5)" in header
+    row = _model_costs.costs()[0]
+    assert row.largest_slice_with_fpu == 11 * row.largest_slice_macs // 5
