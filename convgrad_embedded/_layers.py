@@ -6,7 +6,7 @@ import functools
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import MISSING, InitVar, dataclass, field, fields
+from dataclasses import MISSING, InitVar, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Callable, ClassVar, NamedTuple, TypeVar, Union
 
 import numpy as np
@@ -257,6 +257,7 @@ class Layer(_Described):
 
     def check_input(self, in_shape: tuple[int, int, int]) -> None:
         """ValueError if no layer like this may follow one of that output."""
+
     def __call__(self, *inputs: Tensor) -> Tensor:
         """The layer's output in a graph: Add()(a, b), ReLU()(x); see Network.
 
@@ -878,6 +879,14 @@ def _encode_seed(name: str, value: Any) -> dict[str, Any]:
     return {"seed": _arrays.integer(name, value, 0)}
 
 
+def _encode_number(name: str, value: Any) -> dict[str, Any]:
+    return {"layer": 0 if value is None else _arrays.integer(name, value, 0, _core.MAX_ELEMS - 1) + 1}
+
+
+def _decode_number(c: Mapping[str, Any]) -> int | None:
+    return int(c["layer"]) - 1 if c["layer"] > 0 else None
+
+
 _P = _in_c(lambda name, value: {"p": _arrays.number(name, value, below=1.0)}, lambda c: shortest(c["p"]))
 
 
@@ -887,7 +896,8 @@ class Dropout(Layer):
     """In training a share p of the numbers, 0 <= p < 1, becomes 0, and the others are multiplied by 1 / (1 - p). Else y = x.
 
     Which ones follows from seed (0 .. 2**31 - 1), the layer's place, step_count and the number of the sample in its batch: no
-    mask is stored, and a network that was saved goes on as if it had not been. Formula and default are PyTorch's.
+    mask is stored, and a network that was saved goes on as if it had not been. Formula and default are PyTorch's. layer, a
+    number from 0, stands for the place: that of a layer in another network, whose masks these then are.
 
     >>> net = cge.Network((4,), [cge.Dropout(0.25)])
     >>> net.predict(np.ones((1, 4))).tolist()
@@ -898,6 +908,12 @@ class Dropout(Layer):
     config = "dropout"
     p: float = field(default=0.5, metadata=_P)
     seed: int = field(default=0, metadata=_in_c(_encode_seed, lambda c: int(c["seed"])))
+    layer: int | None = field(default=None, metadata=_in_c(_encode_number, _decode_number))
+
+
+def at_place(layer: Layer, number: int) -> Layer:
+    """The layer, wherever it stands, as it is at this place of a network."""
+    return replace(layer, layer=number) if isinstance(layer, Dropout) and layer.layer is None else layer
 
 
 CONFIGS = {kind: cls.config for kind, cls in LAYERS.items()}

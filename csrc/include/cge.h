@@ -128,8 +128,9 @@ typedef struct cge_upsample2d {
 } cge_upsample2d;
 
 typedef struct cge_dropout {
-    float p;      /* 0 .. 1, 1 excluded: the share of zeros */
+    float p;       /* 0 .. 1, 1 excluded: the share of zeros */
     int32_t seed;
+    int32_t layer; /* 0: draws by its own row; n > 0: as row n - 1 of a model, see "a network in two" */
 } cge_dropout;
 
 typedef union cge_layer_config { /* room for the config of any layer kind: see cge_model_parse */
@@ -161,8 +162,8 @@ uint32_t cge_rng_below(cge_rng *rng, uint32_t bound); /* uniform in 0 .. bound -
 /* Fisher-Yates from the end: for i = count - 1 .. 1, order[i] changes places with order[cge_rng_below(rng, i + 1)]. */
 CGE_MUST_USE cge_status cge_rng_shuffle(cge_rng *rng, int32_t *order, int32_t count);
 
-/* Of a mask that dropout draws, which depends on these four alone: the layer's seed and its row in the model, step_count of the
- * network, and the number of the sample among those of the step. */
+/* Of a mask that dropout draws, which depends on these four alone: the layer's seed, its row in the model (or
+ * cge_dropout.layer), step_count of the network, and the number of the sample among those of the step. */
 uint64_t cge_dropout_key(uint32_t seed, int32_t layer, uint64_t step, uint32_t sample);
 
 /* ---- checksums ------------------------------------------------------------------------------------------ */
@@ -942,6 +943,22 @@ CGE_MUST_USE cge_status cge_network_init(cge_network *net, const cge_model *mode
  *
  * If the predictor runs in an interrupt and the trainer does not, A is free at once.
  */
+
+/* ---- a network in two ----
+ *
+ * What layers that do not learn put out of a sample is the same in every epoch. So a chain whose first k layers are CGE_FROZEN,
+ * and no dropout, may be cut: the front, rows 0 .. k - 1, predicts once for each sample, and the tail, the rows behind, learns
+ * from what was kept in RAM or flash. A step then costs the tail alone. Both read the same rows and the same parameters:
+ *
+ *     front = (cge_model){.input = net_model.input, .layers = net_model.layers, .layer_count = k}
+ *     tail = net_model, with .layers = net_model.layers + k, .layer_count -= k, .input = cge_layer_info.out of row k - 1
+ *     cge_network_init(&first, &front, &(cge_options){.params = net_params}, ...)
+ *     cge_network_init(&second, &tail, &(cge_options){.training = 1, .params = net_params + first.param_elems}, ...)
+ *     cge_network_forward(&first, x, 1, features) ... cge_network_train_batch(&second, features, &targets, 1, &loss)
+ *
+ * Losses and parameters are to the bit those of the whole network, if dropout behind the cut says its row there
+ * (cge_dropout.layer). Of a graph rows k .. may read row k - 1 and none before it, and `from` counts anew in the tail.
+ * net.split of Python makes both, of chains and graphs, and exports them. */
 
 /* Points an inference network that was made with options.params (else CGE_ERR_MODE) at other parameters, laid out as
  * before. One store of an address, at any time, from any context: a call that is at work ends with the parameters that it

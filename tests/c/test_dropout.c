@@ -110,8 +110,11 @@ void suite_dropout(void)
 
 void suite_dropout_status(void)
 {
-    static const cge_dropout all = {1, 0};
-    const cge_layer layers[] = {{.kind = &cge_kind_dropout, .config = &all}, {.kind = &cge_kind_dropout}};
+    static const cge_dropout all = {1, 0, 0}, nowhere = {0, 0, -1};
+    const cge_layer layers[] = {
+        {.kind = &cge_kind_dropout, .config = &all},
+        {.kind = &cge_kind_dropout},
+        {.kind = &cge_kind_dropout, .config = &nowhere}};
     const cge_shape in = {1, 1, 4};
     cge_layer_info info;
     if (!check_room("refused dropout", sizeof(float) * 8)) return;
@@ -124,4 +127,5 @@ void suite_dropout_status(void)
     CHECK_REFUSED(CGE_ERR_NULL, cge_dropout_input_grad_f32(4, 0.5f, 0, x, NULL));
     CHECK_STATUS(CGE_ERR_ARGUMENT, cge_layer_infer(&layers[0], &in, &info));
     CHECK_STATUS(CGE_ERR_NULL, cge_layer_infer(&layers[1], &in, &info));
+    CHECK_STATUS(CGE_ERR_ARGUMENT, cge_layer_infer(&layers[2], &in, &info));
 }
