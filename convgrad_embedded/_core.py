@@ -618,7 +618,6 @@ class MemoryPlan:
         return sum(count * _board_bytes(ffi.typeof(f"cge_{struct}")) for struct, count in counts.items())
 
 
-
 def _values(struct: Any) -> tuple[Any, ...]:
     """Of all members; structs and arrays among them as tuples."""
     convert: dict[str, Callable[[Any], tuple[Any, ...]]] = {"struct": _values, "array": tuple}
@@ -825,6 +824,16 @@ class _Step(NamedTuple):
 _BEGINS = {"train": "train", "evaluate": "evaluate", "forward": "predict"}  # the Python method's name
 
 
+class TrainingState(NamedTuple):
+    """What steps change, apart from the stream of shuffles."""
+
+    params: Real
+    velocity: Real
+    optimizer: Any
+    step_count: int
+    schedule: Callable[[int], float] | None
+
+
 class StepNotFiniteError(NotFiniteError):
     """Of a step in slices, with the samples that it was begun with."""
 
@@ -887,6 +896,7 @@ class Runtime:
         self.learns_by_batch = False  # parts of an epoch then are whole batches: their ends would cut passes
         self.params = self._view(self._net.params, self._net.param_elems)
         self.grads = self._view(self._net.grads, self._net.grad_elems)
+        self._velocity = self._view(self._net.velocity, self._net.velocity_elems)
         _runtimes[id(self)] = self
 
     def _view(self, pointer: Any, elems: int) -> Real:
@@ -924,6 +934,27 @@ class Runtime:
         if self.schedule is not None and self._net.step.task == ffi.NULL:
             self._net.optimizer.learning_rate = self.schedule(int(self._net.step_count))
 
+    def training_state(self, begin: int) -> TrainingState:
+        """Copies, with the parameters from number `begin` on. Drops gradients that wait, as an epoch that begins does."""
+        with self.lock:
+            self.check_no_step("training")
+            if self.pending > 0:
+                self.zero_grads()
+            optimizer = self._kind.new("optimizer")
+            optimizer[0] = self._net.optimizer
+            copies = self.params[begin:].copy(), self._velocity.copy()
+            return TrainingState(*copies, optimizer, self.step_count, self.schedule)
+
+    def set_training_state(self, begin: int, state: TrainingState) -> None:
+        """Of a network that learns the same."""
+        with self.lock:
+            self.check_no_step("training")
+            self.params[begin:] = state.params
+            self._velocity[...] = state.velocity
+            self._net.optimizer = state.optimizer[0]
+            self._net.step_count = state.step_count
+            self.schedule = state.schedule
+
     def seed_shuffles(self, seed: int) -> None:
         with self.lock:
             check(lib.cge_rng_seed(ffi.addressof(self._net, "rng"), seed), "seed")
@@ -958,9 +989,7 @@ class Runtime:
 
         self._in_parts(part, self._forward_pace, progress, count, count, "predict")
 
-    def evaluate(
-        self, x: Real, targets: Targets, *, sharing: bool = False, losses: Losses | None = None
-    ) -> tuple[float, int]:
+    def evaluate(self, x: Real, targets: Targets, *, sharing: bool = False, losses: Losses | None = None) -> tuple[float, int]:
         """Mean loss, and how many samples have their largest output at the label; of losses without, how many outputs fit.
 
         With `sharing`, other threads get their turn meanwhile. With `losses`, of all samples that were added to them.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Union
 
 from convgrad_embedded import _arrays
 from convgrad_embedded._batches import Batches
-from convgrad_embedded._core import Clipping, Losses, NotFiniteError, Real, Targets
+from convgrad_embedded._core import Clipping, Labels, Losses, NotFiniteError, Real, Targets
 from convgrad_embedded._progress import Progress
 from convgrad_embedded.callbacks import Callback
 
@@ -114,23 +114,36 @@ class ArraySource:
 
     def __init__(self, network: Network, samples: Real, targets: Targets) -> None:
         self._network = network
-        self._data = samples, targets
+        self.data = samples, targets
         self.samples = len(samples)
 
     def train(self, steps: Steps, report: Report, where: str) -> Metrics:
         """One epoch; its loss, and the accuracy behind it."""
-        network, (samples, targets) = self._network, self._data
-        runtime = network._runtime
-        order = runtime.permutation(self.samples) if steps.shuffle else None
+        order = self._network._runtime.permutation(self.samples) if steps.shuffle else None
         try:
-            loss = runtime.train_epoch(samples, targets, order, steps.batch_size, report, steps.clip, each=steps.reports_each)
+            loss = self.epoch(order, steps, report)
         except NotFiniteError as error:
-            raise network._explained(error, samples, targets, where) from None
+            raise self._network._explained(error, *self.data, where) from None
         accuracy = self.evaluate().accuracy if steps.tracks_accuracy else None
         return {"loss": loss} if accuracy is None else {"loss": loss, "accuracy": accuracy}
 
+    def epoch(self, order: Labels | None, steps: Steps, report: Report) -> float:
+        return train_epoch(self._network, *self.data, order, steps, report)
+
     def evaluate(self) -> Evaluation:
-        return self._network._evaluate(*self._data, sharing=True)
+        return self._network._evaluate(*self.data, sharing=True)
+
+
+def train_epoch(
+    network: Network,
+    samples: Real,
+    targets: Targets,
+    order: Labels | None,
+    steps: Steps,
+    report: Callable[[int, float], bool | None],
+) -> float:
+    runtime = network._runtime
+    return runtime.train_epoch(samples, targets, order, steps.batch_size, report, steps.clip, each=steps.reports_each)
 
 
 class BatchSource:

@@ -20,6 +20,7 @@ from convgrad_embedded import (
     _batches,
     _core,
     _export,
+    _features,
     _files,
     _fit,
     _fold,
@@ -35,7 +36,7 @@ from convgrad_embedded import (
 from convgrad_embedded._core import LayerInfo, NotFiniteError, Real, Targets
 from convgrad_embedded._gradcheck import GradientCheck
 from convgrad_embedded._graph import Sources, Tensor
-from convgrad_embedded._layers import CONFIGS, Layer, decode_layer, learns_by_batch
+from convgrad_embedded._layers import CONFIGS, Layer, at_place, decode_layer, learns_by_batch
 from convgrad_embedded._losses import ClassWeight, Loss
 from convgrad_embedded._optimizers import SGD, Optimizer, RMSprop
 from convgrad_embedded._plan import Plan
@@ -342,6 +343,7 @@ class Network:
         initial_epoch: int = 0,
         learning_rate: _optimizers.Rate | Callable[[int], float] | None = None,
         steps_per_epoch: int | None = None,
+        cache_features: bool | PathLike = False,
     ) -> dict[str, list[float]]:
         """Trains and returns the history: "loss", "accuracy", "val_loss", "val_accuracy", one number per epoch.
 
@@ -366,6 +368,10 @@ class Network:
         callbacks (see cge.callbacks) are told of epochs and may end the training. learning_rate is set before the first epoch:
         a number or a schedule; or it is a function that says the rate of each epoch, from its number. Epochs initial_epoch ..
         epochs - 1 are trained, so that after an interruption their numbers go on.
+
+        With cache_features=True what the first layers put out is computed once for each sample and kept, so that an epoch costs
+        the layers behind alone: from the first on that learns, or is a Dropout. The bits stay. A path keeps it in that file
+        (.npy, written anew) in place of RAM. ValueError if the first layer learns already, or x gives batches.
 
         clip_norm and clip_value clip the mean gradient before each step, the value first, as clip_gradient_norm and
         clip_gradient_value do (not with memory="smallest").
@@ -411,6 +417,8 @@ class Network:
         by_epoch = rate if callable(rate) and not isinstance(rate, Schedule) else None
         if rate is not None and by_epoch is None:
             _optimizers.check_rate(rate)
+        if isinstance(cache_features, (str, os.PathLike)) or _arrays.boolean("cache_features", cache_features):
+            source, validation = _features.cached(self, cache_features, source, validation)
         listeners.train_begin(self, self._metrics(track_accuracy, validation is not None))
         if rate is not None and by_epoch is None:
             self.learning_rate = rate
@@ -849,19 +857,50 @@ class Network:
         self._check_trainable()
         frozen = set(_graph.behind(self.sources, self._layer_number(upto)))
         layers = [_plan.as_planned(layer, False) if number in frozen else layer for number, layer in enumerate(self.layers)]
-        own = self.optimizer
-        assert own is not None
-        optimizer = replace(own, learning_rate=self._schedule or own.learning_rate)  # type: ignore[type-var]
-        return self._remade(layers, self.sources, self._loss, optimizer, self.get_weights(), **self._settings)
+        return self._remade(layers, self.sources, self._loss, self._new_optimizer(), self.get_weights(), **self._settings)
 
-    def _part(self, numbers: Sequence[int]) -> Network:
+    def split(self, *, upto: int | str | Layer) -> tuple[Network, Network]:
+        """Two networks with these weights: up to that layer, which predicts, and of what is behind, which reads its outputs.
+
+        So firmware can keep what the first puts out, and train the second with that. The second has this network's loss,
+        optimizer and settings; the optimizer's memory and the stream of shuffles are new. Its Dropout draws as here.
+
+        upto is what predict(upto=) takes. ValueError if it is the last layer, or one behind it reads another before it.
+
+        >>> net = cge.Network((4,), [cge.Dense(3), cge.ReLU(), cge.Dense(2)], "mse", cge.SGD(0.1))
+        >>> front, tail = net.split(upto="ReLU")
+        >>> x = np.ones((1, 4))
+        >>> np.array_equal(tail.predict(front.predict(x)), net.predict(x))
+        True
+        """
+        last = self._layer_number(upto)
+        _features.check_cut(self.layers, self.sources, last)
+        return self._part(range(last + 1), self.memory), self._tail(last)
+
+    def _new_optimizer(self) -> Optimizer | None:
+        """As this network's is now, without its memory."""
+        own = self.optimizer
+        return None if own is None else replace(own, learning_rate=self._schedule or own.learning_rate)  # type: ignore[type-var]
+
+    def _tail(self, last: int) -> Network:
+        """Of the layers behind that one. None of them reads one before it."""
+        sources = tuple(tuple(source - last - 1 for source in row) for row in self.sources[last + 1 :])
+        before = sum(len(info.parameter_shapes) for info in self.layer_infos[: last + 1])
+        settings = dict(self._settings, memory_ranges=None)
+        if not self._runtime.learns_by_batch:
+            settings["capacity"] = None  # no bit depends on it, and features are small
+        layers = [at_place(layer, number) for number, layer in enumerate(self.layers)][last + 1 :]
+        weights, shape = self.get_weights()[before:], self.layer_infos[last].out_shape
+        return self._remade(layers, sources, self._loss, self._new_optimizer(), weights, input_shape=shape, **settings)
+
+    def _part(self, numbers: Sequence[int], memory: str = "fast") -> Network:
         """Of these layers, which read nothing of others, and predict."""
         sources = tuple(tuple(_graph.INPUT if i < 0 else numbers.index(i) for i in self.sources[n]) for n in numbers)
         weights, given = [], iter(self.get_weights())
         for number, info in enumerate(self.layer_infos):
             own = [next(given) for _ in info.parameter_shapes]
             weights += own if number in numbers else []
-        options = {"capacity": None, "threads": self._settings["threads"], "memory": "fast", "frozen_in": "ram"}
+        options = {"capacity": None, "threads": self._settings["threads"], "memory": memory, "frozen_in": "ram"}
         return self._remade([self.layers[n] for n in numbers], sources, None, None, weights, **options, memory_ranges=None)
 
     def _remade(
@@ -871,11 +910,16 @@ class Network:
         loss: Loss | None,
         optimizer: Optimizer | None,
         weights: Sequence[Real],
+        *,
+        input_shape: Sequence[int] | None = None,  # None: this network's samples
         **settings: Any,
     ) -> Network:
         network = type(self).__new__(type(self))
-        network._set_input(self.input_scale, self.input_offset)
-        network._set_up(self.input_shape, layers, sources, loss, optimizer, **settings)
+        if input_shape is None:
+            network._set_input(self.input_scale, self.input_offset)
+        else:
+            network._set_input(None, 0)
+        network._set_up(input_shape or self.input_shape, layers, sources, loss, optimizer, **settings)
         network.initialize(0)
         network.set_weights(weights)
         return network

@@ -36,6 +36,13 @@ def test_names_say_what_a_shape_is():
     assert cases.NETS[0].steps()[0] == ("conv", 8, 3, 1)
 
 
+def test_kept_features_train_the_same_weights():
+    import feature_cache
+
+    row = feature_cache.row("net N", samples=40, epochs=2)
+    assert list(row) == feature_cache.FIELDS and row["equal"] is True
+
+
 def test_host_benchmark_runs_and_all_kernel_sets_agree(root, tmp_path):
     """bench.py itself compares each result with the reference's, bit for bit, before it takes times."""
     import cases

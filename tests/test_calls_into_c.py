@@ -156,7 +156,7 @@ METHODS = {  # every public method and property that is more than an attribute, 
 OTHERS = {
     "save", "load", "from_bytes", "gradcheck", "export", "summary", "layer_infos", "optimizer", "step_count", "param_count",
     "history", "arena_bytes", "inference_arena_bytes", "peak_bytes", "bound_bytes", "range_bytes", "plan",
-    "schedule", "fold", "freeze",
+    "schedule", "fold", "freeze", "split",
     "from_onnx", "from_tflite", "from_torch", "from_keras", "from_safetensors", "to_onnx", "state_dict", "import_notes",
 }  # fmt: skip
 CALLS = {

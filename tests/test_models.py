@@ -7,7 +7,9 @@ import pytest
 from host import ROOT
 
 import convgrad_embedded as cge
-from convgrad_embedded import _model_costs, cli, models
+from convgrad_embedded import _model_costs, cli
+
+models = cge.models
 
 # Parameters without norms, with their four numbers a channel as Keras counts them (weight, bias, running mean and variance),
 # and with the two that learn. Convolutions keep their biases in front of norms where the reference model does.
@@ -36,7 +38,13 @@ def test_parameters_are_those_that_were_published(name):
 
 
 def test_the_small_frontnet_has_a_quarter_of_the_parameters():
-    assert models.frontnet(width=16).param_count == 78_212
+    assert tuple(models.frontnet(norm, width=16).param_count for norm in NORMS) == (78_212, 78_932, 78_452)
+
+
+def test_the_page_shows_these_parameters():
+    page = (ROOT / "docs" / "api" / "models.md").read_text(encoding="utf-8")
+    rows = [f"{plain:,} | {batch:,} | {group:,} | {group:,} |" for plain, batch, group in PARAMETERS.values()]
+    assert all(row in page for row in [*rows, "78,212 | 78,932 | 78,452 | 78,452 |"])
 
 
 @pytest.mark.parametrize("name", MACS)
