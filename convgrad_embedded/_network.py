@@ -1565,6 +1565,8 @@ class Network:
     def summary(self, board: str | None = None, print_fn: Callable[[str], object] | None = print) -> str | None:
         """Prints a table of the layers and what the network costs at each memory level; with `board`, whether it fits there.
 
+        A second table has bytes of RAM, of one sample: parameters, what learning takes besides, each layer's output as a whole
+        if there is one, and what freeze(upto=layer) would save. Outputs share their memory, so they do not add up.
         print_fn=None returns the text instead.
 
         >>> net = cge.Network((4,), [cge.Dense(2)])

@@ -121,7 +121,7 @@ def cost(model: Model, layers: Sequence[Layer], memory: str, frozen_in: str = "r
     held = sum(_learning.held_elems(*pair, memory) for pair in learning) if outside else all_elems
     learned = 4 * sum(_learning.learned_elems(*pair) for pair in learning) if training else 0
     tables = _core.layer_plan_bytes(len(layers)) if plan is None else 0
-    grads = 0 if memory == "smallest" else learned
+    grads = 0 if memory.startswith("smallest") else learned
     velocities = model.slots * learned
     activations = arena - tables - 4 * held - grads - velocities
     return Cost(tables, 4 * held, grads, velocities, activations, None if plan is None else plan.bound_bytes)

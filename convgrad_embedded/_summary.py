@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import textwrap
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from convgrad_embedded import _arrays, _boards, _core, _export_configs, _export_plan, _learning, _plan
+from convgrad_embedded import _arrays, _boards, _core, _export_configs, _export_plan, _graph, _learning, _plan
 
 if TYPE_CHECKING:
     from convgrad_embedded._network import Network
@@ -19,7 +21,19 @@ PLAN_STACK_BYTES = 1472
 
 _MOST_COLUMNS = 128  # of a timeline
 
+_MOST_OF_A_LAYER = 46  # columns of its text: a longer one goes on below
+
 _HEADER = ("layer", "output", "parameters", "MACs forward", "MACs backward")
+_BYTES_HEADER = ("bytes to train", "parameters", "gradients and optimizer", "output", "freeze(upto=it) saves")
+
+
+class LayerBytes(NamedTuple):
+    """RAM of a layer while firmware trains (predicts, without a loss); of one sample."""
+
+    parameters: int  # they lie in flash where it only predicts
+    learning: int  # gradients and the optimizer's numbers
+    output: int  # outputs share their memory; 0: it never exists as a whole
+    freezing_saves: int | None  # of RAM to train, by freeze(upto=layer). None: it does not learn, or nothing else would
 
 
 def text(network: Network, board: str | None) -> str:
@@ -27,7 +41,8 @@ def text(network: Network, board: str | None) -> str:
     target = None if board is None else _boards.load(board)
     levels = _table(_level_rows(network, target), 1)
     memory = [*_memory(network), *_places(network), *_timeline(network)]
-    lines = [_title(network), "", *_table([_HEADER, *rows]), "", *memory, "", *levels]
+    layers = [*_table([_HEADER, *rows]), "", *_table(_bytes_rows(network), 1)]
+    lines = [_title(network), "", *layers, "", *memory, "", *levels]
     if target is not None:
         lines += ["", *_fit(network, target)]
     return "\n".join(lines)
@@ -60,6 +75,45 @@ def backward_macs(network: Network) -> list[int]:
     ]
 
 
+def layer_bytes(network: Network) -> list[LayerBytes]:
+    model, trains = network._model, network.loss is not None
+    outside = network.frozen_in == "flash"
+    found = []
+    for index, (layer, info, output) in enumerate(zip(network.layers, network.layer_infos, _output_bytes(network))):
+        held = _learning.held_elems(layer, info, network.memory) if trains and outside else info.param_elems
+        copies = model.slots + (not network.memory.startswith("smallest"))
+        learning = copies * _learning.learned_elems(layer, info) if trains else 0
+        found.append(LayerBytes(4 * held, 4 * learning, output, _freezing_saves(network, index)))
+    return found
+
+
+def _output_bytes(network: Network) -> list[int]:
+    """Of each layer, as a whole; with a plan, of those that have one of their own."""
+    plan = network._memory_plan(training=network.loss is not None)
+    if plan is None:
+        return [4 * math.prod(info.out_shape) for info in network.layer_infos]
+    found = [0] * len(network.layers)
+    for unit in plan.units:
+        found[unit.end - 1] = 4 * plan.tensors[unit.y].elems if unit.y >= 0 else 0
+    return found
+
+
+def _freezing_saves(network: Network, index: int) -> int | None:
+    if network.optimizer is None or not _learns(network, index):
+        return None
+    frozen = set(_graph.behind(network.sources, index))
+    if not any(_learns(network, other) for other in range(len(network.layers)) if other not in frozen):
+        return None
+    layers = [_plan.as_planned(layer, False) if number in frozen else layer for number, layer in enumerate(network.layers)]
+    models = (network._model, network.layers), (network._build(_core.FLOAT32, layers), layers)
+    now, then = (_plan.cost(*pair, network.memory, network.frozen_in).arena for pair in models)
+    return now - then
+
+
+def _learns(network: Network, index: int) -> bool:
+    return _learning.learned_elems(network.layers[index], network.layer_infos[index]) > 0
+
+
 def _title(network: Network) -> str:
     loss = None if network.loss is None else f"loss {network.loss}"
     optimizer = None if network.optimizer is None else f"{network.optimizer!r}"
@@ -75,10 +129,28 @@ def _input(network: Network) -> str | None:
 
 
 def _layer_rows(network: Network) -> list[tuple[str, ...]]:
-    return [
-        (f"{layer!r}", _by(info.out_shape), f"{info.param_elems:,}", f"{info.macs:,}", f"{backward:,}")
-        for layer, info, backward in zip(network.layers, network.layer_infos, backward_macs(network))
+    rows: list[tuple[str, ...]] = []
+    for layer, info, backward in zip(network.layers, network.layer_infos, backward_macs(network)):
+        text, *more = textwrap.wrap(f"{layer!r}", _MOST_OF_A_LAYER, subsequent_indent="  ", break_on_hyphens=False)
+        rows.append((text, _by(info.out_shape), f"{info.param_elems:,}", f"{info.macs:,}", f"{backward:,}"))
+        rows += [(line, "", "", "", "") for line in more]
+    return rows
+
+
+def _bytes_rows(network: Network) -> list[tuple[str, ...]]:
+    """A line a layer, with the number that freeze takes. What is 0 is left out."""
+    layers = layer_bytes(network)
+    digits = len(str(len(layers) - 1))
+    rows = [
+        (f"{index:{digits}} {type(layer).__name__}", *(f"{size:,}" if size else "" for size in sizes))
+        for index, (layer, sizes) in enumerate(zip(network.layers, layers))
     ]
+    totals = (sum(sizes.parameters for sizes in layers), sum(sizes.learning for sizes in layers))
+    total = ("total", *(f"{size:,}" for size in totals), "", "")
+    if network.loss is not None:
+        return [_BYTES_HEADER, *rows, total]
+    columns = (0, 1, 3)  # nothing learns
+    return [tuple(row[column] for column in columns) for row in (("bytes", *_BYTES_HEADER[1:]), *rows, total)]
 
 
 def _total_row(network: Network) -> tuple[str, ...]:
@@ -90,7 +162,9 @@ def _table(rows: Sequence[tuple[str, ...]], left: int = 2) -> list[str]:
     """The first `left` columns begin below each other, the others end so."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return [
-        "  ".join(f"{cell:{'<' if column < left else '>'}{width}}" for column, (cell, width) in enumerate(zip(row, widths)))
+        "  ".join(
+            f"{cell:{'<' if column < left else '>'}{width}}" for column, (cell, width) in enumerate(zip(row, widths))
+        ).rstrip()
         for row in rows
     ]
 

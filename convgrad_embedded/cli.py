@@ -86,8 +86,17 @@ def _summarise(given: argparse.Namespace) -> Result:
     network = _network(given)
     text = network.summary(board=given.board, print_fn=None)
     layers = [
-        {"layer": repr(layer), "output": list(info.out_shape), "parameters": info.param_elems, "macs": info.macs}
-        for layer, info in zip(network.layers, network.layer_infos)
+        {
+            "layer": repr(layer),
+            "output": list(info.out_shape),
+            "parameters": info.param_elems,
+            "macs": info.macs,
+            "parameter_bytes": sizes.parameters,
+            "learning_bytes": sizes.learning,
+            "output_bytes": sizes.output,
+            "freezing_saves_bytes": sizes.freezing_saves,
+        }
+        for layer, info, sizes in zip(network.layers, network.layer_infos, _summary.layer_bytes(network))
     ]
     report = {"network": repr(network), "parameters": network.param_count, "weights": network.weights_hash(), "layers": layers}
     return _FINE, report, str(text)

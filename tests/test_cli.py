@@ -9,7 +9,7 @@ import pytest
 from host import ROOT
 
 import convgrad_embedded as cge
-from convgrad_embedded import cli
+from convgrad_embedded import _summary, cli
 
 LAYERS = [cge.Conv2d(8, 3, padding="same"), cge.ReLU(), cge.MaxPool2d(2), cge.Dense(10)]
 
@@ -56,6 +56,9 @@ def test_summary_is_the_networks(run, told, saved):
     report = told("summary", saved)[1]
     assert report["parameters"] == 1370 and report["layers"][0]["output"] == [8, 8, 8]
     assert report["weights"] == cge.Network.load(saved).weights_hash()
+    names = ("parameter_bytes", "learning_bytes", "output_bytes", "freezing_saves_bytes")
+    told_sizes = [tuple(layer[name] for name in names) for layer in report["layers"]]
+    assert told_sizes == _summary.layer_bytes(cge.Network.load(saved)) and told_sizes[0][0] == 320
 
 
 @pytest.mark.parametrize("memory, status", [("fast", 1), ("smallest", 0)])

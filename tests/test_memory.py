@@ -282,6 +282,81 @@ def test_the_last_byte_of_ram_decides(spare, cell, monkeypatch):
     assert table_of(net, "crazyflie21")["small"][2:] == [cell]
 
 
+def frozen_front():
+    return [cge.Conv2d(4, 3, trainable=False), cge.ReLU(), cge.Conv2d(4, 3), cge.MaxPool2d(2), cge.Dense(8), cge.Dense(3)]
+
+
+def layer_table(net):
+    """[cells] of a summary's table of bytes, the header first."""
+    lines = net.summary(print_fn=None).split("\n\n")[2].splitlines()
+    assert max(map(len, lines)) <= 100
+    return [re.split("  +", line.strip()) for line in lines]
+
+
+@pytest.mark.parametrize("frozen_in", ["ram", "flash"])
+@pytest.mark.parametrize("level", [*_core.MEMORY_LEVELS, *_core.SLICED_LEVELS])
+def test_bytes_of_layers_add_up_and_freezing_saves_what_is_said(level, frozen_in):
+    net = cge.Network((8, 8, 1), frozen_front(), "mse", cge.Adam(), memory=level, frozen_in=frozen_in)
+    layers, cost = _summary.layer_bytes(net), _plan.cost(net._model, net.layers, level, frozen_in)
+    assert sum(layer.parameters for layer in layers) == cost.params
+    assert sum(layer.learning for layer in layers) == cost.grads + cost.velocities
+    saved = {index: net.arena_bytes - net.freeze(upto=index).arena_bytes for index in (2, 4)}
+    assert saved[4] > saved[2] > layers[2].learning
+    assert {index: layer.freezing_saves for index, layer in enumerate(layers) if layer.freezing_saves is not None} == saved
+
+
+def test_a_summary_shows_bytes_of_each_layer():
+    net = cge.Network((8, 8, 1), frozen_front(), "mse", cge.SGD(0.1))
+    saves = [f"{net.arena_bytes - net.freeze(upto=index).arena_bytes:,}" for index in (2, 4)]
+    assert layer_table(net) == [
+        ["bytes to train", "parameters", "gradients and optimizer", "output", "freeze(upto=it) saves"],
+        ["0 Conv2d", "160", "576"],
+        ["1 ReLU", "576"],
+        ["2 Conv2d", "592", "592", "256", saves[0]],
+        ["3 MaxPool2d", "64"],
+        ["4 Dense", "544", "544", "32", saves[1]],
+        ["5 Dense", "108", "108", "12"],
+        ["total", "1,404", "1,244"],
+    ]
+
+
+def test_outputs_that_never_exist_as_a_whole_have_no_bytes():
+    net = cge.Network((8, 8, 1), frozen_front(), "mse", cge.SGD(0.1), memory="small")
+    outputs = [layer.output for layer in _summary.layer_bytes(net)]
+    assert outputs[2:] == [0, 64, 32, 12]  # the convolution's goes into the pool row by row
+
+
+def test_a_summary_of_a_graph_freezes_what_a_layer_depends_on():
+    x = cge.Input((4,))
+    left, right = cge.Dense(3)(x), cge.Dense(3)(x)
+    net = cge.Network(inputs=x, outputs=cge.Dense(2)(cge.Add()(left, right)), loss="mse", optimizer=cge.SGD(0.1))
+    saves = [layer.freezing_saves for layer in _summary.layer_bytes(net)]
+    assert saves == [net.arena_bytes - net.freeze(upto=index).arena_bytes for index in (0, 1)] + [None, None]
+
+
+def test_a_summary_of_a_network_that_predicts_has_no_bytes_of_learning():
+    assert layer_table(cge.Network((4,), [cge.Dense(3), cge.ReLU()])) == [
+        ["bytes", "parameters", "output"],
+        ["0 Dense", "60", "12"],
+        ["1 ReLU", "12"],
+        ["total", "60"],
+    ]
+
+
+def test_a_layer_with_many_settings_goes_on_in_the_next_line():
+    layer = cge.Conv2d(64, (3, 5), stride=(2, 1), padding=((0, 1), (2, 2)), dilation=(1, 2), groups=64, init="glorot_normal")
+    first = cge.Network((112, 112, 64), [layer]).summary(print_fn=None).split("\n\n")[1].splitlines()
+    assert len(first) > 3 and max(map(len, first)) <= 100
+    assert f"{layer!r}" == " ".join(line[:46].strip() for line in first[1:-1])
+
+
+@pytest.mark.parametrize("level", ["small_sliced", "smallest_sliced"])
+def test_peak_of_levels_that_step_in_slices(level):
+    """It came out negative: gradients were taken off that "smallest_sliced" has none of."""
+    net = cge.Network((8, 8, 1), frozen_front(), "mse", cge.SGD(0.1), memory=level)
+    assert net.bound_bytes <= net.peak_bytes < 2 * net.bound_bytes
+
+
 def test_a_chain_too_long_for_plans_has_a_summary():
     net = cge.Network((4,), [cge.Tanh()] * 3300)
     assert table_of(net) == {"fast": ["-", f"{net.inference_arena_bytes:,}"], "small": ["-", "-"], "smallest": ["-", "-"]}
