@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Union
+from typing import Any, Literal, TypeVar, Union
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -19,7 +19,10 @@ INT32_MAX = 2**31 - 1
 _FLOAT32_END = 2.0**128 - 2.0**103  # the smallest number that rounds to infinity
 
 Pair = Union[int, Sequence[int]]
-Padding = Union[int, str, Sequence[Any]]
+_NamedPadding = Literal["same", "valid"]
+PADDINGS: tuple[_NamedPadding, ...] = ("same", "valid")
+Padding = Union[int, _NamedPadding, tuple[Any, Any], list[Any]]
+_Text = TypeVar("_Text", bound=str)
 
 
 _SHOWN_ITEMS, _SHOWN_LETTERS = 8, 200  # of a value in a message
@@ -112,10 +115,11 @@ def sequence(name: str, value: Any, expected: str) -> tuple[Any, ...]:
         raise TypeError(f"{name}: expected {expected}, got {describe(value)}") from None
 
 
-def choice(name: str, value: Any, choices: Sequence[str]) -> str:
+def choice(name: str, value: Any, choices: Sequence[_Text]) -> _Text:
     if not isinstance(value, str) or value not in choices:
         raise ValueError(f"{name}: expected one of {', '.join(map(repr, choices))}, got {shown(value)}")
-    return value
+    chosen: _Text = value  # type: ignore[assignment]
+    return chosen
 
 
 def pair(name: str, value: Any, minimum: int = 1) -> tuple[int, int]:
@@ -135,7 +139,7 @@ def padding(value: Padding, size: Pair, kernel: Pair, stride: Pair, dilation: Pa
     """
     if isinstance(value, str):
         axes = zip(_axes(size), _axes(kernel), _axes(stride), _axes(dilation))
-        sides = [_same(*axis) if choice("padding", value, ["same", "valid"]) == "same" else (0, 0) for axis in axes]
+        sides = [_same(*axis) if choice("padding", value, PADDINGS) == "same" else (0, 0) for axis in axes]
     elif isinstance(value, (tuple, list)) and any(isinstance(axis, (tuple, list)) for axis in value):
         if len(value) != 2:
             raise ValueError(f"padding: expected ((top, bottom), (left, right)), got {shown(value)}")

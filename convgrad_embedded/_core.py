@@ -16,7 +16,7 @@ import time
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from types import SimpleNamespace
-from typing import Any, Callable, NamedTuple, Union
+from typing import Any, Callable, Literal, NamedTuple, Union
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,10 +63,12 @@ NO_BIAS: int = lib.CGE_NO_BIAS
 NO_AFFINE: int = lib.CGE_NO_AFFINE
 TRAINS_ALL: int = lib.CGE_TRAINS_ALL
 TRAINS_BIAS: int = lib.CGE_TRAINS_BIAS
-MEMORY_LEVELS = ("fast", "small", "smallest")  # "fast": no plan; the others are cge_memory_<name>
+MemoryLevel = Literal["fast", "small", "smallest", "small_sliced", "smallest_sliced"]
+MEMORY_LEVELS: tuple[MemoryLevel, ...] = ("fast", "small", "smallest")  # "fast": no plan; the others are cge_memory_<name>
 _TIGHT = "_tight"  # the levels "small" and "smallest" with all that they can
-SLICED_LEVELS = ("small_sliced", "smallest_sliced")  # for steps in slices
-INITS: tuple[str, ...] = ("he_uniform", "he_normal", "glorot_uniform", "glorot_normal")  # in the order of cge_init
+SLICED_LEVELS: tuple[MemoryLevel, ...] = ("small_sliced", "smallest_sliced")  # for steps in slices
+Init = Literal["he_uniform", "he_normal", "glorot_uniform", "glorot_normal"]
+INITS: tuple[Init, ...] = ("he_uniform", "he_normal", "glorot_uniform", "glorot_normal")  # in the order of cge_init
 
 
 def _catalogued(tables: str, count: str, prefix: str) -> dict[Any, str]:

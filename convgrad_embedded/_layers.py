@@ -7,7 +7,7 @@ import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import MISSING, InitVar, dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any, Callable, ClassVar, NamedTuple, TypeVar, Union
+from typing import TYPE_CHECKING, Any, Callable, ClassVar, Literal, NamedTuple, TypeVar, Union
 
 import numpy as np
 
@@ -67,7 +67,8 @@ def _encode_padding(name: str, value: Any) -> dict[str, Any]:
     return _arrays.padding(value, 1, 1, 1, 1)  # "same" depends on what comes in: see Layer.c_row
 
 
-_UPSAMPLE_MODES = ("nearest", "bilinear")
+_UpsampleMode = Literal["nearest", "bilinear"]
+_UPSAMPLE_MODES: tuple[_UpsampleMode, ...] = ("nearest", "bilinear")
 
 
 def _encode_pads(name: str, value: Any) -> dict[str, Any]:
@@ -126,7 +127,8 @@ _EPS = _in_c(lambda name, value: {"eps": _arrays.positive(name, value)}, lambda 
 
 # ---- what learns ------------------------------------------------------------------------------------------------------
 
-Trainable = Union[bool, str, int]  # True, False, "bias", or n > 0: the weights of the first n input channels, and the biases
+# True, False, "bias", or n > 0: the weights of the first n input channels, and the biases
+Trainable = Union[bool, Literal["bias"], int]
 _TRAINABLE_TEXT = 'True, False, "bias" or a number of input channels'
 
 
@@ -136,7 +138,7 @@ def _checked_trainable(value: Any) -> Trainable:
     if isinstance(value, str):
         if value != "bias":
             raise ValueError(f"trainable: expected {_TRAINABLE_TEXT}, got {value!r}")
-        return value
+        return "bias"
     if not isinstance(value, (int, np.integer)):
         raise TypeError(f"trainable: expected {_TRAINABLE_TEXT}, got {_arrays.describe(value)}")
     if not 1 <= value <= _core.MAX_ELEMS:
@@ -303,10 +305,12 @@ class _Parametric(Layer, ABC):
         if self.trainable == "bias" and not self.use_bias:
             raise ValueError(f'{type(self).__name__}: trainable: expected no "bias" with use_bias=False')
 
-    @property
-    def frozen(self) -> bool:
-        """Nothing learns: trainable=False."""
-        return self.trainable is False
+    if not TYPE_CHECKING:  # for which it is an argument of each layer, and what it says
+
+        @property
+        def frozen(self) -> bool:
+            """Nothing learns: trainable=False."""
+            return self.trainable is False
 
     @abstractmethod
     def inputs(self, in_shape: tuple[int, int, int]) -> int:
@@ -367,10 +371,10 @@ class Conv2d(_Parametric):
     dilation: Pair = field(default=1, metadata=_two("dilation", 1))
     groups: int = field(default=1, metadata=_count("groups"))
     use_bias: bool = field(default=True, metadata=_USE_BIAS)
-    init: str = field(default="he_uniform", metadata=_INIT)
+    init: _core.Init = field(default="he_uniform", metadata=_INIT)
     trainable: Trainable = field(default=True, metadata=_TRAINABLE)
     if TYPE_CHECKING:
-        frozen: InitVar[bool] = False
+        frozen: bool = False
 
     def inputs(self, in_shape: tuple[int, int, int]) -> int:
         return in_shape[2] // self.groups
@@ -395,10 +399,10 @@ class Dense(_Parametric):
     weight_rank = 2
     units: int = field(metadata=_count("units"))
     use_bias: bool = field(default=True, metadata=_USE_BIAS)
-    init: str = field(default="he_uniform", metadata=_INIT)
+    init: _core.Init = field(default="he_uniform", metadata=_INIT)
     trainable: Trainable = field(default=True, metadata=_TRAINABLE)
     if TYPE_CHECKING:
-        frozen: InitVar[bool] = False
+        frozen: bool = False
 
     def inputs(self, in_shape: tuple[int, int, int]) -> int:
         return in_shape[0] * in_shape[1] * in_shape[2]
@@ -546,7 +550,7 @@ class Upsample2d(Layer):
     kind = "upsample2d"
     config = "upsample2d"
     scale_factor: Pair = field(default=2, metadata=_two("scale", 1))
-    mode: str = field(default="nearest", metadata=_MODE)
+    mode: _UpsampleMode = field(default="nearest", metadata=_MODE)
 
 
 class ReLU(Layer):
@@ -765,7 +769,7 @@ class GroupNorm(_Norm):
     use_bias: bool = field(default=True, metadata=_USE_BIAS)
     trainable: Trainable = field(default=True, metadata=_TRAINABLE)
     if TYPE_CHECKING:
-        frozen: InitVar[bool] = False
+        frozen: bool = False
 
     def check_input(self, in_shape: tuple[int, int, int]) -> None:
         super().check_input(in_shape)
@@ -793,7 +797,7 @@ class InstanceNorm(_Norm):
     use_bias: bool = field(default=True, metadata=_USE_BIAS)
     trainable: Trainable = field(default=True, metadata=_TRAINABLE)
     if TYPE_CHECKING:
-        frozen: InitVar[bool] = False
+        frozen: bool = False
 
 
 @_by_position(0, "; what comes in is normalised as a whole")
@@ -817,7 +821,7 @@ class LayerNorm(_Norm):
     use_bias: bool = field(default=True, metadata=_USE_BIAS)
     trainable: Trainable = field(default=True, metadata=_TRAINABLE)
     if TYPE_CHECKING:
-        frozen: InitVar[bool] = False
+        frozen: bool = False
 
 
 @_by_position(0, "; the number of channels is known from the layer before")
@@ -847,7 +851,7 @@ class BatchNorm(_Norm):
     use_bias: bool = field(default=True, metadata=_USE_BIAS)
     trainable: Trainable = field(default=True, metadata=_TRAINABLE)
     if TYPE_CHECKING:
-        frozen: InitVar[bool] = False
+        frozen: bool = False
 
 
 @_by_position(0, "; the number of channels is known from the layer before")
@@ -867,7 +871,7 @@ class Scale(_Norm):
     use_bias: bool = field(default=True, metadata=_USE_BIAS)
     trainable: Trainable = field(default=True, metadata=_TRAINABLE)
     if TYPE_CHECKING:
-        frozen: InitVar[bool] = False
+        frozen: bool = False
 
 
 def learns_by_batch(layer: Layer) -> bool:

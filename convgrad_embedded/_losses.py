@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Union
+from typing import Any, ClassVar, Literal, Union
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,6 +14,16 @@ from convgrad_embedded import _arrays
 from convgrad_embedded._core import Real, Targets
 from convgrad_embedded._layers import _by_position, _Described, shortest
 
+LossName = Literal[
+    "softmax_cross_entropy",
+    "binary_cross_entropy",
+    "mean_squared_error",
+    "mse",
+    "mean_absolute_error",
+    "mae",
+    "huber",
+    "distillation",
+]
 ClassWeight = Union[Mapping[int, float], Sequence[float]]
 
 
@@ -26,7 +36,7 @@ class Loss(_Described):
     ('mean_squared_error', True)
     """
 
-    name: ClassVar[str]
+    name: ClassVar[LossName]
     reads_labels: ClassVar[bool] = False
     reads_values: ClassVar[bool] = False
     has_accuracy: ClassVar[bool] = False
@@ -244,7 +254,7 @@ def of(value: Any) -> Loss | None:
     return LOSSES[_SHORT.get(name, name)]()
 
 
-def shown(loss: Loss | None) -> str | Loss | None:
+def shown(loss: Loss | None) -> LossName | Loss | None:
     """As Network.loss has it: by name, if it has no settings but defaults."""
     return loss.name if loss is not None and loss == type(loss)() else loss
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Callable, NamedTuple, Union
+from typing import Any, Callable, Literal, NamedTuple, Union
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -33,13 +33,13 @@ from convgrad_embedded import (
     _summary,
     importers,
 )
-from convgrad_embedded._core import LayerInfo, NotFiniteError, Real, Targets
+from convgrad_embedded._core import LayerInfo, MemoryLevel, NotFiniteError, Real, Targets
 from convgrad_embedded._gradcheck import GradientCheck
 from convgrad_embedded._graph import Sources, Tensor
 from convgrad_embedded._layers import CONFIGS, Layer, at_place, decode_layer, learns_by_batch
-from convgrad_embedded._losses import ClassWeight, Loss
+from convgrad_embedded._losses import ClassWeight, Loss, LossName
 from convgrad_embedded._optimizers import SGD, Optimizer, RMSprop
-from convgrad_embedded._plan import Plan
+from convgrad_embedded._plan import Place, Plan
 from convgrad_embedded._progress import Progress
 from convgrad_embedded.schedules import ReduceOnPlateau, Schedule
 
@@ -135,9 +135,9 @@ class Network:
     input_shape: tuple[int, ...]
     layers: tuple[Layer, ...]
     sources: Sources
-    loss: str | Loss | None
-    memory: str
-    frozen_in: str
+    loss: LossName | Loss | None
+    memory: MemoryLevel
+    frozen_in: Place
     memory_ranges: tuple[int, ...] | None
     output_shape: tuple[int, ...]
 
@@ -145,7 +145,7 @@ class Network:
         self,
         input_shape: int | Sequence[int] | None = None,
         layers: Iterable[Layer] | None = None,
-        loss: str | Loss | None = None,
+        loss: LossName | Loss | None = None,
         optimizer: Optimizer | None = None,
         seed: int = 0,
         *,
@@ -155,12 +155,12 @@ class Network:
         outputs: Tensor | None = None,
         capacity: int | None = None,
         threads: int = 1,
-        memory: str = "fast",
-        frozen_in: str = "ram",
+        memory: MemoryLevel = "fast",
+        frozen_in: Place = "ram",
         memory_ranges: Sequence[int] | None = None,
         plan: Plan | None = None,
     ) -> None:
-        input_shape, layers, sources = _table(input_shape, layers, inputs, outputs)
+        shape, layers, sources = _table(input_shape, layers, inputs, outputs)
         if plan is not None:
             layers, optimizer, memory, frozen_in, memory_ranges = _plan.applied(
                 plan, layers, optimizer, memory, frozen_in, memory_ranges
@@ -168,7 +168,7 @@ class Network:
         if loss is None and isinstance(optimizer, Optimizer):
             raise ValueError("optimizer: expected None for a network without a loss, got one; give the network a loss")
         self._set_input(input_scale, input_offset)
-        self._set_up(input_shape, layers, sources, loss, optimizer, capacity, threads, memory, frozen_in, memory_ranges)
+        self._set_up(shape, layers, sources, loss, optimizer, capacity, threads, memory, frozen_in, memory_ranges)
         if plan is not None:
             _plan.check_bytes(plan, self.arena_bytes)
         self.initialize(seed)
@@ -184,12 +184,12 @@ class Network:
         input_shape: int | Sequence[int],
         layers: Sequence[Layer],
         sources: Sources,
-        loss: str | Loss | None,
+        loss: LossName | Loss | None,
         optimizer: Optimizer | None,
         capacity: int | None,
         threads: int,
-        memory: str,
-        frozen_in: str,
+        memory: MemoryLevel,
+        frozen_in: Place,
         memory_ranges: Sequence[int] | None,
     ) -> None:
         """All but the weights. A file may name an optimizer and no loss, as a model in C may: it predicts, and keeps both."""
@@ -336,7 +336,7 @@ class Network:
         class_weight: ClassWeight | None = None,
         sample_weight: ArrayLike | None = None,
         track_accuracy: bool = True,
-        verbose: bool | int = True,
+        verbose: bool | Literal[0, 1, 2] = True,
         clip_norm: float | None = None,
         clip_value: float | None = None,
         callbacks: Iterable[Any] | None = None,
@@ -414,7 +414,8 @@ class Network:
         size = 1 if y is None else self._batch_size(batch_size)
         steps = _fit.Steps(clip, track_accuracy, size, _arrays.boolean("shuffle", shuffle), listeners.hear_batches)
         rate: Any = learning_rate
-        by_epoch = rate if callable(rate) and not isinstance(rate, Schedule) else None
+        is_function = callable(learning_rate) and not isinstance(learning_rate, Schedule)
+        by_epoch: Any = rate if is_function else None
         if rate is not None and by_epoch is None:
             _optimizers.check_rate(rate)
         if isinstance(cache_features, (str, os.PathLike)) or _arrays.boolean("cache_features", cache_features):
@@ -1172,8 +1173,8 @@ class Network:
         *,
         capacity: int | None = None,
         threads: int = 1,
-        memory: str = "fast",
-        frozen_in: str = "ram",
+        memory: MemoryLevel = "fast",
+        frozen_in: Place = "ram",
         memory_ranges: Sequence[int] | None = None,
     ) -> Network:
         """The network whose to_bytes() gave `data`: bytes, or anything that lends its bytes (bytearray, memoryview, arrays).
@@ -1205,8 +1206,8 @@ class Network:
         *,
         capacity: int | None = None,
         threads: int = 1,
-        memory: str = "fast",
-        frozen_in: str = "ram",
+        memory: MemoryLevel = "fast",
+        frozen_in: Place = "ram",
         memory_ranges: Sequence[int] | None = None,
     ) -> Network:
         """The network that save wrote; training goes on as if it had never stopped, in any level of memory.
@@ -1224,8 +1225,8 @@ class Network:
         context: str,
         capacity: int | None,
         threads: int,
-        memory: str,
-        frozen_in: str,
+        memory: MemoryLevel,
+        frozen_in: Place,
         memory_ranges: Sequence[int] | None,
     ) -> Network:
         parsed = _core.parse_model(data, context, CONFIGS)
@@ -1268,15 +1269,15 @@ class Network:
     def from_onnx(
         cls,
         path: PathLike,
-        loss: str | Loss | None = None,
+        loss: LossName | Loss | None = None,
         optimizer: Optimizer | None = None,
         *,
         input_scale: float | None = None,
         input_offset: int = 0,
         capacity: int | None = None,
         threads: int = 1,
-        memory: str = "fast",
-        frozen_in: str = "ram",
+        memory: MemoryLevel = "fast",
+        frozen_in: Place = "ram",
     ) -> Network:
         """The network of an ONNX file, with its weights; the onnx package is not needed.
 
@@ -1295,15 +1296,15 @@ class Network:
     def from_tflite(
         cls,
         path: PathLike,
-        loss: str | Loss | None = None,
+        loss: LossName | Loss | None = None,
         optimizer: Optimizer | None = None,
         *,
         input_scale: float | None = None,
         input_offset: int = 0,
         capacity: int | None = None,
         threads: int = 1,
-        memory: str = "fast",
-        frozen_in: str = "ram",
+        memory: MemoryLevel = "fast",
+        frozen_in: Place = "ram",
     ) -> Network:
         """The network of a TensorFlow Lite file with float32 activations; TensorFlow is not needed. As from_onnx.
 
@@ -1321,7 +1322,7 @@ class Network:
         source: Any,
         input_shape: int | Sequence[int],
         layers: Iterable[Layer] | None = None,
-        loss: str | Loss | None = None,
+        loss: LossName | Loss | None = None,
         optimizer: Optimizer | None = None,
         *,
         names: Sequence[str] | None = None,
@@ -1330,8 +1331,8 @@ class Network:
         input_offset: int = 0,
         capacity: int | None = None,
         threads: int = 1,
-        memory: str = "fast",
-        frozen_in: str = "ram",
+        memory: MemoryLevel = "fast",
+        frozen_in: Place = "ram",
     ) -> Network:
         """The network of a torch.nn.Module, with its weights; or `layers` with the weights of its state_dict(). As from_onnx.
 
@@ -1363,15 +1364,15 @@ class Network:
     def from_keras(
         cls,
         source: Any,
-        loss: str | Loss | None = None,
+        loss: LossName | Loss | None = None,
         optimizer: Optimizer | None = None,
         *,
         input_scale: float | None = None,
         input_offset: int = 0,
         capacity: int | None = None,
         threads: int = 1,
-        memory: str = "fast",
-        frozen_in: str = "ram",
+        memory: MemoryLevel = "fast",
+        frozen_in: Place = "ram",
     ) -> Network:
         """The network of a Keras model, or of the path of a .keras or .h5 file (which needs h5py). As from_onnx.
 
@@ -1394,7 +1395,7 @@ class Network:
         path: PathLike,
         input_shape: int | Sequence[int],
         layers: Iterable[Layer],
-        loss: str | Loss | None = None,
+        loss: LossName | Loss | None = None,
         optimizer: Optimizer | None = None,
         *,
         names: Sequence[str] | None = None,
@@ -1402,8 +1403,8 @@ class Network:
         input_offset: int = 0,
         capacity: int | None = None,
         threads: int = 1,
-        memory: str = "fast",
-        frozen_in: str = "ram",
+        memory: MemoryLevel = "fast",
+        frozen_in: Place = "ram",
     ) -> Network:
         """`layers` with the weights of a safetensors file in PyTorch's layout, as from_torch takes a state_dict().
 
@@ -1522,7 +1523,7 @@ class Network:
         """The most of them that is alive at once: no plan can take less. None with memory="fast", which has no plan."""
         return _plan.cost(self._model, self.layers, self.memory, self.frozen_in).bound
 
-    def plan(self, budget_bytes: int | Sequence[int], frozen_in: str | None = None) -> Plan:
+    def plan(self, budget_bytes: int | Sequence[int], frozen_in: Place | None = None) -> Plan:
         """How to train this network in so many bytes of RAM (the stack not counted), at any memory level.
 
         What learns counts first: all that learns now; else the later layers, and of those before them the biases; else the

@@ -6,10 +6,10 @@ import functools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from convgrad_embedded import _arrays, _core, _learning
-from convgrad_embedded._core import LayerInfo, Layout, MemoryPlan, Model, Tensor, Unit
+from convgrad_embedded._core import LayerInfo, Layout, MemoryLevel, MemoryPlan, Model, Tensor, Unit
 from convgrad_embedded._layers import Dense, Layer, Trainable, learns_by_batch
 from convgrad_embedded._optimizers import Optimizer
 
@@ -24,7 +24,8 @@ LEVELS = {
 }
 
 
-PLACES = ("ram", "flash")  # of the parameters that do not learn, while firmware trains
+Place = Literal["ram", "flash"]
+PLACES: tuple[Place, ...] = ("ram", "flash")  # of the parameters that do not learn, while firmware trains
 
 # A dense layer of which less than this share of the inputs could learn makes way for the next rung.
 LEAST_SHARE = 0.25
@@ -43,11 +44,11 @@ class Plan:
     """
 
     budget_bytes: int | tuple[int, ...]  #: of several memories: the arena first
-    memory: str  #: level
+    memory: MemoryLevel  #: level
     trainable: tuple[int, ...]  #: indices of the layers that learn; Network(..., plan=plan) freezes the others
     parts: tuple[Trainable, ...]  #: what of each of them: True, "bias", or n inputs
     optimizer: Optimizer  #: the network's, or the same without momentum
-    frozen_in: str  #: "ram" or "flash": where the parameters that do not learn lie
+    frozen_in: Place  #: "ram" or "flash": where the parameters that do not learn lie
     arena_bytes: int  #: all RAM of training but the stack, in all memories
     peak_bytes: int  #: of the activation region
     bound_bytes: int | None  #: what no plan of that region can go below; None with memory="fast"
@@ -111,7 +112,7 @@ def trained(model: Model, layers: Sequence[Layer]) -> dict[int, Trainable]:
     }
 
 
-def cost(model: Model, layers: Sequence[Layer], memory: str, frozen_in: str = "ram") -> Cost:
+def cost(model: Model, layers: Sequence[Layer], memory: MemoryLevel, frozen_in: Place = "ram") -> Cost:
     training = model.trains
     outside = training and frozen_in == "flash"
     arena = model.arena_bytes(training=training, params_outside=outside, memory=memory)
@@ -141,12 +142,12 @@ class Step(NamedTuple):
     layers: tuple[Layer, ...]
     trainable: dict[int, Trainable]
     optimizer: Optimizer
-    memory: str
-    frozen_in: str
+    memory: MemoryLevel
+    frozen_in: Place
     cost: Cost
 
 
-def find(network: Network, budget: Budget, frozen_in: str) -> Plan:
+def find(network: Network, budget: Budget, frozen_in: Place) -> Plan:
     steps = []
     for step in _ladder(network, budget, frozen_in):
         steps.append(step)
@@ -159,7 +160,7 @@ def find(network: Network, budget: Budget, frozen_in: str) -> Plan:
     spread = _spread(best, budget)
     layout = spread or best.model.plan(best.memory, training=True)
     return Plan(
-        budget if len(budget) > 1 else budget[0],
+        budget[0] if len(budget) == 1 else budget,
         best.memory,
         tuple(best.trainable),
         tuple(best.trainable.values()),
@@ -208,7 +209,7 @@ def lacks(fit: Callable[[int], bool], given: int, enough: int) -> int:
     return high - given
 
 
-def _ladder(network: Network, budget: Budget, frozen_in: str) -> Iterator[Step]:
+def _ladder(network: Network, budget: Budget, frozen_in: Place) -> Iterator[Step]:
     """From the most ambitious step down. Rungs say what learns; on each, first with momentum, and the quickest level first."""
     own = trained(network._model, network.layers)
     for rung, trainable in enumerate(_rungs(network, own)):
@@ -222,7 +223,7 @@ def _rungs(network: Network, own: dict[int, Trainable]) -> Iterator[dict[int, Tr
     with_bias = [index for index in own if network.layer_infos[index].bias_elems > 0]
     seen: list[dict[int, Trainable]] = []
     for first in own:
-        later = {index: part for index, part in own.items() if index >= first}
+        later: dict[int, Trainable] = {index: part for index, part in own.items() if index >= first}
         biases: dict[int, Trainable] = {index: "bias" for index in with_bias if index < first}
         seen += [{**biases, **later}, later]
     seen.append({index: "bias" for index in with_bias})
@@ -231,7 +232,7 @@ def _rungs(network: Network, own: dict[int, Trainable]) -> Iterator[dict[int, Tr
             yield rung
 
 
-def _steps(network: Network, rung: int, trainable: dict[int, Trainable], frozen_in: str) -> Iterator[Step]:
+def _steps(network: Network, rung: int, trainable: dict[int, Trainable], frozen_in: Place) -> Iterator[Step]:
     own = network.optimizer
     assert own is not None
     lighter = own.without_momentum()
@@ -281,8 +282,8 @@ def as_planned(layer: Layer, trainable: Trainable) -> Layer:
 
 
 def applied(
-    plan: Any, layers: Any, optimizer: Any, memory: str, frozen_in: str, memory_ranges: Any
-) -> tuple[list[Layer], Any, str, str, tuple[int, ...] | None]:
+    plan: Any, layers: Any, optimizer: Any, memory: MemoryLevel, frozen_in: Place, memory_ranges: Any
+) -> tuple[list[Layer], Any, MemoryLevel, Place, tuple[int, ...] | None]:
     """The arguments of a network that follows a plan: its layers, optimizer, `memory`, `frozen_in` and `memory_ranges`."""
     if not isinstance(plan, Plan):
         raise TypeError(f"plan: expected what Network.plan gave, or None, got {_arrays.describe(plan)}")

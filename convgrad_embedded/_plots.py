@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -32,7 +32,10 @@ def new_axes(function: str, size: tuple[float, float] = (6.4, 4.8)) -> Axes:
 
 @_arguments.checked
 def plot_history(
-    history: Network | Mapping[str, Sequence[float]], metric: str = "loss", ax: Axes | None = None, first_epoch: int = 0
+    history: Network | Mapping[str, Sequence[float]],
+    metric: Literal["loss", "accuracy"] = "loss",
+    ax: Axes | None = None,
+    first_epoch: int = 0,
 ) -> Axes:
     """Draws a metric, "loss" or "accuracy", of training and of validation over the epochs, and returns the axes.
 

@@ -5,14 +5,15 @@ Each function gives layers of `_layers.py`: that is what networks hold, save and
 
 from __future__ import annotations
 
-from typing import Any, Callable, TypeVar, Union
+from typing import Any, Callable, Literal, TypeVar, Union
 
-from convgrad_embedded import _arguments, _arrays
+from convgrad_embedded import _arguments, _arrays, _core
 from convgrad_embedded._arrays import Padding as Padding2d
 from convgrad_embedded._arrays import Pair
 from convgrad_embedded._layers import AvgPool2d, Conv2d, MaxPool2d, Trainable
 
-Padding = Union[int, tuple[int, int], str]  # of a series: at both ends, (before, after), "valid" or "same"
+# Of a series: at both ends, (before, after), "valid" or "same".
+Padding = Union[int, tuple[int, int], list[int], Literal["valid", "same"]]
 
 _Made = TypeVar("_Made")
 
@@ -25,7 +26,7 @@ def _along(name: str, value: Any) -> Pair:
 
 def _ends(value: Any) -> Padding2d:
     if isinstance(value, str):
-        return _arrays.choice("padding", value, ["same", "valid"])
+        return _arrays.choice("padding", value, _arrays.PADDINGS)
     before, after = _arrays.pair("padding", value, 0)
     if before != after:
         return (before, after), (0, 0)
@@ -50,7 +51,7 @@ def Conv1d(
     dilation: int = 1,
     groups: int = 1,
     use_bias: bool = True,
-    init: str = "he_uniform",
+    init: _core.Init = "he_uniform",
     trainable: Trainable = True,
 ) -> Conv2d:
     """Convolution along a series (T, C), with weights (K, 1, C / groups, filters): a Conv2d with a kernel (K, 1).
@@ -117,7 +118,7 @@ def DepthwiseConv2d(
     padding: Padding2d = 0,
     dilation: Pair = 1,
     use_bias: bool = True,
-    init: str = "he_uniform",
+    init: _core.Init = "he_uniform",
     trainable: Trainable = True,
 ) -> Conv2d:
     """`multiplier` filters for each of the `channels` that come in, which it does not mix: a Conv2d with groups=channels.
@@ -154,7 +155,7 @@ def SeparableConv2d(
     padding: Padding2d = 0,
     dilation: Pair = 1,
     use_bias: bool = True,
-    init: str = "he_uniform",
+    init: _core.Init = "he_uniform",
     trainable: Trainable = True,
 ) -> list[Conv2d]:
     """The two layers [DepthwiseConv2d, Conv2d(filters, 1)], as Keras has them: the first without bias.

@@ -105,9 +105,8 @@ def _freezing_saves(network: Network, index: int) -> int | None:
     if not any(_learns(network, other) for other in range(len(network.layers)) if other not in frozen):
         return None
     layers = [_plan.as_planned(layer, False) if number in frozen else layer for number, layer in enumerate(network.layers)]
-    models = (network._model, network.layers), (network._build(_core.FLOAT32, layers), layers)
-    now, then = (_plan.cost(*pair, network.memory, network.frozen_in).arena for pair in models)
-    return now - then
+    then = _plan.cost(network._build(_core.FLOAT32, layers), layers, network.memory, network.frozen_in)
+    return _plan.cost(network._model, network.layers, network.memory, network.frozen_in).arena - then.arena
 
 
 def _learns(network: Network, index: int) -> bool:
@@ -141,7 +140,7 @@ def _bytes_rows(network: Network) -> list[tuple[str, ...]]:
     """A line a layer, with the number that freeze takes. What is 0 is left out."""
     layers = layer_bytes(network)
     digits = len(str(len(layers) - 1))
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (f"{index:{digits}} {type(layer).__name__}", *(f"{size:,}" if size else "" for size in sizes))
         for index, (layer, sizes) in enumerate(zip(network.layers, layers))
     ]
@@ -200,7 +199,7 @@ def _timeline(network: Network) -> list[str]:
 def _level_rows(network: Network, board: _boards.Board | None) -> list[tuple[str, ...]]:
     """What each memory level takes, and what of it fits where on the board, the stack counted."""
     rooms = _ram_rooms(board)
-    rows = [("memory level", "to train", "to predict", *rooms)]
+    rows: list[tuple[str, ...]] = [("memory level", "to train", "to predict", *rooms)]
     for level in _core.MEMORY_LEVELS:
         needs = level_bytes(network, level)
         stack = 0 if board is None else stack_bytes(board.core, level)

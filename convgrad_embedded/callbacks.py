@@ -21,7 +21,7 @@ import io
 import math
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any, Literal, Union
 
 from convgrad_embedded import _arguments, _arrays
 
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 __all__ = ["Callback", "EarlyStopping", "ModelCheckpoint", "CSVLogger"]
 
 PathLike = Union[str, "os.PathLike[str]"]
-_METRICS = ("loss", "accuracy", "val_loss", "val_accuracy")
+Metric = Literal["loss", "accuracy", "val_loss", "val_accuracy"]
+_METRICS: tuple[Metric, ...] = ("loss", "accuracy", "val_loss", "val_accuracy")
 
 
 class Callback:
@@ -73,7 +74,7 @@ class _Monitor(Callback):
 
     best: float | None
 
-    def __init__(self, monitor: str, min_delta: float = 0.0) -> None:
+    def __init__(self, monitor: Metric, min_delta: float = 0.0) -> None:
         self.monitor = _arrays.choice("monitor", monitor, _METRICS)
         self._min_delta = _arrays.number("min_delta", min_delta)
         self.best = None
@@ -118,7 +119,9 @@ class EarlyStopping(_Monitor):
     3
     """
 
-    def __init__(self, monitor: str = "val_loss", patience: int = 0, min_delta: float = 0.0, restore_best: bool = True) -> None:
+    def __init__(
+        self, monitor: Metric = "val_loss", patience: int = 0, min_delta: float = 0.0, restore_best: bool = True
+    ) -> None:
         super().__init__(monitor, min_delta)
         self._patience = _arrays.integer("patience", patience, 0)
         self._restores = _arrays.boolean("restore_best", restore_best)
@@ -165,7 +168,7 @@ class ModelCheckpoint(_Monitor):
     True
     """
 
-    def __init__(self, path: PathLike, save_best_only: bool = False, monitor: str = "val_loss") -> None:
+    def __init__(self, path: PathLike, save_best_only: bool = False, monitor: Metric = "val_loss") -> None:
         super().__init__(monitor)
         self._path = _path(path)
         self._best_only = _arrays.boolean("save_best_only", save_best_only)

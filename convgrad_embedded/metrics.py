@@ -11,7 +11,7 @@ array([[0, 0],
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -71,7 +71,10 @@ def top_k_accuracy(labels: ArrayLike, outputs: ArrayLike, k: int = 5) -> float:
 
 
 def precision_recall_f1(
-    labels: ArrayLike, predicted: ArrayLike, classes: int | None = None, average: str | None = None
+    labels: ArrayLike,
+    predicted: ArrayLike,
+    classes: int | None = None,
+    average: Literal["macro", "micro", "weighted"] | None = None,
 ) -> PrecisionRecallF1:
     """Precision tp / (tp + fp), recall tp / (tp + fn) and their harmonic mean F1, for each class.
 

@@ -6,12 +6,14 @@ translation unit (test_translation_units.py), the recipes (test_recipes.py).
 """
 
 import ast
+import json
 import re
 import subprocess
 import sys
 from collections import defaultdict
 from pathlib import PurePosixPath
 
+import oracles
 import pytest
 from host import ROOT
 
@@ -416,6 +418,43 @@ def ruff(*paths):
 def test_the_package_passes_mypy(tmp_path):
     passed, printed = mypy(tmp_path)
     assert passed and "source files" in printed, printed
+
+
+WRONG_WORDS = """import convgrad_embedded as cge
+from convgrad_embedded.callbacks import EarlyStopping
+
+cge.Conv2d(4, 3, padding="smae")
+cge.Conv1d(4, 3, padding="full")
+cge.Conv2d(4, 3, init="he")
+cge.Dense(4, trainable="biases")
+cge.Upsample2d(2, mode="linear")
+cge.metrics.precision_recall_f1([0], [0], average="mean")
+EarlyStopping("val_los")
+cge.Network((4,), [cge.Dense(2)], "cross_entropy")
+net = cge.Network((4,), [cge.Dense(2)], "mse", cge.SGD(0.1), memory="tiny")
+net.fit([[0.0]], [[0.0]], verbose=3)
+net.plan(1000, frozen_in="rom")
+cge.plot_history(net, metric="val_loss")
+"""
+RIGHT_WORDS = """import convgrad_embedded as cge
+
+frozen: bool = cge.Conv2d(4, (3, 3), padding=((1, 0), (0, 1)), frozen=True).frozen
+cge.Dense(4, trainable="bias", init="glorot_normal")
+net = cge.Network((4,), [cge.Dense(2)], cge.Huber(0.5), cge.Adam(), memory="small", frozen_in="flash")
+net.fit([[0.0]], [[0.0]], verbose=False, learning_rate=lambda epoch: 0.1 / (epoch + 1))
+"""
+
+
+def test_the_package_passes_pyright_which_knows_the_words_of_arguments(tmp_path):
+    """Of the package and, in the same run, of what users write."""
+    oracles.need("pyright")
+    wrong, right = tmp_path / "wrong.py", tmp_path / "right.py"
+    wrong.write_text(WRONG_WORDS)
+    right.write_text(RIGHT_WORDS)
+    _, printed = check("pyright", "--pythonpath", sys.executable, "--outputjson", "convgrad_embedded", wrong, right)
+    found = [(error["file"], error["range"]["start"]["line"]) for error in json.loads(printed)["generalDiagnostics"]]
+    assert [place for place in found if not place[0].endswith(wrong.name)] == [], printed
+    assert {line for _, line in found} == {line for line, text in enumerate(WRONG_WORDS.splitlines()) if "(" in text}
 
 
 def test_package_tests_benchmarks_and_examples_pass_ruff():

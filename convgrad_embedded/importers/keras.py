@@ -7,7 +7,7 @@ import json
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -47,7 +47,7 @@ def read(cls: Any, path: Any, options: dict[str, Any]) -> Any:
                 weights = _of_keras_3(h5py.File(io.BytesIO(_member(archive, "model.weights.h5")), "r"), description)
         else:
             file = h5py.File(io.BytesIO(data), "r")
-            description = json.loads(file.attrs["model_config"])
+            description = json.loads(cast(str, file.attrs["model_config"]))
             weights = _of_h5(file["model_weights"])
     except Refused as error:
         raise Refused(f"{context}: {error}") from None

@@ -69,7 +69,7 @@ def model_bytes(network: Any, version: str) -> bytes:
     writer = _Writer()
     infos = network.layer_infos
     weights = iter(network.get_weights())
-    first = infos[0].in_shape if network.sources[0] == (-1,) else (1, 1, *network.input_shape)[-3:]
+    first: Any = infos[0].in_shape if network.sources[0] == (-1,) else (1, 1, *network.input_shape)[-3:]
     is_vector = len(network.input_shape) == 1
     values = {-1: _input(writer, network, first, is_vector)}
     input_dims = values[-1].dims()
