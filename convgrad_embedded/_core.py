@@ -961,10 +961,19 @@ class Runtime:
         with self.lock:
             check(lib.cge_rng_seed(ffi.addressof(self._net, "rng"), seed), "seed")
 
-    def permutation(self, count: int) -> Labels:
-        """The next order of `count` samples from the network's stream."""
+    def seed_permutations(self, seed: int) -> None:
+        """For orders by cge_permute: the stream's state is the seed, below 2^32, above the number of the epoch."""
         with self.lock:
-            return _permutation(ffi.addressof(self._net, "rng"), count)
+            self._net.rng.state = seed << 32
+
+    def permutation(self, count: int, stored: bool = True) -> Labels:
+        """The next order of `count` samples from the network's stream: by cge_rng_shuffle, or, not stored, by cge_permute."""
+        with self.lock:
+            if stored:
+                return _permutation(ffi.addressof(self._net, "rng"), count)
+            state = int(self._net.rng.state)
+            self._net.rng.state = (state + 1) % 2**64
+            return permuted(count, *divmod(state, 2**32))
 
     def init_params(self, seed: int) -> None:
         with self.lock:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Union
+from typing import TYPE_CHECKING, Any, Callable, Literal, NamedTuple, Union
+
+import numpy as np
 
 from convgrad_embedded import _arrays
 from convgrad_embedded._batches import Batches
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
 EpochFunction = Callable[[int, "dict[str, float]"], Any]  # of the epoch's number and its logs
 Metrics = dict[str, float]
+Shuffle = Union[bool, Literal["feistel"]]
 
 
 class Steps(NamedTuple):
@@ -24,8 +27,22 @@ class Steps(NamedTuple):
     clip: Clipping | None
     tracks_accuracy: bool
     batch_size: int = 1
-    shuffle: bool = False
+    shuffle: Shuffle = False
     reports_each: bool = False  # batch
+
+
+def checked_shuffle(given: Any, seed: int | None, of_arrays: bool) -> Shuffle:
+    if not isinstance(given, str):
+        if not isinstance(given, (bool, np.bool_, int, np.integer)) or given not in (0, 1):
+            raise TypeError(f'shuffle: expected True, False or "feistel", got {_arrays.describe(given)}')
+        return bool(given)
+    if given != "feistel":
+        raise ValueError(f'shuffle: expected True, False or "feistel", got {given!r}')
+    if not of_arrays:
+        raise ValueError("shuffle: expected False or True with x an iterable of batches, got 'feistel'")
+    if seed is not None and seed >= 2**32:
+        raise ValueError(f'seed: expected at most {2**32 - 1} with shuffle="feistel", got {seed}')
+    return "feistel"
 
 
 class _AtEpochEnd(Callback):
@@ -119,7 +136,8 @@ class ArraySource:
 
     def train(self, steps: Steps, report: Report, where: str) -> Metrics:
         """One epoch; its loss, and the accuracy behind it."""
-        order = self._network._runtime.permutation(self.samples) if steps.shuffle else None
+        runtime, stored = self._network._runtime, steps.shuffle != "feistel"
+        order = runtime.permutation(self.samples, stored=stored) if steps.shuffle else None
         try:
             loss = self.epoch(order, steps, report)
         except NotFiniteError as error:

@@ -329,7 +329,7 @@ class Network:
         *,
         epochs: int = 1,
         batch_size: int | None = None,
-        shuffle: bool = True,
+        shuffle: _fit.Shuffle = True,
         seed: int | None = None,
         validation_data: Any = None,
         validation_split: float = 0.0,
@@ -380,6 +380,10 @@ class Network:
         it, `seed` starts it anew; it goes on over epochs, calls, saved files and copies. So three epochs, save, load and
         three more give the weights of six. Firmware that does the same replays the training.
 
+        shuffle="feistel" visits them as cge_permute says, an order that a board need not store: fit(seed=s) takes those of
+        cge.data.permutation(N, s, epoch) with epoch 0, 1, 2 ..., for a seed below 2**32. Both numbers are the state of
+        the stream, so these orders go on like the others.
+
         Ctrl-C ends fit within a fraction of a second. The weights then are those after the last whole batch, and
         `history` has the epochs that were finished; so it is when a loss is not finite, or a callback fails.
 
@@ -412,7 +416,8 @@ class Network:
             source, rest = self._array_sources(x, y, split, sample_weight, class_weight)
             validation = rest or validation
         size = 1 if y is None else self._batch_size(batch_size)
-        steps = _fit.Steps(clip, track_accuracy, size, _arrays.boolean("shuffle", shuffle), listeners.hear_batches)
+        shuffle = _fit.checked_shuffle(shuffle, seed, y is not None)
+        steps = _fit.Steps(clip, track_accuracy, size, shuffle, listeners.hear_batches)
         rate: Any = learning_rate
         is_function = callable(learning_rate) and not isinstance(learning_rate, Schedule)
         by_epoch: Any = rate if is_function else None
@@ -424,7 +429,8 @@ class Network:
         if rate is not None and by_epoch is None:
             self.learning_rate = rate
         if seed is not None:
-            self._runtime.seed_shuffles(seed)
+            start = self._runtime.seed_permutations if shuffle == "feistel" else self._runtime.seed_shuffles
+            start(seed)
         history: dict[str, list[float]] = {}
         self._history = history
         with Progress(epochs, source.samples, int(verbose), trained.start) as progress:

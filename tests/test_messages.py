@@ -191,10 +191,32 @@ def test_other_values_of_verbose_are_refused(verbose):
     assert "verbose: expected 0, 1 or 2" in message(fit(verbose=verbose), ValueError)
 
 
-@pytest.mark.parametrize("name", ["shuffle", "track_accuracy"])
-def test_switches_are_true_or_false(name):
-    assert f"{name}: expected True or False, got str 'batch'" == message(fit(**{name: "batch"}), TypeError)
-    fit(**{name: np.bool_(False)})()
+def test_switches_are_true_or_false():
+    assert "track_accuracy: expected True or False, got str 'batch'" == message(fit(track_accuracy="batch"), TypeError)
+    for name in ("shuffle", "track_accuracy"):
+        fit(**{name: np.bool_(False)})()
+
+
+SHUFFLES = {
+    "another word": ({"shuffle": "batch"}, ValueError, """shuffle: expected True, False or "feistel", got 'batch'"""),
+    "a number": ({"shuffle": 2}, TypeError, 'shuffle: expected True, False or "feistel", got int 2'),
+    "batches": (
+        {"shuffle": "feistel", "x": [(np.zeros((4, 8, 8, 1), np.float32), np.arange(4))], "y": None},
+        ValueError,
+        "shuffle: expected False or True with x an iterable of batches, got 'feistel'",
+    ),
+    "a long seed": (
+        {"shuffle": "feistel", "seed": 2**32},
+        ValueError,
+        'seed: expected at most 4294967295 with shuffle="feistel", got 4294967296',
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SHUFFLES)
+def test_other_ways_to_shuffle_are_refused(name):
+    arguments, kind, expected = SHUFFLES[name]
+    assert message(fit(**arguments), kind) == expected
 
 
 def test_nesterov_is_true_or_false():

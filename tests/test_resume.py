@@ -76,6 +76,53 @@ def test_the_stream_is_the_cores(rng):
 
 
 @each_way
+def test_feistel_orders_go_on(way, rng, tmp_path):
+    """With a seed and without one, as stored orders do."""
+    spec = SPECS["digits"]
+    x, y = spec.data(11, rng)
+    for seed in (None, 7):
+        whole, net = spec.network(seed=3), spec.network(seed=3)
+        options = {"batch_size": 4, "shuffle": "feistel", "verbose": False}
+        whole.fit(x, y, epochs=4, seed=seed, **options)
+        net.fit(x, y, epochs=1, seed=seed, **options)
+        resumed = WAYS[way](net, tmp_path)
+        resumed.fit(x, y, epochs=3, **options)
+        assert resumed.to_bytes() == whole.to_bytes()
+
+
+def test_feistel_orders_are_those_of_a_board(rng):
+    """A loop in C that stores none, with seed and epoch in the stream's state; and cge.data has the orders."""
+    spec = SPECS["digits"]
+    x, y = spec.data(9, rng)
+    net = spec.network(seed=12)
+    twin, loss, losses = CNetwork(net.to_bytes()), np.zeros(1, np.float32), []
+    by_hand = cge.Network.from_bytes(net.to_bytes())
+    history = net.fit(x, y, epochs=3, batch_size=1, shuffle="feistel", seed=2**32 - 1, verbose=False)
+    twin.c.rng.state = (2**32 - 1) << 32
+    for epoch in range(3):
+        place, total = np.zeros(1, np.int32), 0.0
+        for index in range(9):
+            ok("permute", 9, twin.c.rng.state >> 32, twin.c.rng.state % 2**32, index, 1, place)
+            i = place[0]
+            ok("network_train_batch", twin.c, x[i : i + 1], twin.targets(y[i : i + 1]), 1, loss)
+            total += float(loss[0])
+        twin.c.rng.state += 1
+        losses.append(total / 9)
+        order = cge.data.permutation(9, 2**32 - 1, epoch)
+        by_hand.fit(x[order], y[order], batch_size=1, shuffle=False, verbose=False)
+    assert twin.numbers("params").tobytes() == b"".join(w.tobytes() for w in net.get_weights())
+    assert np.allclose(losses, history["loss"], rtol=1e-6) and by_hand.weights_hash() == net.weights_hash()
+
+
+def test_the_last_feistel_order_is_followed_by_the_first():
+    """The state is any number, drawn by a stream of stored orders."""
+    net = SPECS["digits"].network()
+    net._runtime._net.rng.state = 2**64 - 1
+    orders = [net._runtime.permutation(50, stored=False).tolist() for _ in range(2)]
+    assert orders == [cge.data.permutation(50, *last).tolist() for last in ((2**32 - 1, 2**32 - 1), (0, 0))]
+
+
+@each_way
 def test_copies_keep_what_does_not_change_the_bits(way, rng, tmp_path):
     spec = SPECS["digits"]
     net = spec.network(capacity=7, threads=3)

@@ -26,7 +26,8 @@ extern "C" {
 /* ---- order: a shuffle that is not stored ------------------------------------------------------------------------------
  *
  * order[0 .. n - 1] = places first .. first + n - 1 of a permutation of 0 .. count - 1. A board that visits its samples in
- * random order has an epoch and a place to remember.
+ * random order has an epoch and a place to remember. (Python's fit(shuffle="feistel") has the seed in the upper half of
+ * cge_network.rng.state and the epoch in the lower half.)
  *
  * A Feistel network (Luby & Rackoff 1988) that walks along cycles (Black & Rogaway 2002). With b the bits of count - 1, but at
  * least 6, a value v is a left half of b / 2 bits, rounded down, and a right half of the others. In rounds r = 0 .. 7, with as
