@@ -49,7 +49,7 @@ CONTENTS = {
     ],
     "Reference": [
         *("docs/api/network", "docs/api/layers", "docs/api/losses", "docs/api/optimizers", "docs/api/operators"),
-        *("docs/api/data", "docs/api/importers", "docs/api/boards", "docs/api/c", "docs/file_format"),
+        *("docs/api/data", "docs/api/importers", "docs/api/estimators", "docs/api/boards", "docs/api/c", "docs/file_format"),
     ],
     "Project": [
         *("docs/architecture", "docs/derivation", "csrc/src/kernels/README", "tests/c/README"),

@@ -67,7 +67,7 @@ def execute(command, directory, where):
 
 def check_page(text, name, directory, archive):
     found = blocks(text)
-    for package in re.findall(r"^import (torch)$", at_their_lines(found), re.MULTILINE):
+    for package in re.findall(r"^(?:import|from) (torch|sklearn)\b", at_their_lines(found), re.MULTILINE):
         oracles.need(package)
     program = directory / f"{name}.py"
     program.write_text(at_their_lines([block for block in found if block.language == "python"]))

@@ -11,7 +11,7 @@ import pytest
 from host import ROOT
 from test_docstrings import METHODS, NAMES
 
-for package in ("sphinx", "myst_parser", "furo"):
+for package in ("sphinx", "myst_parser", "furo", "sklearn"):
     oracles.need(package)
 
 RECIPE = "-m sphinx -q -W --keep-going -c docs ."
