@@ -9,14 +9,52 @@ from typing import Any, TypeVar, cast
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _Class = TypeVar("_Class", bound=type)
 
+# What other libraries call an argument.
+_SYNONYMS = {
+    "out_channels": "filters",
+    "units": "filters",
+    "out_features": "units",
+    "filters": "units",
+    "kernel_initializer": "init",
+    "num_groups": "groups",
+    "negative_slope": "alpha",
+    "rate": "p",
+    "size": "scale_factor",
+    "interpolation": "mode",
+    "lr": "learning_rate",
+}
+_KNOWN_BEFORE = "what comes in is known from the layer before, or from the network's input_shape"
+# What they say by an argument, and we otherwise.
+_OTHERWISE = {
+    "activation": "an activation is a layer of its own, such as ReLU() behind this one",
+    "in_channels": _KNOWN_BEFORE,
+    "in_features": _KNOWN_BEFORE,
+    "num_features": _KNOWN_BEFORE,
+    "num_channels": _KNOWN_BEFORE,
+    "normalized_shape": _KNOWN_BEFORE,
+    "input_shape": _KNOWN_BEFORE,
+    "input_dim": _KNOWN_BEFORE,
+    "data_format": "arrays are (N, H, W, C)",
+    "padding_mode": "padding is zeros",
+    "kernel_regularizer": "weight_decay of the optimizer does that",
+    "inplace": "memory is planned for all layers together",
+    "metrics": "fit and evaluate tell the accuracy, and cge.metrics has others",
+}
+
 
 def check(what: str, given: Iterable[str], known: tuple[str, ...]) -> None:
     """Raises TypeError for the first name that is none of the known ones."""
     for name in given:
         if name not in known:
-            close = difflib.get_close_matches(name, known, 1)
-            hint = f"did you mean {close[0]}?" if close else f"these are: {', '.join(known) or 'none'}"
-            raise TypeError(f"{what}: there is no argument {name}; {hint}")
+            raise TypeError(f"{what}: there is no argument {name}; {_hint(name, known)}")
+
+
+def _hint(name: str, known: tuple[str, ...]) -> str:
+    if name in _OTHERWISE:
+        return _OTHERWISE[name]
+    synonym = _SYNONYMS.get(name)
+    close = [synonym] if synonym in known else difflib.get_close_matches(name, known, 1)
+    return f"did you mean {close[0]}?" if close else f"these are: {', '.join(known) or 'none'}"
 
 
 def checked(function: _Function) -> _Function:

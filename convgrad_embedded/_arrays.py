@@ -247,14 +247,26 @@ def _dense(array: Any, dtype: Any) -> Any:
     return np.require(array, dtype, ["C", "A"])
 
 
-def shaped(name: str, array: Any, *shapes: Sequence[int | str]) -> Any:
-    """`array`, if it has one of these shapes; a letter stands for any size from 1 up."""
+def shaped(name: str, array: Any, *shapes: Sequence[int | str], sample: Sequence[int] | None = None) -> Any:
+    """`array`, if it has one of these shapes; a letter stands for any size from 1 up. With a sample's shape, the error says how
+    the array becomes samples, if that can be guessed."""
     if not any(_fits(array.shape, shape) for shape in shapes):
         expected = " or ".join("(" + ", ".join(map(str, shape)) + ("," if len(shape) == 1 else "") + ")" for shape in shapes)
-        raise ValueError(f"{name}: expected shape {expected}, got {array.shape}")
+        hint = "" if sample is None else _axes_hint(name, tuple(array.shape), tuple(sample))
+        raise ValueError(f"{name}: expected shape {expected}, got {array.shape}{hint}")
     if math.prod(array.shape[-3:]) > _core.MAX_ELEMS or any(size > INT32_MAX for size in array.shape):
         raise ValueError(f"{name}: a sample of shape {array.shape} has more than {_core.MAX_ELEMS} numbers")
     return array
+
+
+def _axes_hint(name: str, shape: tuple[int, ...], sample: tuple[int, ...]) -> str:
+    """How numbers of that shape become samples of this one."""
+    series = (sample[0], sample[2]) if len(sample) == 3 and sample[1] == 1 else sample
+    if len(shape) > 2 and (*shape[2:], shape[1]) in (sample, series):
+        return f"; channels first become channels last by np.moveaxis(np.asarray({name}), 1, -1)"
+    if sample in (shape, (*shape, 1)) or math.prod(shape[1:]) == math.prod(sample):
+        return f"; use np.reshape({name}, (-1, {', '.join(map(str, sample))}))"
+    return f"; use np.transpose({name})" if len(shape) == 2 and shape[:1] == sample else ""
 
 
 def _fits(shape: Sequence[int], pattern: Sequence[int | str]) -> bool:
@@ -290,7 +302,9 @@ def labels(name: str, value: ArrayLike, count: int, classes: int) -> Labels:
     if array.shape != (count,):
         raise ValueError(f"{name}: expected shape ({count},), got {array.shape}{hint}")
     if array.min() < 0 or array.max() >= classes:
-        raise ValueError(f"{name}: expected labels 0 .. {classes - 1}, got {array.min()} .. {array.max()}")
+        low, high = array.min(), array.max()
+        hint = _range_hint(name, int(low), int(high), classes)
+        raise ValueError(f"{name}: expected labels 0 .. {classes - 1}, got {low} .. {high}{hint}")
     result: Labels = _dense(array, np.int32)
     return result
 
@@ -303,7 +317,22 @@ def _labels_hint(name: str, array: Any, count: int) -> str:
         return f"; one-hot rows become labels by np.argmax({name}, axis=1)"
     if array.dtype.kind == "b" or (array.dtype.kind == "f" and (array == np.floor(array)).all()):
         return f"; whole numbers become labels by np.asarray({name}, np.int32)"
+    if array.dtype.kind in "OSU":
+        return f"; names become labels by np.unique({name}, return_inverse=True)[1]"
+    if array.dtype.kind in "iu":
+        return f"; each of {count} samples has one label"
     return '; numbers as targets need loss="mean_squared_error"' if array.dtype.kind == "f" else ""
+
+
+def _range_hint(name: str, low: int, high: int, classes: int) -> str:
+    """How labels low .. high become labels 0 .. classes - 1."""
+    if (low, high, classes) == (0, 1, 1):
+        return '; one output for two classes needs loss="binary_cross_entropy"'
+    if (low, high, classes) == (-1, 1, 2):
+        return f"; -1 and 1 become labels by np.greater({name}, 0).astype(np.int32)"
+    if (low, high) == (1, classes):
+        return f"; labels from 1 become labels from 0 by np.subtract({name}, 1)"
+    return f"; the network has {classes} outputs, one for each class" if low >= 0 else ""
 
 
 def values(name: str, value: ArrayLike, shape: Sequence[int]) -> Real:
@@ -314,10 +343,7 @@ def values(name: str, value: ArrayLike, shape: Sequence[int]) -> Real:
             f"{name}: expected float32 or float64 with shape {tuple(shape)}, got {describe(array)}; "
             'class labels need loss="softmax_cross_entropy"'
         )
-    if array.shape != tuple(shape) and array.shape == tuple(shape[:1]) and math.prod(shape[1:]) == 1:
-        raise ValueError(f"{name}: expected shape {tuple(shape)}, got {array.shape}; use np.reshape({name}, (-1, 1))")
-    result: Real = shaped(name, real(name, array), shape)
-    return result
+    return real(name, shaped(name, array, shape, sample=shape[1:]))
 
 
 def probabilities(name: str, value: ArrayLike, shape: Sequence[int]) -> Real:
@@ -328,7 +354,8 @@ def probabilities(name: str, value: ArrayLike, shape: Sequence[int]) -> Real:
     result = single(name, values(name, array, shape))
     outside = ~((result >= 0) & (result <= 1))
     if outside.any():
-        raise ValueError(f"{name}: expected targets 0 .. 1, got {result[outside][0]}")
+        hint = f"; -1 and 1 become 0 and 1 by np.greater({name}, 0)" if (result[outside] == -1).all() else ""
+        raise ValueError(f"{name}: expected targets 0 .. 1, got {result[outside][0]}{hint}")
     return result
 
 
@@ -339,7 +366,8 @@ def weights(name: str, value: ArrayLike, count: int) -> Real:
         array = array.astype(np.float64)
     result: Real = single(name, real(name, array)).copy()
     if result.shape != (count,):
-        raise ValueError(f"{name}: expected shape ({count},), got {result.shape}")
+        hint = f"; a column becomes weights by np.ravel({name})" if result.shape == (count, 1) else ""
+        raise ValueError(f"{name}: expected shape ({count},), got {result.shape}{hint}")
     bad = ~((result >= 0) & np.isfinite(result))
     if bad.any():
         raise ValueError(f"{name}: expected finite numbers >= 0, got {result[bad][0]}")

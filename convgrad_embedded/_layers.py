@@ -206,9 +206,8 @@ def _by_position(count: int, hint: str = "") -> Callable[[_Class], _Class]:
         def checked(self: Any, *arguments: Any, **named: Any) -> None:
             if len(arguments) > count:
                 text = ", ".join(map(_arrays.shown, arguments))
-                raise TypeError(
-                    f"{cls.__name__}: expected {names} by position and all others by name, got {cls.__name__}({text}){hint}"
-                )
+                expected = f"{names} by position and all others by name" if names else "all arguments by name"
+                raise TypeError(f"{cls.__name__}: expected {expected}, got {cls.__name__}({text}){hint}")
             if may_freeze and "frozen" in named:
                 try:
                     named = _without_frozen(named)

@@ -236,9 +236,11 @@ _FOREIGN = {
     "categorical_crossentropy": "softmax_cross_entropy",
     "sparse_categorical_crossentropy": "softmax_cross_entropy",
     "cross_entropy": "softmax_cross_entropy",
+    "crossentropy": "softmax_cross_entropy",
     "kl_divergence": "distillation",
     "smooth_l1": "huber",
     "l1": "mean_absolute_error",
+    "l2": "mean_squared_error",
 }
 
 

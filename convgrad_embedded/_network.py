@@ -1092,11 +1092,7 @@ class Network:
             array: Real = _arrays.byte_values(name, x, self.input_scale, self.input_offset)
         else:
             array = _arrays.real(name, x, byte_hint=_BYTE_HINT)
-        if array.ndim == 4 and (*array.shape[2:], array.shape[1]) == self.input_shape != array.shape[1:]:
-            size = ", ".join(map(str, self.input_shape))
-            hint = f"channels first become channels last by np.moveaxis(np.asarray({name}), 1, -1)"
-            raise ValueError(f"{name}: expected shape (N, {size}), got {array.shape}; {hint}")
-        samples: Real = _arrays.shaped(name, array, *shapes)
+        samples: Real = _arrays.shaped(name, array, *shapes, sample=self.input_shape)
         if len(self.input_shape) == 3:
             samples = samples.reshape(-1, *self.input_shape)
         return samples if self.input_scale is not None else _arrays.single(name, samples)
@@ -1663,6 +1659,9 @@ def _table(
     if not layers:
         raise ValueError("layers: expected at least one layer, got none")
     for index, layer in enumerate(layers):
+        if isinstance(layer, type) and issubclass(layer, Layer):
+            name = layer.__name__
+            raise TypeError(f"layers[{index}]: expected a layer such as {name}(...), got the class {name}")
         if not isinstance(layer, Layer):
             raise TypeError(f"layers[{index}]: expected a layer such as Dense(10), got {_arrays.describe(layer)}")
     return input_shape, layers, _graph.chain(layers)

@@ -25,14 +25,13 @@ def network(**options):
             "Network.load: there is no argument level; these are: path, capacity, threads, memory",
         ),
         (
-            lambda: cge.SGD(lr=0.1),
-            "SGD: there is no argument lr; these are: learning_rate, momentum, weight_decay, nesterov",
+            lambda: cge.SGD(gamma=0.1),
+            "SGD: there is no argument gamma; these are: learning_rate, momentum, weight_decay, nesterov",
         ),
         (lambda: cge.Conv2d(8, 3, pad=1), "Conv2d: there is no argument pad; did you mean padding?"),
         (lambda: cge.MaxPool2d(2, strides=2), "MaxPool2d: there is no argument strides; did you mean stride?"),
         (lambda: cge.Dense(10, name="last"), "Dense: there is no argument name; these are: units, use_bias"),
-        (lambda: cge.LeakyReLU(negative_slope=0.1), "LeakyReLU: there is no argument negative_slope; these are: alpha"),
-        (lambda: cge.ReLU(inplace=True), "ReLU: there is no argument inplace; these are: none"),
+        (lambda: cge.ReLU(name="first"), "ReLU: there is no argument name; these are: none"),
         (
             lambda: cge.Network((8, 8, 1), [cge.Dense(2)], optimiser=cge.SGD(0.1)),
             "Network: there is no argument optimiser; did you mean optimizer?",
@@ -44,6 +43,48 @@ def test_a_wrong_name_is_answered_with_the_right_one(call, message):
     with pytest.raises(TypeError) as caught:
         call()
     assert str(caught.value).startswith(message)
+
+
+KNOWN_BEFORE = "what comes in is known from the layer before, or from the network's input_shape"
+OF_OTHER_LIBRARIES = {
+    "activation": (lambda: cge.Conv1d(8, 3, activation="relu"), "an activation is a layer of its own, such as ReLU() behind"),
+    "in_channels": (lambda: cge.Conv2d(in_channels=3, out_channels=8, kernel_size=3), KNOWN_BEFORE),
+    "num_features": (lambda: cge.BatchNorm(num_features=3), KNOWN_BEFORE),
+    "normalized_shape": (lambda: cge.LayerNorm(normalized_shape=3), KNOWN_BEFORE),
+    "input_shape": (lambda: cge.Dense(3, input_shape=(4,)), KNOWN_BEFORE),
+    "padding_mode": (lambda: cge.Conv2d(8, 3, padding_mode="zeros"), "padding is zeros"),
+    "kernel_regularizer": (lambda: cge.Dense(3, kernel_regularizer="l2"), "weight_decay of the optimizer does that"),
+    "inplace": (lambda: cge.ReLU6(inplace=True), "memory is planned for all layers together"),
+    "metrics": (lambda: cge.Network((4,), [cge.Dense(2)], "mse", metrics=["acc"]), "fit and evaluate tell the accuracy"),
+    "out_channels": (lambda: cge.Conv1d(out_channels=8, kernel_size=3), "did you mean filters?"),
+    "filters": (lambda: cge.Dense(filters=8), "did you mean units?"),
+    "units": (lambda: cge.Conv2d(units=8, kernel_size=3), "did you mean filters?"),
+    "kernel_size": (lambda: cge.MaxPool2d(kernel_size=2), "did you mean pool_size?"),
+    "kernel_initializer": (lambda: cge.Dense(3, kernel_initializer="he_normal"), "did you mean init?"),
+    "num_groups": (lambda: cge.GroupNorm(num_groups=2), "did you mean groups?"),
+    "negative_slope": (lambda: cge.LeakyReLU(negative_slope=0.1), "did you mean alpha?"),
+    "rate": (lambda: cge.Dropout(rate=0.1), "did you mean p?"),
+    "size": (lambda: cge.Upsample2d(size=2), "did you mean scale_factor?"),
+    "lr": (lambda: cge.Adam(lr=0.1), "did you mean learning_rate?"),
+}
+
+
+@pytest.mark.parametrize("name", OF_OTHER_LIBRARIES)
+def test_words_of_other_libraries_are_understood(name):
+    call, hint = OF_OTHER_LIBRARIES[name]
+    with pytest.raises(TypeError) as caught:
+        call()
+    assert f": there is no argument {name}; {hint}" in str(caught.value)
+
+
+def test_a_class_is_no_layer():
+    with pytest.raises(TypeError, match=r"^layers\[1\]: expected a layer such as ReLU\(\.\.\.\), got the class ReLU$"):
+        cge.Network((4,), [cge.Dense(2), cge.ReLU])
+
+
+def test_a_layer_whose_arguments_all_have_names_says_so():
+    with pytest.raises(TypeError, match=r"^BatchNorm: expected all arguments by name, got BatchNorm\(16\); the number of"):
+        cge.BatchNorm(16)
 
 
 METHODS = [name for name, member in inspect.getmembers(cge.Network) if inspect.isroutine(member) and not name.startswith("_")]

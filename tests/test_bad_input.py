@@ -145,7 +145,7 @@ NETWORK = {
     "unknown loss": (network(loss="cross_entropy"), ValueError, ["loss", "'cross_entropy'", "softmax_cross_entropy"]),
     "loss not text": (network(loss=7), (TypeError, ValueError), ["loss", "7", "softmax_cross_entropy"]),
     "no layers": (lambda: cge.Network((6, 6, 1), []), ValueError, ["layers"]),
-    "a class for a layer": (network([cge.ReLU]), TypeError, ["layers[0]", "ReLU", "Dense"]),
+    "a class for a layer": (network([cge.ReLU]), TypeError, ["layers[0]", "ReLU(...)", "the class"]),
     "text for a layer": (network([cge.Dense(3), "relu"]), TypeError, ["layers[1]", "relu"]),
     "optimizer text": (network(optimizer="sgd"), TypeError, ["optimizer", "sgd", "SGD"]),
     "optimizer class": (network(optimizer=cge.SGD), TypeError, ["optimizer", "SGD"]),

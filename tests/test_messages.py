@@ -231,18 +231,24 @@ HINTS = {
     "bools": (np.array([True, False, True, False]), TypeError, "whole numbers become labels by np.asarray(y, np.int32)"),
     "column": (np.arange(4)[:, None], ValueError, "a column becomes labels by np.ravel(y)"),
     "fractions": (np.array([0.1, 0.2, 0.3, 0.4]), TypeError, 'numbers as targets need loss="mean_squared_error"'),
+    "names": (np.array(["a", "c", "b", "a"]), TypeError, "names become labels by np.unique(y, return_inverse=True)[1]"),
+    "from 1": (np.array([1, 10, 2, 3]), ValueError, "labels from 1 become labels from 0 by np.subtract(y, 1)"),
+    "too many": (np.array([0, 10, 2, 3]), ValueError, "the network has 10 outputs, one for each class"),
+    "of other samples": (np.arange(3), ValueError, "each of 4 samples has one label"),
 }
+BECOME = {"names": [0, 2, 1, 0], "from 1": [0, 9, 1, 2]}
 
 
 @pytest.mark.parametrize("name", HINTS)
 def test_hints_for_labels_lead_to_labels(name):
     y, error, hint = HINTS[name]
     assert message(fit(y=y), error).endswith(f"; {hint}")
-    recommended = re.search(r"np\.\w+\(.*\)", hint)
+    recommended = re.search(r"np\.\w+\(.*\)(\[1\])?", hint)
     if recommended:
         labels = eval(recommended[0], {"np": np, "y": y})
         fit(y=labels)()
-        assert np.array_equal(labels.ravel(), y.argmax(axis=1) if "one-hot" in name else y.ravel())
+        expected = BECOME[name] if name in BECOME else y.argmax(axis=1) if "one-hot" in name else y.ravel()
+        assert np.array_equal(labels.ravel(), expected)
 
 
 def test_hints_for_targets_lead_to_targets():
@@ -253,6 +259,45 @@ def test_hints_for_targets_lead_to_targets():
     net.fit(x, np.reshape(y, (-1, 1)), verbose=0)
     wide = cge.Network((3,), [cge.Dense(4)], "mse", cge.SGD(0.1))
     assert 'class labels need loss="softmax_cross_entropy"' in message(lambda: wide.fit(x, np.arange(5), verbose=0), TypeError)
+
+
+TWO_CLASSES = np.array([-1, 1, 1, -1])
+SERIES, PICTURES = [cge.Conv1d(2, 3, padding="same")], [cge.Conv2d(2, 3, padding="same")]
+# Input shape, layers, loss, x and y (or their shapes), and the end of the message, which repairs one of them.
+REPAIRS = {
+    "two classes": ((3,), [cge.Dense(2)], "softmax_cross_entropy", (4, 3), TWO_CLASSES, "np.greater(y, 0).astype(np.int32)"),
+    "two sides": ((3,), [cge.Dense(1)], "binary_cross_entropy", (4, 3), TWO_CLASSES[:, None], "np.greater(y, 0)"),
+    "transposed values": ((3,), [cge.Dense(2)], "mse", (4, 3), (2, 4), "np.transpose(y)"),
+    "more axes": ((3,), [cge.Dense(2)], "mse", (4, 3), (4, 1, 1, 2), "np.reshape(y, (-1, 2))"),
+    "maps": ((5, 6, 1), PICTURES, "mse", (4, 5, 6, 1), (4, 2, 5, 6), "np.moveaxis(np.asarray(y), 1, -1)"),
+    "flat maps": ((5, 6, 1), PICTURES, "mse", (4, 5, 6, 1), (4, 60), "np.reshape(y, (-1, 5, 6, 2))"),
+    "transposed samples": ((3,), [cge.Dense(2)], "mse", (3, 4), (4, 2), "np.transpose(x)"),
+    "one sample": ((3,), [cge.Dense(2)], "mse", (3,), (1, 2), "np.reshape(x, (-1, 3))"),
+    "one picture": ((5, 6, 1), PICTURES, "mse", (5, 6), (1, 5, 6, 2), "np.reshape(x, (-1, 5, 6, 1))"),
+    "without channels": ((5, 6, 1), PICTURES, "mse", (4, 5, 6), (4, 5, 6, 2), "np.reshape(x, (-1, 5, 6, 1))"),
+    "flat pictures": ((5, 6, 1), PICTURES, "mse", (4, 30), (4, 5, 6, 2), "np.reshape(x, (-1, 5, 6, 1))"),
+    "series": ((7, 3), SERIES, "mse", (4, 3, 7), (4, 7, 1, 2), "np.moveaxis(np.asarray(x), 1, -1)"),
+}
+
+
+@pytest.mark.parametrize("name", REPAIRS)
+def test_a_message_about_axes_says_how_to_repair_them(name):
+    shape, layers, loss, x, y, repair = REPAIRS[name]
+    net = cge.Network(shape, layers, loss, cge.SGD(0.1))
+    data = {"x": np.ones(x, np.float32), "y": np.ones(y, np.float32) if isinstance(y, tuple) else y}
+    text = message(lambda: net.fit(**data, verbose=0), ValueError)
+    assert text.endswith(repair)
+    broken = "x" if text.startswith("x: ") else "y"
+    data[broken] = eval(repair, {"np": np, **data})
+    net.fit(**data, verbose=0)
+
+
+def test_hints_for_one_output_and_for_columns_of_weights():
+    net = cge.Network((3,), [cge.Dense(1)], "softmax_cross_entropy", cge.SGD(0.1))
+    text = message(lambda: net.fit(np.ones((2, 3)), [0, 1], verbose=0), ValueError)
+    assert text == 'y: expected labels 0 .. 0, got 0 .. 1; one output for two classes needs loss="binary_cross_entropy"'
+    text = message(fit(sample_weight=np.ones((4, 1))), ValueError)
+    assert text.endswith("; a column becomes weights by np.ravel(sample_weight)")
 
 
 def test_pictures_with_channels_first_are_recognised(rng):
