@@ -332,7 +332,7 @@ def _range_hint(name: str, low: int, high: int, classes: int) -> str:
         return f"; -1 and 1 become labels by np.greater({name}, 0).astype(np.int32)"
     if (low, high) == (1, classes):
         return f"; labels from 1 become labels from 0 by np.subtract({name}, 1)"
-    return f"; the network has {classes} outputs, one for each class" if low >= 0 else ""
+    return f"; labels up to {high} need {high + 1} classes" if low >= 0 else ""
 
 
 def values(name: str, value: ArrayLike, shape: Sequence[int]) -> Real:

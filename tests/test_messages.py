@@ -233,7 +233,7 @@ HINTS = {
     "fractions": (np.array([0.1, 0.2, 0.3, 0.4]), TypeError, 'numbers as targets need loss="mean_squared_error"'),
     "names": (np.array(["a", "c", "b", "a"]), TypeError, "names become labels by np.unique(y, return_inverse=True)[1]"),
     "from 1": (np.array([1, 10, 2, 3]), ValueError, "labels from 1 become labels from 0 by np.subtract(y, 1)"),
-    "too many": (np.array([0, 10, 2, 3]), ValueError, "the network has 10 outputs, one for each class"),
+    "too many": (np.array([0, 10, 2, 3]), ValueError, "labels up to 10 need 11 classes"),
     "of other samples": (np.arange(3), ValueError, "each of 4 samples has one label"),
 }
 BECOME = {"names": [0, 2, 1, 0], "from 1": [0, 9, 1, 2]}
