@@ -42,7 +42,7 @@ html_copy_source = False
 
 # What stands beside the pages, in this order. A page that no list names comes at the end of one.
 CONTENTS = {
-    "Tutorials": ["docs/tutorials/board", "docs/tutorials/pytorch", "docs/tutorials/resuming"],
+    "Tutorials": [f"docs/tutorials/{name}" for name in ("board", "imu", "pytorch", "resuming")],
     "Guides": [
         *("docs/choosing", "docs/troubleshooting", "docs/training", "docs/memory", "docs/optimizers", "docs/graphs"),
         *("docs/norms", "docs/frameworks", "docs/camera", "docs/slices", "docs/porting"),

@@ -17,6 +17,7 @@ import re
 import subprocess
 import sys
 from dataclasses import dataclass
+from itertools import chain
 
 import oracles
 import pytest
@@ -67,7 +68,8 @@ def execute(command, directory, where):
 
 def check_page(text, name, directory, archive):
     found = blocks(text)
-    for package in re.findall(r"^(?:import|from) (torch|sklearn)\b", at_their_lines(found), re.MULTILINE):
+    packages = r"^(?:import|from) (torch|sklearn)\b|\bfind_spec\(\"(\w+)\"\)"
+    for package in filter(None, chain(*re.findall(packages, at_their_lines(found), re.MULTILINE))):
         oracles.need(package)
     program = directory / f"{name}.py"
     program.write_text(at_their_lines([block for block in found if block.language == "python"]))

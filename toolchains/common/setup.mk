@@ -35,4 +35,5 @@ PIP = .venv/bin/python -m pip --disable-pip-version-check --quiet
 oracles: .venv/oracles
 .venv/oracles: pyproject.toml | .venv/ready
 	@echo '  PY .venv, to compare with'; $(PIP) install --no-build-isolation --editable '.[oracles,docs,plot]'
+	@$(PIP) install --no-deps aeon # for the data of docs/tutorials/imu.md alone
 	@touch $@
