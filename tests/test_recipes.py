@@ -107,7 +107,7 @@ static void hard_tanh_input_grad(const cge_layer_call *c)
     cge_hard_tanh_grad(elements(c), c->y, c->dy, c->dx);
 }
 
-const cge_layer_kind cge_kind_hard_tanh = {255, 0, ACTIVATION, same_infer, hard_tanh_forward, NULL, hard_tanh_input_grad};
+const cge_layer_kind cge_kind_hard_tanh = {127, 0, ACTIVATION, same_infer, hard_tanh_forward, NULL, hard_tanh_input_grad};
 """
 HARD_TANH_CLASS = '''class HardTanh(Layer):
     """min(max(x, -1), 1)."""

@@ -85,6 +85,14 @@ typedef struct cge_conv2d { /* zero means default: stride, dilation, groups 1; p
     int32_t groups; /* divides in_c and out_c; filter k belongs to group k / (out_c / groups) */
 } cge_conv2d;
 
+typedef struct cge_conv_transpose2d { /* zero means default: stride, dilation, groups 1; padding 0 */
+    int32_t in_h, in_w, in_c, out_c, kernel_h, kernel_w;
+    int32_t stride_h, stride_w, dilation_h, dilation_w;
+    int32_t pad_top, pad_left, pad_bottom, pad_right; /* rows and columns of the output that are left out */
+    int32_t groups; /* divides in_c and out_c; filter k belongs to group k / (out_c / groups) */
+    int32_t output_pad_h, output_pad_w; /* more rows below, columns at the right; each < stride or < dilation */
+} cge_conv_transpose2d;
+
 typedef struct cge_pool2d { /* zero means default: stride = kernel, padding 0 */
     int32_t in_h, in_w, in_c, kernel_h, kernel_w;
     int32_t stride_h, stride_w;
@@ -135,6 +143,7 @@ typedef struct cge_dropout {
 
 typedef union cge_layer_config { /* room for the config of any layer kind: see cge_model_parse */
     cge_conv2d conv2d;
+    cge_conv_transpose2d conv_transpose2d;
     cge_pool2d pool2d;
     cge_dense dense;
     cge_leaky_relu leaky_relu;
@@ -149,6 +158,8 @@ typedef union cge_layer_config { /* room for the config of any layer kind: see c
 /* out_h = (in_h + pad_top + pad_bottom - dilation_h * (kernel_h - 1) - 1) / stride_h + 1, rounded down; out_w alike. */
 CGE_MUST_USE cge_status cge_conv2d_output_shape(const cge_conv2d *g, cge_shape *out);
 CGE_MUST_USE cge_status cge_pool2d_output_shape(const cge_pool2d *g, cge_shape *out);
+/* out_h = (in_h - 1) * stride_h - pad_top - pad_bottom + dilation_h * (kernel_h - 1) + output_pad_h + 1; out_w alike. */
+CGE_MUST_USE cge_status cge_conv_transpose2d_output_shape(const cge_conv_transpose2d *g, cge_shape *out);
 
 /* ---- random numbers: the same stream on every target ---------------------------------------------------- */
 
@@ -326,6 +337,28 @@ CGE_MUST_USE cge_status cge_conv2d_forward_f32(const cge_conv2d *g, const cge_re
 CGE_MUST_USE cge_status cge_conv2d_weight_grad_f32(const cge_conv2d *g, const cge_real *x, const cge_real *dy, cge_real *dw); /* adds */
 CGE_MUST_USE cge_status cge_conv2d_bias_grad_f32(const cge_conv2d *g, const cge_real *dy, cge_real *db);                      /* adds */
 CGE_MUST_USE cge_status cge_conv2d_input_grad_f32(const cge_conv2d *g, const cge_real *w, const cge_real *dy, cge_real *dx);  /* assigns */
+
+/* ---- transposed convolution ---------------------------------------------------------------------------------
+ *
+ * The input gradient of a convolution as a forward pass (Zeiler et al. 2010, Deconvolutional Networks; in PyTorch's form).
+ * x, dx [in_h][in_w][in_c]   w, dw [kernel_h][kernel_w][out_c/groups][in_c]   b, db [out_c]   y, dy [out_h][out_w][out_c]
+ * With oh = ih*stride_h - pad_top + kh*dilation_h, ow alike, c over the channels of k's group, k in w counted within its group,
+ * and taps that fall outside of y left out:
+ *   y [oh][ow][k]     = (sum_kh sum_kw sum_c  x[ih][iw][c] * w[kh][kw][k][c]) + b[k]     order: 0, then kh, kw, c, then b
+ *   dw[kh][kw][k][c] += sum_ih sum_iw  x[ih][iw][c] * dy[oh][ow][k]                      order: dw, then ih, iw
+ *   db[k]            += sum_oh sum_ow  dy[oh][ow][k]                                     order: db, then oh, ow
+ *   dx[ih][iw][c]     = sum_kh sum_kw sum_k  dy[oh][ow][k] * w[kh][kw][k][c]             order: 0, then kh, kw, k
+ * These are the passes of the convolution that turns y's shape into x's, with the same w: y is its dx, dx its y, and dw its dw
+ * with x and dy exchanged. b may be NULL (nothing is added).
+ */
+CGE_MUST_USE cge_status cge_conv_transpose2d_forward_f32(const cge_conv_transpose2d *g, const cge_real *x, const cge_real *w,
+                                                         const cge_real *b, cge_real *y);
+CGE_MUST_USE cge_status cge_conv_transpose2d_weight_grad_f32(const cge_conv_transpose2d *g, const cge_real *x,
+                                                             const cge_real *dy, cge_real *dw); /* adds */
+CGE_MUST_USE cge_status cge_conv_transpose2d_bias_grad_f32(const cge_conv_transpose2d *g, const cge_real *dy,
+                                                           cge_real *db); /* adds */
+CGE_MUST_USE cge_status cge_conv_transpose2d_input_grad_f32(const cge_conv_transpose2d *g, const cge_real *w,
+                                                            const cge_real *dy, cge_real *dx); /* assigns */
 
 /* ---- dense -------------------------------------------------------------------------------------------------
  *
@@ -581,6 +614,7 @@ CGE_MUST_USE cge_status cge_adagrad_update_f32(int32_t n, const cge_optimizer *o
  */
 typedef struct cge_layer_kind cge_layer_kind;
 extern const cge_layer_kind cge_kind_conv2d;         /* config: cge_conv2d                                         */
+extern const cge_layer_kind cge_kind_conv_transpose2d; /* cge_conv_transpose2d; trains is CGE_TRAINS_ALL or _BIAS    */
 extern const cge_layer_kind cge_kind_dense;          /* cge_dense; takes any input shape, flattened                */
 extern const cge_layer_kind cge_kind_maxpool2d;      /* cge_pool2d                                                 */
 extern const cge_layer_kind cge_kind_avgpool2d;      /* cge_pool2d                                                 */

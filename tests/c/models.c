@@ -54,6 +54,14 @@ static const cge_layer scales[] = {
     PLAIN(scale), CONV(3, 1, 1, 1, 1, 0, 0, 0, 0, 1, 0), {.kind = &cge_kind_scale, .flags = CGE_NO_BIAS},
     PLAIN(tanh), DENSE(3, 0, 0)};
 
+static const cge_layer transposed[] = {
+    TRANSPOSED(4, 3, 2, 1, 1, 1, 0), PLAIN(relu), /* 2x3x2 -> 4x6x4 */
+    TRANSPOSED(6, 2, 1, 1, 0, 2, CGE_NO_BIAS), PLAIN(tanh), TRANSPOSED(3, 2, 1, 0, 0, 3, CGE_FROZEN), /* 3x5x6 -> 4x6x3 */
+    CONV(2, 2, 2, 2, 2, 0, 0, 0, 0, 1, 0), LEAKY(0.25f),
+    {.kind = &cge_kind_conv_transpose2d, .config = &(const cge_conv_transpose2d){
+        .out_c = 3, WINDOW(2, 1, 1, 2, 1, 0, 0, 1), .dilation_h = 3, .output_pad_h = 2, .output_pad_w = 1}},
+    PLAIN(global_avgpool2d)};
+
 #define CROSS_ENTROPY &cge_softmax_cross_entropy
 #define SQUARED_ERROR &cge_mean_squared_error
 
@@ -96,6 +104,7 @@ cge_layer leaky_relu_layer(cge_layer_config *config, float alpha)
 static size_t config_bytes(const cge_layer_kind *kind)
 {
     if (kind == &cge_kind_conv2d) return sizeof(cge_conv2d);
+    if (kind == &cge_kind_conv_transpose2d) return sizeof(cge_conv_transpose2d);
     if (kind == &cge_kind_maxpool2d || kind == &cge_kind_avgpool2d) return sizeof(cge_pool2d);
     if (kind == &cge_kind_dense) return sizeof(cge_dense);
     if (kind == &cge_kind_zero_pad2d || kind == &cge_kind_crop2d) return sizeof(cge_pad2d);
@@ -146,5 +155,6 @@ const test_model test_models[] = {
     {"adagrad, all layers frozen", {{1, 1, 5}, TABLE(all_frozen), CROSS_ENTROPY, ADAPTIVE(adagrad, 0.05f, 0, 0, 0, 1e-10f), NULL, 0, 0}},
     {"norms", {{5, 4, 4}, TABLE(norms), CROSS_ENTROPY, SGD(0.1f, 0.9f, 1e-3f, 0), NULL, 0, 0}},
     {"scales", {{4, 4, 2}, TABLE(scales), CROSS_ENTROPY, SGD(0.1f, 0.9f, 1e-3f, 0), NULL, 0, 0}},
+    {"transposed", {{2, 3, 2}, TABLE(transposed), CROSS_ENTROPY, SGD(0.1f, 0.9f, 1e-3f, 0), NULL, 0, 0}},
 };
 const int32_t test_model_count = (int32_t)(sizeof test_models / sizeof test_models[0]);

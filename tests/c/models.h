@@ -35,6 +35,10 @@ extern const cge_model perceptron; /* dense and tanh, mean squared error, plain 
     .kernel_h = kh, .kernel_w = kw, .stride_h = sh, .stride_w = sw, .pad_top = top, .pad_left = left, .pad_bottom = bottom, .pad_right = right
 #define CONV(filters, kh, kw, sh, sw, top, left, bottom, right, groups_, flags_) \
     {.kind = &cge_kind_conv2d, CONV2D_CONFIG(.out_c = filters, WINDOW(kh, kw, sh, sw, top, left, bottom, right), .groups = groups_), .flags = flags_}
+#define TRANSPOSED(filters, kernel, stride, pad, output_pad, groups_, flags_) \
+    {.kind = &cge_kind_conv_transpose2d, .flags = flags_, .config = &(const cge_conv_transpose2d){.out_c = filters, \
+     WINDOW(kernel, kernel, stride, stride, pad, pad, pad, pad), .groups = groups_, \
+     .output_pad_h = output_pad, .output_pad_w = output_pad}}
 #define CONV2D_CONFIG(...) .config = &(const cge_conv2d){__VA_ARGS__}
 #define POOL2D_CONFIG(...) .config = &(const cge_pool2d){__VA_ARGS__}
 #define DENSE_CONFIG(outputs) .config = &(const cge_dense){.units = outputs}

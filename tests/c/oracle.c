@@ -85,6 +85,19 @@ static cge_conv2d conv_of(const cge_layer *l, cge_shape in)
     return g;
 }
 
+static cge_conv_transpose2d transposed_of(const cge_layer *l, cge_shape in)
+{
+    cge_conv_transpose2d g;
+    memcpy(&g, l->config, sizeof g);
+    g.in_h = in.h, g.in_w = in.w, g.in_c = in.c;
+    return g;
+}
+
+static int is_transposed(const cge_layer *l)
+{
+    return l->kind == &cge_kind_conv_transpose2d;
+}
+
 static cge_pool2d pool_of(const cge_layer *l, cge_shape in)
 {
     cge_pool2d g = {0};
@@ -211,6 +224,11 @@ static void layer_forward(const cge_layer *l, const cge_layer_info *info, const 
         scale_channels(l, info, w, x, b, y);
         return;
     }
+    if (is_transposed(l)) {
+        const cge_conv_transpose2d transposed = transposed_of(l, info->in);
+        CHECK_OK(cge_conv_transpose2d_forward_f32(&transposed, x, w, b, y));
+        return;
+    }
     if (l->kind == &cge_kind_conv2d) CHECK_OK(cge_conv2d_forward_f32(&conv, x, w, b, y));
     else if (l->kind == &cge_kind_dense) CHECK_OK(cge_dense_forward_f32(n, info->out.c, x, w, b, y));
     else if (l->kind == &cge_kind_maxpool2d || l->kind == &cge_kind_global_maxpool2d) CHECK_OK(cge_maxpool2d_forward_f32(&pool, x, y));
@@ -243,6 +261,11 @@ static void layer_input_grad(const cge_layer *l, const cge_layer_info *info, con
     if (image_input_grad(l, info->in, dy, dx)) return;
     if (is_scale(l)) {
         scale_channels(l, info, w, dy, NULL, dx);
+        return;
+    }
+    if (is_transposed(l)) {
+        const cge_conv_transpose2d transposed = transposed_of(l, info->in);
+        CHECK_OK(cge_conv_transpose2d_input_grad_f32(&transposed, w, dy, dx));
         return;
     }
     if (l->kind == &cge_kind_conv2d) CHECK_OK(cge_conv2d_input_grad_f32(&conv, w, dy, dx));
@@ -281,6 +304,12 @@ static void layer_param_grads(const cge_layer *l, const cge_layer_info *info, co
             dw[c] = mul_add(1, of_w, dw[c]);
             if (info->bias_elems > 0) db[c] += of_b;
         }
+        return;
+    }
+    if (is_transposed(l)) {
+        const cge_conv_transpose2d transposed = transposed_of(l, info->in);
+        CHECK_OK(cge_conv_transpose2d_weight_grad_f32(&transposed, x, dy, dw));
+        if (info->bias_elems > 0) CHECK_OK(cge_conv_transpose2d_bias_grad_f32(&transposed, dy, db));
         return;
     }
     if (l->kind == &cge_kind_conv2d) CHECK_OK(cge_conv2d_weight_grad_f32(&conv, x, dy, dw));

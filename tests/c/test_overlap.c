@@ -57,7 +57,7 @@ static void spy_input_grad(const cge_layer_call *c)
     spy(c->dy, c->dx, c);
 }
 
-static const cge_layer_kind spy_kind = {251, 0, 0, spy_infer, spy_forward, NULL, spy_input_grad};
+static const cge_layer_kind spy_kind = {126, 0, 0, spy_infer, spy_forward, NULL, spy_input_grad};
 static const cge_layer spied_layers[] = {DENSE(UNITS, 0, 0), {.kind = &spy_kind}, DENSE(OUT, 0, 0)};
 static const cge_layer plain_layers[] = {DENSE(UNITS, 0, 0), DENSE(OUT, 0, 0)};
 static const cge_model spied = {{1, 1, IN}, TABLE(spied_layers), &cge_softmax_cross_entropy, {&cge_sgd, 0.1f, 0.9f, 0, 0}, NULL, 0, 0};

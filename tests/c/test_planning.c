@@ -21,7 +21,7 @@ static void pass_on(const cge_layer_call *c)
     (void)c;
 }
 
-static const cge_layer_kind counted = {250, 0, 0, counted_infer, pass_on, NULL, pass_on};
+static const cge_layer_kind counted = {125, 0, 0, counted_infer, pass_on, NULL, pass_on};
 
 static const cge_layer trainable = {.kind = &cge_kind_dense, .config = &(const cge_dense){2}};
 

@@ -49,4 +49,13 @@ static const cge_layer norm_biases[] = {
     CONV(4, 3, 3, 1, 1, 1, 1, 1, 1, 1, CGE_FROZEN), BETA_ALONE(instance_norm), PLAIN(relu), CONV(4, 3, 3, 1, 1, 1, 1, 1, 1, 1, 0), BETA_ALONE(layer_norm),
     PLAIN(tanh), DENSE(3, CGE_FROZEN, 0)};
 
+static const cge_layer transposed[] = {
+    CONV(4, 3, 3, 2, 2, 1, 1, 1, 1, 1, 0), PLAIN(relu), TRANSPOSED(5, 3, 2, 1, 1, 1, 0), PLAIN(relu),
+    TRANSPOSED(3, 2, 1, 0, 0, 1, CGE_NO_BIAS), CONV(4, 2, 2, 1, 1, 0, 0, 0, 0, 1, 0), POOL(maxpool2d, 2, 2, 0, 0, 0, 0, 0, 0),
+    TRANSPOSED(6, 2, 2, 0, 1, 2, 0), PLAIN(tanh), PLAIN(global_avgpool2d)};
+static const cge_layer transposed_in_part[] = {
+    TRANSPOSED(4, 2, 1, 0, 0, 1, CGE_FROZEN), PLAIN(relu), {.kind = &cge_kind_conv_transpose2d, .trains = CGE_TRAINS_BIAS,
+     .config = &(const cge_conv_transpose2d){.out_c = 4, WINDOW(3, 3, 1, 2, 1, 1, 1, 1), .groups = 4}}, LEAKY(1.5f),
+    TRANSPOSED(3, 2, 2, 1, 0, 1, CGE_FROZEN), PLAIN(tanh), DENSE(3, 0, 0)};
+
 #endif

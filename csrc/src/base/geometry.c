@@ -59,6 +59,50 @@ cge_status cge_conv2d_resolve(const cge_conv2d *g, cge_conv2d_plan *p)
     return CGE_OK;
 }
 
+static int32_t larger(int32_t a, int32_t b)
+{
+    return a > b ? a : b;
+}
+
+/* Along one axis: how far taps reach that start at each of `in` positions, without padding. The terms are below 2^62. */
+static cge_status count_reached(int32_t in, int32_t pads, int32_t kernel, int32_t dilation, int32_t stride,
+                                int32_t output_pad, int32_t *out)
+{
+    int64_t reached;
+    if (in < 1 || kernel < 1 || dilation < 1 || stride < 1) return CGE_ERR_SHAPE;
+    if (output_pad < 0 || output_pad >= larger(stride, dilation)) return CGE_ERR_SHAPE;
+    reached = (int64_t)(in - 1) * stride + (int64_t)(kernel - 1) * dilation + 1 + output_pad - pads;
+    if (reached < 1) return CGE_ERR_SHAPE;
+    if (reached > CGE_MAX_ELEMS) return CGE_ERR_OVERFLOW;
+    *out = (int32_t)reached;
+    return CGE_OK;
+}
+
+/* Rows that output_pad adds to y are less padding of the convolution, or rows that it does not read. Where there are as many as
+ * its stride, it would have more outputs, which are left out. */
+cge_status cge_conv_transpose2d_resolve(const cge_conv_transpose2d *g, cge_conv2d_plan *p)
+{
+    cge_conv2d r;
+    memcpy(&r, g, sizeof r); /* begins alike */
+    if (r.pad_top < 0 || r.pad_left < 0 || r.pad_bottom < 0 || r.pad_right < 0) return CGE_ERR_SHAPE;
+    if (r.pad_top > CGE_MAX_ELEMS || r.pad_left > CGE_MAX_ELEMS || r.pad_bottom > CGE_MAX_ELEMS || r.pad_right > CGE_MAX_ELEMS)
+        return CGE_ERR_OVERFLOW;
+    r.stride_h = or_default(r.stride_h, 1);
+    r.stride_w = or_default(r.stride_w, 1);
+    r.dilation_h = or_default(r.dilation_h, 1);
+    r.dilation_w = or_default(r.dilation_w, 1);
+    CGE_TRY(count_reached(g->in_h, r.pad_top + r.pad_bottom, r.kernel_h, r.dilation_h, r.stride_h, g->output_pad_h, &r.in_h));
+    CGE_TRY(count_reached(g->in_w, r.pad_left + r.pad_right, r.kernel_w, r.dilation_w, r.stride_w, g->output_pad_w, &r.in_w));
+    r.in_c = g->out_c;
+    r.out_c = g->in_c;
+    r.pad_bottom = larger(r.pad_bottom - g->output_pad_h, 0);
+    r.pad_right = larger(r.pad_right - g->output_pad_w, 0);
+    CGE_TRY(cge_conv2d_resolve(&r, p));
+    p->out_h = g->in_h;
+    p->out_w = g->in_w;
+    return CGE_OK;
+}
+
 cge_status cge_pool2d_resolve(const cge_pool2d *g, cge_pool2d_plan *p)
 {
     cge_pool2d *r = &p->g;
@@ -113,6 +157,15 @@ cge_status cge_conv2d_output_shape(const cge_conv2d *g, cge_shape *out)
     if (g == NULL || out == NULL) return CGE_ERR_NULL;
     CGE_TRY(cge_conv2d_resolve(g, &p));
     *out = shape_of(p.out_h, p.out_w, p.g.out_c);
+    return CGE_OK;
+}
+
+cge_status cge_conv_transpose2d_output_shape(const cge_conv_transpose2d *g, cge_shape *out)
+{
+    cge_conv2d_plan p;
+    if (g == NULL || out == NULL) return CGE_ERR_NULL;
+    CGE_TRY(cge_conv_transpose2d_resolve(g, &p));
+    *out = shape_of(p.g.in_h, p.g.in_w, p.g.in_c);
     return CGE_OK;
 }
 

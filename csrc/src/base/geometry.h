@@ -30,6 +30,8 @@ typedef struct cge_norm_plan {
 
 /* *p is scratch after an error. g may be &p->g. */
 CGE_MUST_USE cge_status cge_conv2d_resolve(const cge_conv2d *g, cge_conv2d_plan *p);
+/* *p is of the convolution whose input gradient this is: its input has the shape of y, its output that of x. */
+CGE_MUST_USE cge_status cge_conv_transpose2d_resolve(const cge_conv_transpose2d *g, cge_conv2d_plan *p);
 CGE_MUST_USE cge_status cge_pool2d_resolve(const cge_pool2d *g, cge_pool2d_plan *p);
 CGE_MUST_USE cge_status cge_norm_resolve(const cge_norm *g, cge_norm_plan *p);
 

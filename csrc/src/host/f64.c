@@ -27,8 +27,10 @@
 #include "../kernels/ref/clip_ref.c"
 
 #include "../kernels/dispatch.c"
+#include "../kernels/conv_transpose2d.c"
 
 #include "../layers/conv2d_layer.c"
+#include "../layers/conv_transpose2d_layer.c"
 #include "../layers/input_u8.c"
 #include "../layers/dense_layer.c"
 #include "../layers/dropout_layer.c"
@@ -48,6 +50,7 @@
 
 #include "../net/init.c"
 #include "../ops.c"
+#include "../conv_transpose2d_ops.c"
 #include "../activation_ops.c"
 #include "../image_ops.c"
 #include "../net/graph.c"

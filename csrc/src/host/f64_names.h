@@ -23,6 +23,10 @@
 #define cge_conv2d_forward_f32 cge_conv2d_forward_f64
 #define cge_conv2d_input_grad_f32 cge_conv2d_input_grad_f64
 #define cge_conv2d_weight_grad_f32 cge_conv2d_weight_grad_f64
+#define cge_conv_transpose2d_bias_grad_f32 cge_conv_transpose2d_bias_grad_f64
+#define cge_conv_transpose2d_forward_f32 cge_conv_transpose2d_forward_f64
+#define cge_conv_transpose2d_input_grad_f32 cge_conv_transpose2d_input_grad_f64
+#define cge_conv_transpose2d_weight_grad_f32 cge_conv_transpose2d_weight_grad_f64
 #define cge_cospi_f32 cge_cospi_f64
 #define cge_crop2d_forward_f32 cge_crop2d_forward_f64
 #define cge_crop2d_input_grad_f32 cge_crop2d_input_grad_f64
@@ -60,6 +64,7 @@
 #define cge_kind_channel_slice cge_kind_channel_slice_f64
 #define cge_kind_concat cge_kind_concat_f64
 #define cge_kind_conv2d cge_kind_conv2d_f64
+#define cge_kind_conv_transpose2d cge_kind_conv_transpose2d_f64
 #define cge_kind_crop2d cge_kind_crop2d_f64
 #define cge_kind_dense cge_kind_dense_f64
 #define cge_kind_dropout cge_kind_dropout_f64

@@ -24,6 +24,28 @@ typedef void cge_conv2d_input_grad_fn(const cge_conv2d_plan *p, const cge_real *
 /* db, adding output rows oh in `rows` */
 typedef void cge_conv2d_bias_grad_fn(const cge_conv2d_plan *p, const cge_real *dy, cge_real *db, cge_range rows);
 
+/* Transposed convolution, over the above: p from cge_conv_transpose2d_resolve. Forward: y rows `rows`, b NULL: none; weight
+ * gradient: dw[kh] for kh in `kernel_rows`, adding x rows `rows`; bias gradient: adding dy rows `rows`; input gradient: dx rows
+ * `rows`. */
+CGE_INTERNAL void cge_run_conv_transpose2d_forward(const cge_conv2d_plan *p, const cge_real *x, const cge_real *w,
+                                                   const cge_real *b, cge_real *y, cge_range rows);
+CGE_INTERNAL void cge_run_conv_transpose2d_weight_grad(const cge_conv2d_plan *p, const cge_real *x, const cge_real *dy,
+                                                       cge_real *dw, cge_range rows, cge_range kernel_rows);
+CGE_INTERNAL void cge_run_conv_transpose2d_bias_grad(const cge_conv2d_plan *p, const cge_real *dy, cge_real *db,
+                                                     cge_range rows);
+CGE_INTERNAL void cge_run_conv_transpose2d_input_grad(const cge_conv2d_plan *p, const cge_real *w, const cge_real *dy,
+                                                      cge_real *dx, cge_range rows);
+
+#if !CGE_F64
+/* The loops of the formulas, over all rows, for tests to compare with. */
+CGE_INTERNAL void cge_conv_transpose2d_forward_f32_ref(const cge_conv2d_plan *p, const cge_real *x, const cge_real *w,
+                                                       const cge_real *b, cge_real *y);
+CGE_INTERNAL void cge_conv_transpose2d_weight_grad_f32_ref(const cge_conv2d_plan *p, const cge_real *x, const cge_real *dy,
+                                                           cge_real *dw);
+CGE_INTERNAL void cge_conv_transpose2d_input_grad_f32_ref(const cge_conv2d_plan *p, const cge_real *w, const cge_real *dy,
+                                                          cge_real *dx);
+#endif
+
 /* Dense operators take `count` samples, x [count][in], dy [count][out]; gradients add in sample order. */
 typedef void cge_dense_forward_fn(int32_t in, int32_t out, int32_t count, const cge_real *x, const cge_real *w, const cge_real *b, cge_real *y);
 /* dw[i] for i in `inputs`; add: to what dw holds, else to zero */

@@ -61,8 +61,8 @@ enum {
     CGE_POOLS = 1024,        /* its config is a cge_pool2d */
     CGE_LEAKS = 2048,        /* its config is a cge_leaky_relu, or NULL */
     CGE_NEEDS_CONFIG = 4096, /* its config is not NULL */
-    /* A normalisation: CGE_NO_AFFINE is allowed. weight_grad computes dx, too, if it is not NULL; dx may be x or dy. Part `part` of
-     * its channels has its own db. */
+    /* A normalisation or a transposed convolution; infer may allow CGE_NO_AFFINE. weight_grad computes dx, too, if it is not
+     * NULL; dx may be x. Part `part` of a normalisation's channels has its own db. */
     CGE_BY_GROUPS = 8192,
     CGE_DROPS = 16384,       /* dropout: reads cge_layer_call.draw and .first; backward reads neither x nor y, and is no unit's activation */
     CGE_SUMS_ROWS = 32768,   /* global average pooling: rows of x are added one after the other */
@@ -74,8 +74,8 @@ enum {
 };
 
 struct cge_layer_kind {
-    unsigned id : 8;           /* in files: never reused */
-    unsigned config_bytes : 6; /* of the struct that cge_layer.config points to, all of 32-bit numbers; 0: there is none */
+    unsigned id : 7;           /* in files: never reused */
+    unsigned config_bytes : 7; /* of the struct that cge_layer.config points to, all of 32-bit numbers; 0: there is none */
     unsigned traits : 18;
     cge_status (*infer)(const cge_layer *layer, cge_shape in, cge_layer_info *info); /* info->in, in2 are set, the rest zero */
     void (*forward)(const cge_layer_call *c);

@@ -106,12 +106,21 @@ static int32_t macs_of_norm(const cge_unit_call *c)
     return CGE_MACS_NORM + learn + cge_activation_macs(c->activation) + cge_activation_macs(c->below);
 }
 
+/* Of a transposed convolution: products, which take up to three times as long with few channels, and its weights' learning. */
+static int64_t macs_of_products(const cge_unit_call *c)
+{
+    cge_layer_info info;
+    memset(&info, 0, sizeof info);
+    (void)!c->layer->kind->infer(c->layer, c->in, &info); /* checked */
+    return info.macs > 0 ? 3 * info.macs + (int64_t)info.weight_elems * cge_unit_learn_macs(&c->params) : 0;
+}
+
 /* Multiply-adds of a unit's layer forward. */
 static int64_t layer_work(const cge_unit_call *c)
 {
     const cge_layer *l = c->layer;
     const int64_t out = cge_shape_elems(c->map);
-    if ((l->kind->traits & CGE_BY_GROUPS) != 0) return out * macs_of_norm(c);
+    if ((l->kind->traits & CGE_BY_GROUPS) != 0) return out * macs_of_norm(c) + macs_of_products(c);
     int32_t taps;
     if ((l->kind->traits & CGE_BY_ROWS) != 0) return out * (cge_conv2d_unit_plan(c).weight_elems / c->map.c);
     if ((l->kind->traits & CGE_BY_INPUTS) != 0) return out * cge_shape_elems(c->in);
@@ -529,6 +538,14 @@ static int32_t inputs_of_learning(const cge_pieces *u)
     return u->c.x == NULL || u->c.params.dw == NULL || is_norm(u) ? 1 : cge_shape_elems(u->c.in);
 }
 
+/* Of a normalisation; a transposed convolution looks at its weights, too. */
+static int64_t macs_of_bounds(const cge_pieces *u)
+{
+    const net_slice *s = slice_of(u);
+    const int64_t weights = cge_layer_plans(s->net)[unit_of(s)->main].weights;
+    return (int64_t)MACS_OF_BOUND * cge_shape_elems(u->c.in) + MACS_OF_MAGNITUDE * weights;
+}
+
 static int32_t magnitude_pieces(const cge_pieces *u)
 {
     return blocks_of(inputs_of_learning(u), MACS_OF_MAGNITUDE);
@@ -537,7 +554,7 @@ static int32_t magnitude_pieces(const cge_pieces *u)
 static int64_t magnitude_macs(const cge_pieces *u, int32_t piece)
 {
     if (u->c.source.model != NULL) return (int64_t)MACS_OF_MAGNITUDE * cge_shape_elems(u->c.in);
-    if (is_norm(u)) return (int64_t)MACS_OF_BOUND * cge_shape_elems(u->c.in);
+    if (is_norm(u)) return macs_of_bounds(u);
     return block_cost(inputs_of_learning(u), MACS_OF_MAGNITUDE, piece);
 }
 
@@ -578,7 +595,7 @@ static int32_t gain_inputs(const cge_pieces *u)
 static int32_t macs_of_gain(const cge_pieces *u)
 {
     int32_t taps;
-    if (is_norm(u)) return cge_macs_word((int64_t)MACS_OF_BOUND * cge_shape_elems(u->c.in));
+    if (is_norm(u)) return cge_macs_word(macs_of_bounds(u));
     taps = (u->c.layer->kind->traits & CGE_BY_ROWS) != 0 ? u->p.g.kernel_h * u->p.g.kernel_w : 1;
     return 6 * taps * u->c.map.c + 16;
 }

@@ -49,6 +49,7 @@ typedef struct config_fields {
 static const config_fields all_fields[] = {
     {1, COUNT_OF_ROWS(conv2d_zeros), COUNT_OF_ROWS(old_conv2d), conv2d_zeros, old_conv2d},
     {2, 0, COUNT_OF_ROWS(old_dense), NULL, old_dense},
+    {13, COUNT_OF_ROWS(conv2d_zeros), 0, conv2d_zeros, NULL}, /* cge_conv_transpose2d begins as cge_conv2d does */
     {3, COUNT_OF_ROWS(pool2d_zeros), COUNT_OF_ROWS(old_pool2d), pool2d_zeros, old_pool2d},
     {4, COUNT_OF_ROWS(pool2d_zeros), COUNT_OF_ROWS(old_pool2d), pool2d_zeros, old_pool2d},
     {7, COUNT_OF_ROWS(leaky_relu_zeros), COUNT_OF_ROWS(old_leaky_relu), leaky_relu_zeros, old_leaky_relu},

@@ -229,7 +229,9 @@ static int64_t taps_of(const cge_layer *l)
 {
     const cge_conv2d *conv2d = l->config;
     const cge_pool2d *pool2d = l->config;
+    const cge_conv_transpose2d *transposed = l->config;
     if (l->kind == &cge_kind_conv2d) return (int64_t)conv2d->kernel_h * conv2d->kernel_w;
+    if (l->kind == &cge_kind_conv_transpose2d) return (int64_t)transposed->kernel_h * transposed->kernel_w;
     return l->kind == &cge_kind_maxpool2d || l->kind == &cge_kind_avgpool2d ? (int64_t)pool2d->kernel_h * pool2d->kernel_w : 0;
 }
 
