@@ -29,6 +29,7 @@ from convgrad_embedded._layers import (
     ChannelSlice,
     Concat,
     Conv2d,
+    ConvTranspose2d,
     Crop2d,
     Dense,
     Dropout,
@@ -125,9 +126,15 @@ from convgrad_embedded._operators import (
 from convgrad_embedded._optimizers import SGD, Adagrad, Adam, AdamW, RMSprop
 from convgrad_embedded._plan import Plan
 from convgrad_embedded._plots import plot_confusion, plot_filters, plot_history
-from convgrad_embedded._series import AvgPool1d, Conv1d, DepthwiseConv2d, MaxPool1d, SeparableConv2d
+from convgrad_embedded._series import AvgPool1d, Conv1d, ConvTranspose1d, DepthwiseConv2d, MaxPool1d, SeparableConv2d
 from convgrad_embedded._sources import include_dir, source_files
 from convgrad_embedded._timeline import plot_memory
+from convgrad_embedded._transposed import (
+    conv_transpose2d_bias_grad,
+    conv_transpose2d_forward,
+    conv_transpose2d_input_grad,
+    conv_transpose2d_weight_grad,
+)
 
 __all__ = [
     "__version__", "callbacks", "data", "datasets", "metrics", "models", "schedules",
@@ -137,9 +144,10 @@ __all__ = [
     "Layer", "Conv2d", "Dense", "MaxPool2d", "AvgPool2d", "GlobalAvgPool2d", "ReLU", "LeakyReLU", "Sigmoid", "Tanh", "Flatten",
     "ReLU6", "HardSigmoid", "ELU", "Softplus", "Softmax", "HardSwish", "SiLU", "GELU",
     "GlobalMaxPool2d", "ZeroPad2d", "Crop2d", "ChannelSlice", "Upsample2d",
-    "Conv1d", "MaxPool1d", "AvgPool1d", "DepthwiseConv2d", "SeparableConv2d",
+    "ConvTranspose2d", "ConvTranspose1d", "Conv1d", "MaxPool1d", "AvgPool1d", "DepthwiseConv2d", "SeparableConv2d",
     "Input", "Add", "Concat", "GroupNorm", "InstanceNorm", "LayerNorm", "BatchNorm", "Scale", "Dropout",
     "conv2d_forward", "conv2d_weight_grad", "conv2d_bias_grad", "conv2d_input_grad",
+    "conv_transpose2d_forward", "conv_transpose2d_weight_grad", "conv_transpose2d_bias_grad", "conv_transpose2d_input_grad",
     "manual_convolution_gradient", "manual_convolution_multi_filter_gradients", "manual_convolution_gradient_rgb",
     "dense_forward", "dense_weight_grad", "dense_bias_grad", "dense_input_grad",
     "maxpool2d_forward", "maxpool2d_input_grad", "avgpool2d_forward", "avgpool2d_input_grad",

@@ -93,7 +93,7 @@ def scale(name: str, value: Any) -> float:
 
 
 def shift(value: int) -> str:
-    """" + 3", " - 3", or nothing for 0."""
+    """ " + 3", " - 3", or nothing for 0."""
     return f" {'-' if value < 0 else '+'} {abs(value)}" if value else ""
 
 
@@ -148,6 +148,28 @@ def padding(value: Padding, size: Pair, kernel: Pair, stride: Pair, dilation: Pa
         sides = [(side, side) for side in pair("padding", value, 0)]
     (top, bottom), (left, right) = sides
     return {"pad_top": top, "pad_left": left, "pad_bottom": bottom, "pad_right": right}
+
+
+def transposed_padding(value: Padding, kernel: Pair, stride: Pair, dilation: Pair, output_padding: Pair) -> dict[str, int]:
+    """Of a transposed convolution: padding and output padding, as the six fields of a geometry.
+
+    "same" gives size * stride outputs: as many of those that taps reach are left out, an odd one at the bottom and at the
+    right, or as many are added.
+    """
+    more = pair("output_padding", output_padding, 0)
+    for axis, (added, step, reach) in enumerate(zip(more, _axes(stride), _axes(dilation))):
+        if added >= max(step, reach):
+            name = f"output_padding[{axis}]" if isinstance(output_padding, (tuple, list)) else "output_padding"
+            raise ValueError(f"{name}: expected less than stride {step} or dilation {reach}, got {added}")
+    if not isinstance(value, str) or choice("padding", value, ["same", "valid"]) == "valid":
+        return {**padding(value, 1, 1, 1, 1), "output_pad_h": more[0], "output_pad_w": more[1]}
+    axes = zip(_axes(kernel), _axes(stride), _axes(dilation), more)
+    surplus = [reach * (size - 1) + 1 + added - step for size, step, reach, added in axes]
+    fields = {f"output_pad_{axis}": more[i] + max(-surplus[i], 0) for i, axis in enumerate("hw")}
+    for before, after, rows in (("top", "bottom", surplus[0]), ("left", "right", surplus[1])):
+        fields[f"pad_{before}"] = max(rows, 0) // 2
+        fields[f"pad_{after}"] = max(rows, 0) - max(rows, 0) // 2
+    return fields
 
 
 def _axes(value: Pair) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""BatchNorm and Scale folded into the convolution or dense layer before them."""
+"""BatchNorm and Scale folded into the convolution, transposed or not, or dense layer before them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from convgrad_embedded import _graph
-from convgrad_embedded._layers import BatchNorm, Conv2d, Dense, Layer, Scale
+from convgrad_embedded._layers import BatchNorm, Conv2d, ConvTranspose2d, Dense, Layer, Scale, scaled_transposed
 
 if TYPE_CHECKING:
     from convgrad_embedded._core import Real
@@ -33,7 +33,7 @@ def folded(network: Network) -> tuple[list[Layer], Ends | None, list[Real]]:
         _check(network, index, before)
         factor, mean, shift = _of_channels(layer, params[index])
         weight, bias = params[before][0], params[before][1] if len(params[before]) > 1 else np.zeros_like(mean)
-        params[before] = [weight * factor, (bias - mean) * factor + shift]
+        params[before] = [_scaled(layers[before], weight, factor), (bias - mean) * factor + shift]
         options: dict[str, Any] = {"use_bias": True}
         layers[before] = replace(layers[before], **options)
         stands_for[index] = before
@@ -49,12 +49,18 @@ def folded(network: Network) -> tuple[list[Layer], Ends | None, list[Real]]:
     return [layers[index] for index in kept], (first, tensors[stands_for[len(layers) - 1]]), weights
 
 
+def _scaled(layer: Layer, weight: Real, factor: Real) -> Real:
+    """Its weights with each output times its factor."""
+    return scaled_transposed(weight, factor, layer.groups) if isinstance(layer, ConvTranspose2d) else weight * factor
+
+
 def _check(network: Network, index: int, before: int) -> None:
     """Whether layer `index` may go into layer `before`, -1: the input."""
     layer, source = network.layers[index], network.sources[index][0]
-    if before < 0 or not isinstance(network.layers[before], (Conv2d, Dense)):
+    if before < 0 or not isinstance(network.layers[before], (Conv2d, ConvTranspose2d, Dense)):
         read = "the input" if before < 0 else f"layers[{before}] {network.layers[before]!r}"
-        raise ValueError(f"fold: layers[{index}] {layer!r}: expected behind a Conv2d or Dense, got it behind {read}")
+        expected = "expected behind a Conv2d, ConvTranspose2d or Dense"
+        raise ValueError(f"fold: layers[{index}] {layer!r}: {expected}, got it behind {read}")
     readers = [number for number, sources in enumerate(network.sources) if source in sources]
     if len(readers) > 1 or source == len(network.layers) - 1:
         others = " and ".join(f"layers[{number}]" for number in readers if number != index) or "the output"

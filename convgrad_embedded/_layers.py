@@ -107,6 +107,10 @@ _PADDING = _in_c(_encode_padding, _decode_padding)
 _COUNT_PADDING = _in_c(
     lambda name, value: {"count_padding": int(_arrays.boolean(name, value))}, lambda c: bool(c["count_padding"])
 )
+_OUTPUT_PADDING = _in_c(
+    lambda name, value: dict(zip(("output_pad_h", "output_pad_w"), _arrays.pair(name, value, 0))),
+    lambda c: _simplest(c["output_pad_h"], c["output_pad_w"]),
+)
 _CEIL_MODE = _in_c(lambda name, value: {"flags": 0 * _arrays.boolean(name, value)}, lambda c: False)  # it becomes paddings
 _BEGIN = _in_c(lambda name, value: {"begin": _arrays.integer(name, value, 0)}, lambda c: int(c["begin"]))
 _PADS = _in_c(_encode_pads, _decode_padding)
@@ -284,12 +288,16 @@ class Layer(_Described):
                     ("dilation", (1, 1)),
                 )
             )
-            members.update(_arrays.padding("same", in_size, kernel, stride, dilation))
+            members.update(self._same_padding(in_size, kernel, stride, dilation))
         if getattr(self, "ceil_mode", False):
             for size, axis, before, after in ((in_size[0], "h", "top", "bottom"), (in_size[1], "w", "left", "right")):
                 kernel_size, pads = members[f"kernel_{axis}"], (members[f"pad_{before}"], members[f"pad_{after}"])
                 members[f"pad_{after}"] = ceil_padding(size, kernel_size, members[f"stride_{axis}"] or kernel_size, *pads)
         return _core.LayerRow.of(self.kind, self.config, members)
+
+    def _same_padding(self, in_size: Pair, kernel: Pair, stride: Pair, dilation: Pair) -> dict[str, int]:
+        """What padding="same" is."""
+        return _arrays.padding("same", in_size, kernel, stride, dilation)
 
 
 class _Parametric(Layer, ABC):
@@ -724,10 +732,9 @@ class Concat(Layer):
     input_count = 2
 
 
-class _Norm(_Parametric):
-    """A normalisation, or a scale: its weights are of what it puts out, and of no input."""
+class _Whole(_Parametric):
+    """A layer whose weights learn together, and which reads numbers alone."""
 
-    affine: bool
     reads_bytes = False
     parts: ClassVar[tuple[str, ...]] = ("bias",)  # what may learn alone
 
@@ -736,11 +743,82 @@ class _Norm(_Parametric):
         if not isinstance(self.trainable, bool) and self.trainable not in self.parts:
             expected = 'True, False or "bias"' if self.parts else "True or False"
             raise ValueError(f"{type(self).__name__}: trainable: expected {expected}, got {self.trainable}")
-        if self.trainable == "bias" and not self.affine:
-            raise ValueError(f'{type(self).__name__}: trainable: expected no "bias" with affine=False')
 
     def inputs(self, in_shape: tuple[int, int, int]) -> int:
         return in_shape[2]
+
+
+@_by_position(2, "; the number of input channels is known from the layer before")
+@dataclass(frozen=True, repr=False, eq=False)
+class ConvTranspose2d(_Whole):
+    """Transposed convolution with weights (KH, KW, filters / groups, C): the input gradient of a convolution, as a layer.
+
+    (H, W, C) becomes (OH, OW, filters), OH = (H - 1) stride - top - bottom + dilation (KH - 1) + output_padding + 1. The
+    formula is conv_transpose2d_forward's, and arguments mean what they mean in PyTorch. padding: as Conv2d's, what the output
+    leaves out; "same": OH = H stride. output_padding: int or (h, w), less than stride or dilation, more rows below and columns
+    at the right. The other arguments are those of Conv2d, but trainable: True, False (as frozen=True) or "bias". ValueError if
+    nothing would be left.
+
+    >>> net = cge.Network((8, 8, 16), [cge.ConvTranspose2d(3, 3, stride=2, padding=1, output_padding=1)])
+    >>> net.output_shape, [w.shape for w in net.get_weights()]
+    ((16, 16, 3), [(3, 3, 3, 16), (3,)])
+    """
+
+    kind = "conv_transpose2d"
+    config = "conv_transpose2d"
+    weight_rank = 4
+    filters: int = field(metadata=_count("out_c"))
+    kernel_size: Pair = field(metadata=_two("kernel", None))
+    stride: Pair = field(default=1, metadata=_two("stride", 1))
+    padding: Padding = field(default=0, metadata=_PADDING)
+    output_padding: Pair = field(default=0, metadata=_OUTPUT_PADDING)
+    dilation: Pair = field(default=1, metadata=_two("dilation", 1))
+    groups: int = field(default=1, metadata=_count("groups"))
+    use_bias: bool = field(default=True, metadata=_USE_BIAS)
+    init: str = field(default="he_uniform", metadata=_INIT)
+    trainable: Trainable = field(default=True, metadata=_TRAINABLE)
+    if TYPE_CHECKING:
+        frozen: InitVar[bool] = False
+
+    def _same_padding(self, in_size: Pair, kernel: Pair, stride: Pair, dilation: Pair) -> dict[str, int]:
+        return _arrays.transposed_padding("same", kernel, stride, dilation, self.output_padding)
+
+    def c_row(self, in_size: tuple[int, int]) -> _core.LayerRow:
+        row = super().c_row(in_size)
+        _arrays.transposed_padding("valid", 1, self.stride, self.dilation, self.output_padding)  # checks it
+        return row
+
+    def check_input(self, in_shape: tuple[int, int, int]) -> None:
+        super().check_input(in_shape)
+        for name, channels in (("the number of channels", in_shape[2]), ("filters", self.filters)):
+            if channels % self.groups:
+                raise ValueError(f"groups: expected a divisor of {channels}, {name}, got {self.groups}")
+        c = self.c_row(in_shape[:2]).fields
+        for size, axis, before, after in ((in_shape[0], "h", "top", "bottom"), (in_shape[1], "w", "left", "right")):
+            pads = c[f"pad_{before}"] + c[f"pad_{after}"]
+            reached = (size - 1) * c[f"stride_{axis}"] + c[f"dilation_{axis}"] * (c[f"kernel_{axis}"] - 1) + 1
+            if pads >= reached + c[f"output_pad_{axis}"]:
+                raise ValueError(
+                    f"padding: expected less than the {reached} that taps reach, {before} and {after} together, got {pads}"
+                )
+
+
+def scaled_transposed(weight: _core.Real, factor: _core.Real, groups: int) -> _core.Real:
+    """Weights (KH, KW, filters / groups, C) of a transposed convolution, its filters multiplied by `factor`, (filters,)."""
+    apart = weight.reshape(*weight.shape[:3], groups, -1) * factor.reshape(groups, -1).T[:, :, None]
+    result: _core.Real = apart.reshape(weight.shape)
+    return result
+
+
+class _Norm(_Whole):
+    """A normalisation, or a scale: its weights are of what it puts out, and of no input."""
+
+    affine: bool
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.trainable == "bias" and not self.affine:
+            raise ValueError(f'{type(self).__name__}: trainable: expected no "bias" with affine=False')
 
 
 @_by_position(1, "; the number of channels is known from the layer before")

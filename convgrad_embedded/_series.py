@@ -10,7 +10,7 @@ from typing import Any, Callable, Literal, TypeVar, Union
 from convgrad_embedded import _arguments, _arrays, _core
 from convgrad_embedded._arrays import Padding as Padding2d
 from convgrad_embedded._arrays import Pair
-from convgrad_embedded._layers import AvgPool2d, Conv2d, MaxPool2d, Trainable
+from convgrad_embedded._layers import AvgPool2d, Conv2d, ConvTranspose2d, MaxPool2d, Trainable
 
 # Of a series: at both ends, (before, after), "valid" or "same".
 Padding = Union[int, tuple[int, int], list[int], Literal["valid", "same"]]
@@ -71,6 +71,48 @@ def Conv1d(
             _along("kernel_size", kernel_size),
             stride=_along("stride", stride),
             padding=_ends(padding),
+            dilation=_along("dilation", dilation),
+            groups=groups,
+            use_bias=use_bias,
+            init=init,
+            trainable=trainable,
+        ),
+    )
+
+
+@_arguments.checked
+def ConvTranspose1d(
+    filters: int,
+    kernel_size: int,
+    *,
+    stride: int = 1,
+    padding: Padding = 0,
+    output_padding: int = 0,
+    dilation: int = 1,
+    groups: int = 1,
+    use_bias: bool = True,
+    init: str = "he_uniform",
+    trainable: Trainable = True,
+) -> ConvTranspose2d:
+    """Transposed convolution along a series (T, C), with weights (K, 1, filters / groups, C): a ConvTranspose2d of (K, 1).
+
+    padding: as Conv1d's, what the output leaves out. output_padding: int, less than stride or dilation. The others are those of
+    ConvTranspose2d. TypeError where one is not an int.
+
+    (T, C) becomes (OT, filters), which is an image (OT, 1, filters).
+
+    >>> net = cge.Network((10, 8), [cge.ConvTranspose1d(3, 4, stride=2, padding=1)])
+    >>> net.output_shape, net.get_weights()[0].shape
+    ((20, 1, 3), (4, 1, 3, 8))
+    """
+    return _named(
+        "ConvTranspose1d",
+        lambda: ConvTranspose2d(
+            filters,
+            _along("kernel_size", kernel_size),
+            stride=_along("stride", stride),
+            padding=_ends(padding),
+            output_padding=(more, 0) if (more := _arrays.integer("output_padding", output_padding, 0)) else 0,
             dilation=_along("dilation", dilation),
             groups=groups,
             use_bias=use_bias,

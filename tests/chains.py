@@ -1,6 +1,6 @@
 """Random chains of layers, and what training makes of them at each memory level.
 
-    python tests/chains.py COUNT        hashes of COUNT chains, with the kernels that CGE_KERNELS names
+python tests/chains.py COUNT        hashes of COUNT chains, with the kernels that CGE_KERNELS names
 """
 
 import random
@@ -62,7 +62,10 @@ def random_layer(rng):
         return rng.choice([cge.GroupNorm(groups, **options), cge.LayerNorm(**options), cge.InstanceNorm(eps=0.1, **options)])
     if kind == "dropout":
         return cge.Dropout(rng.choice([0, 0.1, 0.5]), seed=rng.randint(0, 9))
-    return rng.choice([cge.AvgPool2d(2), cge.Flatten(), cge.GlobalAvgPool2d()])
+    transposed = cge.ConvTranspose2d(
+        4, (3, 2), stride=2, padding=1, output_padding=(1, 0), groups=rng.choice([1, 2]), frozen=frozen
+    )
+    return rng.choice([cge.AvgPool2d(2), cge.Flatten(), cge.GlobalAvgPool2d(), transposed])
 
 
 def random_chain(seed):

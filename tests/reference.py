@@ -79,6 +79,51 @@ def conv2d_input_grad(w, dy, input_size, *, stride=1, padding=0, dilation=1, gro
     return scatter(taps, pair(input_size), w.shape[:2], pair(stride), pair(dilation), padding)
 
 
+# ---- transposed convolution: each input adds its products into a canvas, of which the padding is cut off ------------------
+
+
+def reached(array, size, kernel, stride, dilation):
+    """View [n][h][w][kh][kw][c] of what each of the inputs reaches in a canvas [n][..][..][c]."""
+    return windows(array, kernel, pair(stride), pair(dilation))[:, : size[0], : size[1]]
+
+
+def in_groups(w, groups):
+    """Weights [kh][kw][k][g][c]."""
+    return np.asarray(w, np.float64).reshape(*w.shape[:3], groups, -1)
+
+
+def conv_transpose2d_forward(x, w, b=None, *, stride=1, padding=0, output_padding=0, dilation=1, groups=1):
+    n, *size, _ = x.shape
+    filters, (top, bottom), (left, right) = w.shape[2] * groups, *four(padding)
+    steps = zip(size, w.shape[:2], pair(stride), pair(dilation), pair(output_padding))
+    whole = [(count - 1) * step + reach * (taps - 1) + 1 + more for count, taps, step, reach, more in steps]
+    taps = np.einsum("nijgc,abkgc->nijabgk", np.reshape(x, (n, *size, groups, -1)), in_groups(w, groups), optimize=True)
+    canvas = np.zeros((n, *whole, filters))
+    places = reached(np.arange(canvas.size).reshape(canvas.shape), size, w.shape[:2], stride, dilation)
+    np.add.at(canvas.reshape(-1), places, taps.reshape(places.shape))
+    y = canvas[:, top : whole[0] - bottom, left : whole[1] - right]
+    return y + (0 if b is None else np.asarray(b, np.float64))
+
+
+def conv_transpose2d_weight_grad(x, dy, kernel_size, *, stride=1, padding=0, output_padding=0, dilation=1, groups=1):
+    n, *size, in_c = x.shape
+    taps = reached(pad(dy, padding), size, pair(kernel_size), stride, dilation)
+    taps = taps.reshape(*taps.shape[:5], groups, -1)
+    x = np.asarray(x, np.float64).reshape(n, *size, groups, -1)
+    dw = np.einsum("nijgc,nijabgk->abkgc", x, taps, optimize=True)
+    return dw.reshape(*dw.shape[:3], in_c)
+
+
+def conv_transpose2d_input_grad(w, dy, input_size, *, stride=1, padding=0, output_padding=0, dilation=1, groups=1):
+    taps = reached(pad(dy, padding), pair(input_size), w.shape[:2], stride, dilation)
+    taps = taps.reshape(*taps.shape[:5], groups, -1)
+    dx = np.einsum("nijabgk,abkgc->nijgc", taps, in_groups(w, groups), optimize=True)
+    return dx.reshape(*dx.shape[:3], -1)
+
+
+conv_transpose2d_bias_grad = conv2d_bias_grad
+
+
 # ---- pooling -----------------------------------------------------------------------------------------------------
 
 
@@ -570,6 +615,21 @@ class Softmax(Layer):
     def backward(self, dy):
         jacobian = self.y[..., :, None] * (np.eye(self.y.shape[-1]) - self.y[..., None, :])
         return np.einsum("...ij,...j->...i", jacobian, dy), []
+
+
+class ConvTranspose2d(Layer):
+    def __init__(self, filters, kernel_size, *, use_bias=True, frozen=False, **options):
+        self.options, self.frozen, self.parameters = options, frozen, 1 + use_bias
+
+    def forward(self, x, params):
+        self.x, self.params = x, params
+        return conv_transpose2d_forward(x, *params, **self.options)
+
+    def backward(self, dy):
+        w = self.params[0]
+        dw = conv_transpose2d_weight_grad(self.x, dy, w.shape[:2], **self.options)
+        grads = [dw, conv_transpose2d_bias_grad(dy)]
+        return conv_transpose2d_input_grad(w, dy, self.x.shape[1:3], **self.options), grads[: self.parameters]
 
 
 class GroupNorm(Layer):

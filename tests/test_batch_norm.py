@@ -351,7 +351,7 @@ def test_bytes_and_memory_levels_stay(rng):
 
 
 def test_what_cannot_be_folded_is_named():
-    message = r"^fold: layers\[1\] BatchNorm\(\): expected behind a Conv2d or Dense, .*layers\[0\] ReLU"
+    message = r"^fold: layers\[1\] BatchNorm\(\): expected behind a Conv2d, ConvTranspose2d or Dense, .*layers\[0\] ReLU"
     with pytest.raises(ValueError, match=message):
         cge.Network((2, 2, 3), [cge.ReLU(), cge.BatchNorm()]).fold()
     with pytest.raises(ValueError, match=r"^fold: layers\[0\] Scale\(\): .*behind the input"):

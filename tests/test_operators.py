@@ -67,6 +67,28 @@ def convolution_cases(options, size, filters):
     ]
 
 
+TRANSPOSED = [  # options, output size and filters for x of 7 x 6 x 4 and kernels of 3 x 2
+    (dict(), (9, 7), 3),
+    (dict(stride=2, padding=1, output_padding=1), (14, 11), 5),
+    (dict(stride=(1, 3), padding=((0, 2), (1, 0)), output_padding=(1, 2), dilation=(2, 1)), (10, 18), 2),
+    (dict(groups=2, padding=(1, 0), stride=(3, 1)), (19, 7), 6),
+    (dict(groups=4, dilation=(1, 3), output_padding=(0, 2)), (9, 11), 4),
+]
+
+
+def transposed_cases(options, size, filters):
+    w, dy = (3, 2, filters // options.get("groups", 1), 4), ("N", *size, filters)
+    names = [f"conv_transpose2d_{name}" for name in ("forward", "weight_grad", "bias_grad", "input_grad")]
+    forward, weight_grad, bias_grad, input_grad = ((getattr(cge, name), getattr(reference, name)) for name in names)
+    return [
+        Case(*forward, dict(x=X, w=w, b=(filters,)), options),
+        Case(*forward, dict(x=X, w=w), options),
+        Case(*weight_grad, dict(x=X, dy=dy), dict(options, kernel_size=(3, 2)), "sum"),
+        Case(*bias_grad, dict(dy=dy), {}, "sum"),
+        Case(*input_grad, dict(w=w, dy=dy), dict(options, input_size=(7, 6))),
+    ]
+
+
 def pool_reference(function):
     return lambda kernel_size, **arguments: function(kernel=kernel_size, **arguments)
 
@@ -191,6 +213,7 @@ def channel_last(dy):
 
 CASES = [
     *(case for row in CONVOLUTIONS for case in convolution_cases(*row)),
+    *(case for row in TRANSPOSED for case in transposed_cases(*row)),
     *(case for row in POOLS for case in pool_cases(*row)),
     *(case for row in ACTIVATIONS for case in activation_cases(*row)),
     *(case for options in NORMS for case in norm_cases(options)),
@@ -314,6 +337,15 @@ def convolution_slopes(options, size, filters):
     ]
 
 
+def transposed_slopes(options, size, filters):
+    with_bias, *_, weight_grad, bias_grad, input_grad = transposed_cases(options, size, filters)
+    return [
+        Slope(with_bias, weight_grad.function, "w", ["x", "dy"], weight_grad.options),
+        Slope(with_bias, bias_grad.function, "b", ["dy"]),
+        Slope(with_bias, input_grad.function, "x", ["w", "dy"], input_grad.options),
+    ]
+
+
 def pool_slopes(options):
     return [
         Slope(find(cge.maxpool2d_forward, **options), cge.maxpool2d_input_grad, "x", ["x", "dy"], options),
@@ -343,6 +375,7 @@ def loss_slope(name, *others, **options):
 
 SLOPES = [
     *(slope for row in CONVOLUTIONS for slope in convolution_slopes(*row)),
+    *(slope for row in TRANSPOSED for slope in transposed_slopes(*row)),
     *(slope for options, _ in POOLS for slope in pool_slopes(options)),
     *(activation_slope(*row) for row in ACTIVATIONS),
     *(slope for options in NORMS for slope in norm_slopes(options)),
@@ -573,6 +606,9 @@ def fits(case, name, axis):
         ("conv2d_forward", "w", 0),
         ("conv2d_forward", "w", 1) if case.options.get("dilation") != (1, 3) else None,  # wider than x
         ("conv2d_weight_grad", "dy", rank - 1) if not per_group else None,
+        *(("conv_transpose2d_forward", "w", axis) for axis in range(3)),
+        ("conv_transpose2d_weight_grad", "dy", rank - 1) if not per_group else None,
+        ("conv_transpose2d_input_grad", "dy", 0),
         ("dense_forward", "w", 1),
         ("dense_weight_grad", "dy", 1),
         ("conv2d_input_grad", "dy", 0),

@@ -79,6 +79,7 @@ def test_layers_are_layers_and_layer_is_none():
         cge.InstanceNorm(),
         cge.LayerNorm(),
         cge.BatchNorm(),
+        cge.ConvTranspose2d(1, 1),
         cge.Scale(),
         cge.Dropout(),
     ]

@@ -39,6 +39,10 @@ def conv2d(rng):
     return {**random_parameters(rng, "out_c"), **random_window(rng), **taps}
 
 
+def conv_transpose2d(rng):
+    return {**conv2d(rng), **both_axes(rng, "output_pad", 0, 0, 1), **either(rng, {}, {}, {"flags": 0, "trains": -1})}
+
+
 def random_alpha(rng):
     return {"alpha": either(rng, 0.0, 0.1, 1e-45, 0.3, 1.0, FLOAT32_MAX)}
 
@@ -65,6 +69,7 @@ FIELDS = {
     "scale": lambda rng: either(rng, {"flags": rng.randint(0, 3)}, {"trains": -1}),
     "dropout": lambda rng: {"p": either(rng, 0.0, -0.0, 0.1, 0.5, 1 - 2.0**-24), "seed": either(rng, 0, 1, 2**31 - 1)},
     "conv2d": conv2d,
+    "conv_transpose2d": conv_transpose2d,
     "dense": random_parameters,
     "maxpool2d": random_window,
     "avgpool2d": random_window,

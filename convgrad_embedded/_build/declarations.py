@@ -25,6 +25,7 @@ _END = re.compile(r"^/\* ==== end of the real section =+ \*/$", re.MULTILINE)
 _F32_ONLY = re.compile(r"^/\* ---- serialisation\b", re.MULTILINE)  # from here to the end: not in the f64 copy
 _UNDEFINED = re.compile(r"^#ifdef (?:__cplusplus|CGE_F64_COPY)\b.*?(?:^#else$(.*?))?^#endif$", re.MULTILINE | re.DOTALL)
 _COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
+_WRAPPED = re.compile(r",\n {8,}")  # a prototype's arguments on another line
 _INTEGER = re.compile(r"#define (\w+) +(0x[0-9a-fA-F]+|[0-9]+)$")
 _DIRECTIVE = re.compile(r"#(define|include|if|ifdef|ifndef|else|endif)\b")
 _IDENTIFIER = re.compile(r"\bcge_\w+\b")
@@ -135,6 +136,7 @@ def _batch(name: str, parameters: List[str]) -> Tuple[str, str]:
 def _plain(text: str) -> str:
     """Declarations without what cffi cannot read: comments, directives, extern "C", attributes."""
     text = _COMMENT.sub("", _UNDEFINED.sub(lambda match: match.group(1) or "", text))
+    text = _WRAPPED.sub(", ", text)
     kept = (_plain_line(line.rstrip()) for line in text.splitlines())
     return "\n".join(line for line in kept if line)
 

@@ -24,6 +24,7 @@ from convgrad_embedded._layers import (
     AvgPool2d,
     Concat,
     Conv2d,
+    ConvTranspose2d,
     Dense,
     Flatten,
     GlobalAvgPool2d,
@@ -31,6 +32,7 @@ from convgrad_embedded._layers import (
     MaxPool2d,
     ReLU,
     ceil_padding,
+    scaled_transposed,
 )
 
 Shape = tuple[int, int, int]
@@ -135,6 +137,45 @@ class Builder:
         arguments.update(filters=filters, kernel_size=(kernel_h, kernel_w))
         node = Node(name, Conv2d, arguments, (x,), _real(weight), self._bias(name, bias, filters))
         return Value(node, (out_h, out_w, filters), x.axes)
+
+    def conv_transpose(
+        self,
+        name: str,
+        x: Value,
+        weight: Array,
+        bias: Array | None,
+        *,
+        stride: tuple[int, int] = (1, 1),
+        padding: Sides = NO_PADDING,
+        output_padding: tuple[int, int] = (0, 0),
+        dilation: tuple[int, int] = (1, 1),
+        groups: int = 1,
+    ) -> Value:
+        """weight is (KH, KW, filters / groups, C); padding is what the output leaves out."""
+        self._is_picture(name, x)
+        self._has_no_padding(name, x)
+        kernel_h, kernel_w, per_group, in_c = weight.shape
+        if groups < 1 or in_c != x.shape[2] or in_c % groups:
+            raise self.refuse(
+                name, f"weights for {in_c} channels in {groups} groups do not fit an input of {x.shape[2]} channels"
+            )
+        sizes = [
+            (x.shape[axis] - 1) * stride[axis] + dilation[axis] * (size - 1) + 1 + output_padding[axis] - sum(padding[axis])
+            for axis, size in enumerate((kernel_h, kernel_w))
+        ]
+        if min(sizes) < 1:
+            raise self.refuse(name, f"padding {padding} leaves nothing of an output")
+        arguments = _given(
+            stride=(stride, (1, 1)),
+            padding=(padding, NO_PADDING),
+            output_padding=(output_padding, (0, 0)),
+            dilation=(dilation, (1, 1)),
+            groups=(groups, 1),
+        )
+        filters = per_group * groups
+        arguments.update(filters=filters, kernel_size=(kernel_h, kernel_w))
+        node = Node(name, ConvTranspose2d, arguments, (x,), _real(weight), self._bias(name, bias, filters))
+        return Value(node, (sizes[0], sizes[1], filters), x.axes)
 
     def dense(self, name: str, x: Value, weight: Array, bias: Array | None) -> Value:
         """weight is (in, units), its rows in the order in which the framework flattens x."""
@@ -399,7 +440,7 @@ class Builder:
 
     def _layer(self, node: Node) -> Layer:
         arguments = dict(node.arguments)
-        for name in ("kernel_size", "stride", "dilation"):
+        for name in ("kernel_size", "stride", "dilation", "output_padding"):
             if name in arguments:
                 arguments[name] = _simplest(arguments[name])
         if node.weight is not None and node.bias is None:
@@ -420,7 +461,7 @@ class Builder:
         for node in nodes:
             node.inputs = tuple(_instead(value, stands_for) for value in node.inputs)
             before = node.inputs[0].node
-            takes = before is not None and before.make in (Conv2d, Dense) and readers[id(before)] == 1
+            takes = before is not None and before.make in (Conv2d, ConvTranspose2d, Dense) and readers[id(before)] == 1
             if node.is_affine and before is not None and takes:
                 _fold_into(before, node)
                 stands_for[id(node)] = before
@@ -515,7 +556,10 @@ def _behind(output: Value) -> list[Node]:
 def _fold_into(before: Node, affine: Node) -> None:
     assert before.weight is not None and affine.weight is not None and affine.bias is not None
     scale = affine.weight.reshape(-1)
-    before.weight = before.weight * scale
+    if before.make is ConvTranspose2d:
+        before.weight = scaled_transposed(before.weight, scale, before.arguments.get("groups", 1))
+    else:
+        before.weight = before.weight * scale
     before.bias = affine.bias if before.bias is None else before.bias * scale + affine.bias
 
 

@@ -272,6 +272,27 @@ def _convolved(build: Builder, node: _Layer, x: Value, weight: Array, bias: Arra
     return build.conv(node.name, x, weight, bias, stride=stride, padding=sides, dilation=dilation, groups=groups)
 
 
+def _conv_transposed(build: Builder, node: _Layer, inputs: list[Value]) -> Value:
+    """Of size * stride outputs, with "valid" as many more as the kernel is larger than the stride."""
+    x, weight = inputs[0], node.array(0)
+    _picture(node, x, weight.ndim - 1)
+    stride, dilation = node.pair("strides"), node.pair("dilation_rate")
+    if weight.ndim == 3:
+        weight, stride, dilation = weight[:, None], (stride[0], 1), (dilation[0], 1)
+    if node.settings.get("output_padding") is not None:
+        raise Refused("output_padding, which Keras's backends understand in several ways")
+    surplus = [dilation[axis] * (weight.shape[axis] - 1) + 1 - stride[axis] for axis in (0, 1)]
+    more = (max(-surplus[0], 0), max(-surplus[1], 0))
+    sides = NO_PADDING
+    if node.settings.get("padding") == "same":
+        before, after = ([max(rows, 0) // 2 for rows in surplus], [max(rows, 0) - max(rows, 0) // 2 for rows in surplus])
+        sides = (before[0], after[0]), (before[1], after[1])
+    y = build.conv_transpose(
+        node.name, x, weight, node.bias(1), stride=stride, padding=sides, output_padding=more, dilation=dilation
+    )
+    return _activated(build, node, y, node.settings.get("activation"))
+
+
 def _of_channels(weight: Array) -> Array:
     """(KH, KW, C, multiplier) as filters of one channel each."""
     return weight.reshape(*weight.shape[:2], 1, -1)
@@ -376,6 +397,8 @@ def _rescaled(build: Builder, node: _Layer, inputs: list[Value]) -> Value:
 _LAYERS: dict[str, Callable[[Builder, _Layer, list[Value]], Value]] = {
     "Conv2D": _conv,
     "Conv1D": _conv,
+    "Conv2DTranspose": _conv_transposed,
+    "Conv1DTranspose": _conv_transposed,
     "DepthwiseConv2D": _depthwise,
     "SeparableConv2D": _separable,
     "Dense": _dense,

@@ -315,6 +315,51 @@ def _conv(build: Builder, node: _Node, operands: list[Operand]) -> Value:
     )
 
 
+def _transposed_sides(node: _Node, total: Sequence[int], more: tuple[int, int]) -> tuple[Sides, tuple[int, int]]:
+    """Padding and output padding where the output's size is given: of `total` rows and columns beside it, the odd one is at the
+    beginning unless it is SAME_UPPER. Less than none is output padding."""
+    upper = node.text("auto_pad", "NOTSET") == "SAME_UPPER"
+    halves = [(max(rows, 0) // 2, max(rows, 0) - max(rows, 0) // 2) for rows in total]
+    sides = [pair if upper else pair[::-1] for pair in halves]
+    return (sides[0], sides[1]), (more[0] + max(-total[0], 0), more[1] + max(-total[1], 0))
+
+
+def _conv_transposed(build: Builder, node: _Node, operands: list[Operand]) -> Value:
+    x = _picture(build, operands[0])
+    weight = _constant(operands[1], "its weight")
+    if weight.ndim != len(x.axes) + 1:
+        raise Refused(f"weights of shape {weight.shape} for an input of {x.dims()}")
+    if weight.ndim == 3:
+        weight = weight[..., None]
+    kernel = (weight.shape[2], weight.shape[3])
+    stride, dilation = _pair(node.integers("strides"), 1), _pair(node.integers("dilations"), 1)
+    more = _pair(node.integers("output_padding"), 0)
+    more = more if len(x.axes) == 3 else (more[0], 0)
+    wanted, auto = node.integers("output_shape"), node.text("auto_pad", "NOTSET")
+    if auto.startswith("SAME") and wanted is None:
+        wanted = [size * step for size, step in zip(x.shape, stride)][: len(x.axes) - 1]
+    if wanted is None:
+        sides = _sides(node, x, kernel, stride, dilation)
+    else:
+        sizes = [*wanted[1 - len(x.axes) :], 1][:2]
+        rows = [
+            (x.shape[axis] - 1) * stride[axis] + dilation[axis] * (kernel[axis] - 1) + 1 + more[axis] - sizes[axis]
+            for axis in (0, 1)
+        ]
+        sides, more = _transposed_sides(node, rows, more)
+    return build.conv_transpose(
+        node.name,
+        x,
+        weight.transpose(2, 3, 1, 0),
+        _optional(operands, 2, "its bias"),
+        stride=stride,
+        padding=sides,
+        output_padding=more,
+        dilation=dilation,
+        groups=node.integer("group", 1),
+    )
+
+
 def _pooled(build: Builder, node: _Node, operands: list[Operand]) -> Value:
     x = _picture(build, operands[0])
     kernel = node.integers("kernel_shape")
@@ -539,6 +584,7 @@ def _simply(make: Any) -> Callable[[Builder, _Node, list[Operand]], Value]:
 
 _CONVERTERS: dict[str, Callable[[Builder, _Node, list[Operand]], Value]] = {
     "Conv": _conv,
+    "ConvTranspose": _conv_transposed,
     "Gemm": _gemm,
     "MatMul": _matmul,
     "MaxPool": _pooled,

@@ -146,6 +146,25 @@ def _conv(writer: _Writer, y: str, layer: Any, inputs: list[_Value], own: list[A
     return name, False
 
 
+def _conv_transpose(writer: _Writer, y: str, layer: Any, inputs: list[_Value], own: list[Array]) -> _Result:
+    x = inputs[0]
+    members = layer.c_row(x.shape[:2]).fields
+    one = {"kernel_h": 1, "kernel_w": 1}
+    names = [_picture(writer, x, y), *_parameters(writer, y, [own[0].transpose(3, 2, 0, 1), *own[1:]])]
+    name = writer.node(
+        "ConvTranspose",
+        names,
+        y,
+        kernel_shape=list(own[0].shape[:2]),
+        strides=_window(members, "stride", one),
+        dilations=_window(members, "dilation", one),
+        pads=_pads(members),
+        output_padding=[members["output_pad_h"], members["output_pad_w"]],
+        group=members["groups"] or 1,
+    )
+    return name, False
+
+
 def _dense(writer: _Writer, y: str, layer: Any, inputs: list[_Value], own: list[Array]) -> _Result:
     x = inputs[0]
     weight = own[0]
@@ -244,6 +263,7 @@ def _scale(writer: _Writer, y: str, layer: Any, inputs: list[_Value], own: list[
 
 _LAYERS: dict[str, Callable[..., _Result]] = {
     "conv2d": _conv,
+    "conv_transpose2d": _conv_transpose,
     "dense": _dense,
     "maxpool2d": _pool("MaxPool"),
     "avgpool2d": _pool("AveragePool"),

@@ -106,6 +106,8 @@ class _Trace:
             kind = type(module).__name__
             if kind not in _MODULES:
                 raise Refused("a module that our layers cannot express")
+            if len(arguments) > 1 or named:
+                raise Refused("a module that is given more than its input")
             return _MODULES[kind](self.build, _name(node), module, arguments[0])
         name = node.target if node.op == "call_method" else getattr(node.target, "__name__", str(node.target))
         if name not in _FUNCTIONS:
@@ -166,6 +168,26 @@ def _conv(build: Builder, name: str, module: Any, x: Value) -> Value:
         stride=stride,
         padding=padding,
         dilation=dilation,
+        groups=module.groups,
+    )
+
+
+def _conv_transpose(build: Builder, name: str, module: Any, x: Value) -> Value:
+    weight = _array(module.weight)
+    is_series = weight.ndim == 3
+    weight = weight[..., None] if is_series else weight
+    if x.flat or len(x.axes) != (2 if is_series else 3):
+        raise Refused(f"weights of shape {tuple(module.weight.shape)} for an input of {x.dims()}")
+    (h, w), (more_h, more_w) = _pair(module.padding), _pair(module.output_padding)
+    return build.conv_transpose(
+        name,
+        x,
+        weight.transpose(2, 3, 1, 0),
+        _array(module.bias),
+        stride=_kernel_pair(module.stride, is_series),
+        padding=((h, h), (0, 0) if is_series else (w, w)),
+        output_padding=(more_h, 0 if is_series else more_w),
+        dilation=_kernel_pair(module.dilation, is_series),
         groups=module.groups,
     )
 
@@ -273,6 +295,8 @@ def _same(build: Builder, name: str, module: Any, x: Value) -> Value:
 _MODULES: dict[str, _Module] = {
     "Conv2d": _conv,
     "Conv1d": _conv,
+    "ConvTranspose2d": _conv_transpose,
+    "ConvTranspose1d": _conv_transpose,
     "Linear": _linear,
     "MaxPool2d": lambda build, name, module, x: _pool(build, name, x, module, is_max=True),
     "MaxPool1d": lambda build, name, module, x: _pool(build, name, x, module, is_max=True),
@@ -437,8 +461,9 @@ class _Layout:
     `picture` is the (H, W, C) that the layer reads, or that what it reads was flattened from: PyTorch flattens C, H, W.
     """
 
-    def __init__(self, info: Any, picture: tuple[int, ...], is_batch_norm: bool) -> None:
-        self.is_batch_norm = is_batch_norm
+    def __init__(self, layer: Any, info: Any, picture: tuple[int, ...]) -> None:
+        self.is_batch_norm = is_batch_norm = layer.kind == "batch_norm"
+        self.groups = layer.groups if layer.kind == "conv_transpose2d" else 0  # of a transposed convolution, else 0
         self.ours = info.weight_shape[1:] if is_batch_norm else info.weight_shape
         h, w, c = picture
         order = np.arange(h * w * c).reshape(h, w, c).transpose(2, 0, 1).reshape(-1)  # ours of each of theirs
@@ -488,9 +513,9 @@ def layouts(network: Any) -> list[_Layout | None]:
     found: list[_Layout | None] = []
     for index, (layer, info, sources) in enumerate(zip(network.layers, infos, network.sources)):
         read = pictures[sources[0]]
-        is_batch_norm = layer.kind == "batch_norm"
-        found.append(_Layout(info, read, is_batch_norm) if info.weight_shape else None)
-        keeps = layer.kind == "flatten" or info.out_shape == info.in_shape and layer.kind not in ("conv2d", "dense")
+        found.append(_Layout(layer, info, read) if info.weight_shape else None)
+        computes = layer.kind in ("conv2d", "conv_transpose2d", "dense")
+        keeps = layer.kind == "flatten" or info.out_shape == info.in_shape and not computes
         pictures[index] = read if keeps else info.out_shape
     return found
 
@@ -512,7 +537,7 @@ def weights_of(state: Mapping[str, Any], network: Any, names: Sequence[str] | No
                 raise Refused(f"{context}: names: there are no arrays of {name!r}; there are {', '.join(groups) or 'none'}")
         groups = {name: groups[name] for name in names}
     expected = [layout for layout in layouts(network) if layout is not None]
-    found = _folded(groups, [layout.is_batch_norm for layout in expected], context)
+    found = _folded(groups, expected, context)
     if len(found) != len(expected):
         raise Refused(f"{context}: {len(found)} layers with weights, the network has {len(expected)}")
     weights: list[Array] = []
@@ -522,19 +547,20 @@ def weights_of(state: Mapping[str, Any], network: Any, names: Sequence[str] | No
 
 
 def _folded(
-    groups: Mapping[str, dict[str, Array]], is_batch_norm: Sequence[bool], context: str
+    groups: Mapping[str, dict[str, Array]], layouts: Sequence[_Layout], context: str
 ) -> list[tuple[str, dict[str, Array]]]:
     """Weight and bias of each layer by its name, batch normalisation in the one before where the network has none."""
     found: list[tuple[str, dict[str, Array]]] = []
     for prefix, arrays in groups.items():
-        if any(is_batch_norm[len(found) : len(found) + 1]):
+        if any(layout.is_batch_norm for layout in layouts[len(found) : len(found) + 1]):
             if not {"weight", "running_mean", "running_var"} <= set(arrays):
                 raise Refused(f"{context}: {prefix}: expected weight, running_mean and running_var, got {', '.join(arrays)}")
             found.append((prefix, dict(arrays)))
         elif "running_mean" in arrays:
-            if not found or found[-1][1]["weight"].shape[0] != arrays["running_mean"].size:
+            before = layouts[len(found) - 1].groups if 0 < len(found) <= len(layouts) else 0
+            if not found or _filters(found[-1][1]["weight"], before) != arrays["running_mean"].size:
                 raise Refused(f"{context}: {prefix}: a batch normalisation without a layer before it")
-            _fold(found[-1][1], arrays)
+            _fold(found[-1][1], arrays, before)
         elif "weight" in arrays and set(arrays) <= {"weight", "bias"}:
             found.append((prefix, dict(arrays)))
         else:
@@ -542,11 +568,22 @@ def _folded(
     return found
 
 
-def _fold(before: dict[str, Array], arrays: dict[str, Array]) -> None:
+def _filters(weight: Array, transposed: int) -> int:
+    return int(weight.shape[1] * transposed if transposed and weight.ndim > 1 else weight.shape[0])
+
+
+def _fold(before: dict[str, Array], arrays: dict[str, Array], transposed: int) -> None:
+    """transposed: the groups of a transposed convolution, whose weights are (C, filters / groups, ...); else 0."""
     mean = arrays["running_mean"]
     scale, shift = arrays.get("weight", np.ones_like(mean)), arrays.get("bias", np.zeros_like(mean))
     factor, offset = normalisation(scale, shift, mean, arrays["running_var"], 1e-5)
-    before["weight"] = before["weight"] * factor.reshape(-1, *[1] * (before["weight"].ndim - 1))
+    weight = before["weight"]
+    if transposed:
+        apart = weight.reshape(transposed, -1, *weight.shape[1:])
+        weight = (apart * factor.reshape(transposed, 1, -1, *[1] * (weight.ndim - 2))).reshape(weight.shape)
+    else:
+        weight = weight * factor.reshape(-1, *[1] * (weight.ndim - 1))
+    before["weight"] = weight
     before["bias"] = before.get("bias", 0) * factor + offset
 
 
