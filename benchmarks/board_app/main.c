@@ -82,6 +82,24 @@ static void run_conv(const conv_case *c)
     MEASURE(c->name, "forward", macs, cge_conv2d_forward_f32(g, x, w, b, y));
 }
 
+/* ---- transposed convolutions: the passes of the convolution that goes the other way, and the bias ---- */
+
+static void run_transposed(void)
+{
+    static const cge_conv_transpose2d g = {
+        .in_h = 8, .in_w = 8, .in_c = 16, .out_c = 8, .stride_h = 2, .stride_w = 2, SAME3, .output_pad_h = 1, .output_pad_w = 1};
+    const int32_t x_elems = 8 * 8 * 16, w_elems = 3 * 3 * 8 * 16, y_elems = 16 * 16 * 8, macs = w_elems * 8 * 8;
+    const char *name = "transposed 3x3 16->8 8x8";
+    cge_rng rng;
+    if (cge_rng_seed(&rng, 1) != CGE_OK) failed = 1;
+    float *x = workspace.floats, *w = fill(x, x_elems, &rng), *b = fill(w, w_elems, &rng);
+    float *dw = fill(b, g.out_c, &rng), *y = fill(dw, w_elems, &rng);
+    (void)fill(y, y_elems, &rng);
+    MEASURE(name, "weight_grad", macs, cge_conv_transpose2d_weight_grad_f32(&g, x, y, dw));
+    MEASURE(name, "input_grad", macs, cge_conv_transpose2d_input_grad_f32(&g, w, y, x));
+    MEASURE(name, "forward", macs, cge_conv_transpose2d_forward_f32(&g, x, w, b, y));
+}
+
 /* ---- elements: instructions an element in place of those a multiply-add ---- */
 
 static void run_elements(void)
@@ -251,6 +269,7 @@ int main(void)
 {
     const cge_model bytes = byte_model();
     for (unsigned i = 0; i < sizeof conv_cases / sizeof conv_cases[0]; i++) run_conv(&conv_cases[i]);
+    run_transposed();
     run_elements();
     run_step("net N step", NULL, &model);
     run_step("net N step, small", &cge_memory_small, &model);
