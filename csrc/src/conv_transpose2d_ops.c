@@ -12,13 +12,6 @@ static cge_status check_transpose(const cge_conv_transpose2d *g, const cge_real 
     return cge_conv_transpose2d_resolve(g, p);
 }
 
-static cge_range all_rows(int32_t count)
-{
-    cge_range r = {0, 0};
-    r.end = count;
-    return r;
-}
-
 cge_status cge_conv_transpose2d_forward_f32(const cge_conv_transpose2d *g, const cge_real *x, const cge_real *w,
                                             const cge_real *b, cge_real *y)
 {
@@ -26,7 +19,7 @@ cge_status cge_conv_transpose2d_forward_f32(const cge_conv_transpose2d *g, const
     cge_conv2d_plan p;
     CGE_TRY(check_transpose(g, x, w, y, &p));
     if (b != NULL) CGE_TRY(cge_check_buffer(b));
-    cge_run_conv_transpose2d_forward(&p, x, w, b, y, all_rows(p.g.in_h));
+    cge_run_conv_transpose2d_forward(&p, x, w, b, y);
     return CGE_OK;
 }
 
@@ -35,8 +28,10 @@ cge_status cge_conv_transpose2d_weight_grad_f32(const cge_conv_transpose2d *g, c
 {
     CGE_OWN_FP_MODE
     cge_conv2d_plan p;
+    cge_range kernel_rows = {0, 0};
     CGE_TRY(check_transpose(g, x, dy, dw, &p));
-    cge_run_conv_transpose2d_weight_grad(&p, x, dy, dw, all_rows(p.out_h), all_rows(p.g.kernel_h));
+    kernel_rows.end = p.g.kernel_h;
+    cge_run_conv_transpose2d_weight_grad(&p, x, dy, dw, kernel_rows);
     return CGE_OK;
 }
 
@@ -45,7 +40,7 @@ cge_status cge_conv_transpose2d_bias_grad_f32(const cge_conv_transpose2d *g, con
     CGE_OWN_FP_MODE
     cge_conv2d_plan p;
     CGE_TRY(check_transpose(g, dy, dy, db, &p));
-    cge_run_conv_transpose2d_bias_grad(&p, dy, db, all_rows(p.g.in_h));
+    cge_run_conv_transpose2d_bias_grad(&p, dy, db);
     return CGE_OK;
 }
 
@@ -55,6 +50,6 @@ cge_status cge_conv_transpose2d_input_grad_f32(const cge_conv_transpose2d *g, co
     CGE_OWN_FP_MODE
     cge_conv2d_plan p;
     CGE_TRY(check_transpose(g, w, dy, dx, &p));
-    cge_run_conv_transpose2d_input_grad(&p, w, dy, dx, all_rows(p.out_h));
+    cge_run_conv_transpose2d_input_grad(&p, w, dy, dx);
     return CGE_OK;
 }

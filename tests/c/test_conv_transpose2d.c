@@ -3,6 +3,7 @@
  * and what is refused.
  */
 #include "../../csrc/src/kernels/kernels.h"
+#include "../../csrc/src/layers/layer.h"
 
 #include "check.h"
 #include "suites.h"
@@ -12,7 +13,7 @@
 
 enum { SEED_X = 611, SEED_W, SEED_B, SEED_DY, SEED_DW, SEED_DB };
 
-static const cge_conv_transpose2d transposed_maps[] = { /* in; channels; kernel; stride; dilation; padding; groups; output pad */
+static const cge_conv_transpose2d transposed_maps[] = { /* in, channels, kernel, stride, dilation, pads, groups, output pad */
     {3, 4, 0, 0, 3, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0},
     {4, 3, 0, 0, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1, 0, 1, 1}, /* doubles: what upsampling layers use */
     {3, 2, 0, 0, 2, 2, 2, 2, 1, 1, 0, 0, 0, 0, 0, 0, 1}, /* no two taps meet; a column that no tap reaches */
@@ -218,6 +219,27 @@ static void test_layer_info(void)
     CHECK(info.fan_in == 3 * 2 * 2 && info.fan_out == 3 * 2 * 3);
 }
 
+/* With |dy| <= 1: dx is at most the largest sum of |w| over what an input channel reaches, dw a sum over the input's pixels of
+ * |x|, db one over the output's. */
+static void test_bounds(void)
+{
+    static const cge_conv_transpose2d config = {.out_c = 2, .kernel_h = 1, .kernel_w = 2, .stride_w = 2};
+    static const float w[8] = {1, -2, 0, 5, 3, -4, -0.5f, 1}; /* [1][2][2][2]: channel 0 reaches 4.5, channel 1 12 */
+    static const float large[6] = {0, -7, 1, 2, 3, 4}, small[6] = {0, -0.5f, 0.25f, 0, 0, 0};
+    const cge_layer layers[] = {{.kind = &cge_kind_conv_transpose2d, .config = &config},
+                                {.kind = &cge_kind_conv_transpose2d, .config = &config, .trains = CGE_TRAINS_BIAS}};
+    float bounds[2];
+    cge_layer_call c = {.in = {1, 3, 2}, .out = {1, 6, 2}, .count = 1, .parts = 1, .w = w, .bounds = bounds};
+    check_case("bounds");
+    for (int32_t i = 0; i < 3; i++) {
+        c.layer = &layers[i / 2];
+        c.x = i == 1 ? small : large;
+        cge_kind_conv_transpose2d.weight_grad(&c);
+        CHECK_SAME(12, bounds[0], i);
+        CHECK_SAME(i == 0 ? 3 * 7 : 6, bounds[1], i);
+    }
+}
+
 /* In files zero and what it means are one layer. */
 static void test_saved_defaults(void)
 {
@@ -260,5 +282,6 @@ void suite_conv_transpose2d_status(void)
     test_refused_geometries(x, w, y);
     test_refused_layers();
     test_layer_info();
+    test_bounds();
     test_saved_defaults();
 }

@@ -78,26 +78,25 @@ static cge_status count_reached(int32_t in, int32_t pads, int32_t kernel, int32_
     return CGE_OK;
 }
 
-/* Rows that output_pad adds to y are less padding of the convolution, or rows that it does not read. Where there are as many as
- * its stride, it would have more outputs, which are left out. */
+/* Where output_pad adds rows to y, the convolution would have more outputs than x has rows: they are left out. */
 cge_status cge_conv_transpose2d_resolve(const cge_conv_transpose2d *g, cge_conv2d_plan *p)
 {
-    cge_conv2d r;
-    memcpy(&r, g, sizeof r); /* begins alike */
-    if (r.pad_top < 0 || r.pad_left < 0 || r.pad_bottom < 0 || r.pad_right < 0) return CGE_ERR_SHAPE;
-    if (r.pad_top > CGE_MAX_ELEMS || r.pad_left > CGE_MAX_ELEMS || r.pad_bottom > CGE_MAX_ELEMS || r.pad_right > CGE_MAX_ELEMS)
-        return CGE_ERR_OVERFLOW;
-    r.stride_h = or_default(r.stride_h, 1);
-    r.stride_w = or_default(r.stride_w, 1);
-    r.dilation_h = or_default(r.dilation_h, 1);
-    r.dilation_w = or_default(r.dilation_w, 1);
-    CGE_TRY(count_reached(g->in_h, r.pad_top + r.pad_bottom, r.kernel_h, r.dilation_h, r.stride_h, g->output_pad_h, &r.in_h));
-    CGE_TRY(count_reached(g->in_w, r.pad_left + r.pad_right, r.kernel_w, r.dilation_w, r.stride_w, g->output_pad_w, &r.in_w));
-    r.in_c = g->out_c;
-    r.out_c = g->in_c;
-    r.pad_bottom = larger(r.pad_bottom - g->output_pad_h, 0);
-    r.pad_right = larger(r.pad_right - g->output_pad_w, 0);
-    CGE_TRY(cge_conv2d_resolve(&r, p));
+    cge_conv2d *r = &p->g;
+    memcpy(r, g, sizeof *r); /* begins alike */
+    if (r->pad_top < 0 || r->pad_left < 0 || r->pad_bottom < 0 || r->pad_right < 0) return CGE_ERR_SHAPE;
+    if (r->pad_top > CGE_MAX_ELEMS || r->pad_left > CGE_MAX_ELEMS) return CGE_ERR_OVERFLOW;
+    if (r->pad_bottom > CGE_MAX_ELEMS || r->pad_right > CGE_MAX_ELEMS) return CGE_ERR_OVERFLOW;
+    r->stride_h = or_default(r->stride_h, 1);
+    r->stride_w = or_default(r->stride_w, 1);
+    r->dilation_h = or_default(r->dilation_h, 1);
+    r->dilation_w = or_default(r->dilation_w, 1);
+    CGE_TRY(count_reached(g->in_h, r->pad_top + r->pad_bottom, r->kernel_h, r->dilation_h, r->stride_h, g->output_pad_h,
+                          &r->in_h));
+    CGE_TRY(count_reached(g->in_w, r->pad_left + r->pad_right, r->kernel_w, r->dilation_w, r->stride_w, g->output_pad_w,
+                          &r->in_w));
+    r->in_c = g->out_c;
+    r->out_c = g->in_c;
+    CGE_TRY(cge_conv2d_resolve(r, p));
     p->out_h = g->in_h;
     p->out_w = g->in_w;
     return CGE_OK;

@@ -24,28 +24,6 @@ typedef void cge_conv2d_input_grad_fn(const cge_conv2d_plan *p, const cge_real *
 /* db, adding output rows oh in `rows` */
 typedef void cge_conv2d_bias_grad_fn(const cge_conv2d_plan *p, const cge_real *dy, cge_real *db, cge_range rows);
 
-/* Transposed convolution, over the above: p from cge_conv_transpose2d_resolve. Forward: y rows `rows`, b NULL: none; weight
- * gradient: dw[kh] for kh in `kernel_rows`, adding x rows `rows`; bias gradient: adding dy rows `rows`; input gradient: dx rows
- * `rows`. */
-CGE_INTERNAL void cge_run_conv_transpose2d_forward(const cge_conv2d_plan *p, const cge_real *x, const cge_real *w,
-                                                   const cge_real *b, cge_real *y, cge_range rows);
-CGE_INTERNAL void cge_run_conv_transpose2d_weight_grad(const cge_conv2d_plan *p, const cge_real *x, const cge_real *dy,
-                                                       cge_real *dw, cge_range rows, cge_range kernel_rows);
-CGE_INTERNAL void cge_run_conv_transpose2d_bias_grad(const cge_conv2d_plan *p, const cge_real *dy, cge_real *db,
-                                                     cge_range rows);
-CGE_INTERNAL void cge_run_conv_transpose2d_input_grad(const cge_conv2d_plan *p, const cge_real *w, const cge_real *dy,
-                                                      cge_real *dx, cge_range rows);
-
-#if !CGE_F64
-/* The loops of the formulas, over all rows, for tests to compare with. */
-CGE_INTERNAL void cge_conv_transpose2d_forward_f32_ref(const cge_conv2d_plan *p, const cge_real *x, const cge_real *w,
-                                                       const cge_real *b, cge_real *y);
-CGE_INTERNAL void cge_conv_transpose2d_weight_grad_f32_ref(const cge_conv2d_plan *p, const cge_real *x, const cge_real *dy,
-                                                           cge_real *dw);
-CGE_INTERNAL void cge_conv_transpose2d_input_grad_f32_ref(const cge_conv2d_plan *p, const cge_real *w, const cge_real *dy,
-                                                          cge_real *dx);
-#endif
-
 /* Dense operators take `count` samples, x [count][in], dy [count][out]; gradients add in sample order. */
 typedef void cge_dense_forward_fn(int32_t in, int32_t out, int32_t count, const cge_real *x, const cge_real *w, const cge_real *b, cge_real *y);
 /* dw[i] for i in `inputs`; add: to what dw holds, else to zero */
@@ -139,6 +117,49 @@ CGE_OPERATORS(CGE_DECLARE_RUN)
 CGE_OPERATORS(CGE_DECLARE_REF)
 CGE_ELEMENTWISE(CGE_DECLARE_RUN)
 CGE_ELEMENTWISE(CGE_DECLARE_REF)
+
+/*
+ * Transposed convolution: the passes of the convolution that goes the other way (cge.h), so that every kernel set has it.
+ * p from cge_conv_transpose2d_resolve. Its x is that one's dy, and its dy that one's x; products commute, so that the bits are
+ * those of the formulas. b NULL: none. The weight gradient adds dw[kh] for kh in `kernel_rows`.
+ */
+CGE_INTERNAL void cge_run_conv_transpose2d_bias(const cge_conv2d_plan *p, const cge_real *b, cge_real *y);
+CGE_INTERNAL void cge_run_conv_transpose2d_bias_grad(const cge_conv2d_plan *p, const cge_real *dy, cge_real *db);
+
+static inline void cge_run_conv_transpose2d_forward(const cge_conv2d_plan *p, const cge_real *x, const cge_real *w,
+                                                    const cge_real *b, cge_real *y)
+{
+    cge_range rows = {0, 0};
+    rows.end = p->g.in_h;
+    cge_run_conv2d_input_grad(p, w, x, y, rows);
+    if (b != NULL) cge_run_conv_transpose2d_bias(p, b, y);
+}
+
+static inline void cge_run_conv_transpose2d_weight_grad(const cge_conv2d_plan *p, const cge_real *x, const cge_real *dy,
+                                                        cge_real *dw, cge_range kernel_rows)
+{
+    cge_range rows = {0, 0};
+    rows.end = p->out_h;
+    cge_run_conv2d_weight_grad(p, dy, x, dw, rows, kernel_rows);
+}
+
+static inline void cge_run_conv_transpose2d_input_grad(const cge_conv2d_plan *p, const cge_real *w, const cge_real *dy,
+                                                       cge_real *dx)
+{
+    cge_range rows = {0, 0};
+    rows.end = p->out_h;
+    cge_run_conv2d_forward(p, dy, w, NULL, dx, rows);
+}
+
+#if !CGE_F64
+/* The loops of the formulas, over all rows, for tests to compare with. */
+CGE_INTERNAL void cge_conv_transpose2d_forward_f32_ref(const cge_conv2d_plan *p, const cge_real *x, const cge_real *w,
+                                                       const cge_real *b, cge_real *y);
+CGE_INTERNAL void cge_conv_transpose2d_weight_grad_f32_ref(const cge_conv2d_plan *p, const cge_real *x, const cge_real *dy,
+                                                           cge_real *dw);
+CGE_INTERNAL void cge_conv_transpose2d_input_grad_f32_ref(const cge_conv2d_plan *p, const cge_real *w, const cge_real *dy,
+                                                          cge_real *dx);
+#endif
 
 /*
  * A part of a convolution as one of its own: `out_c`, and of one row `in_w` or `out_w`, are distances alone, and there are

@@ -5,21 +5,15 @@
 #include "layer.h"
 #include "../kernels/kernels.h"
 
-static cge_status resolve_transposed(const cge_layer *l, cge_shape in, cge_conv2d_plan *p)
+/* Passes need no status: infer has checked the geometry. */
+CGE_NOINLINE cge_status resolve_transposed(const cge_layer *l, const cge_shape *in, cge_conv2d_plan *p)
 {
     cge_conv_transpose2d g;
     memcpy(&g, l->config, sizeof g);
-    g.in_h = in.h;
-    g.in_w = in.w;
-    g.in_c = in.c;
+    g.in_h = in->h;
+    g.in_w = in->w;
+    g.in_c = in->c;
     return cge_conv_transpose2d_resolve(&g, p);
-}
-
-static cge_conv2d_plan transposed_plan(const cge_layer_call *c)
-{
-    cge_conv2d_plan p;
-    (void)!resolve_transposed(c->layer, c->in, &p); /* checked by infer */
-    return p;
 }
 
 static cge_status conv_transpose2d_infer(const cge_layer *l, cge_shape in, cge_layer_info *info)
@@ -27,7 +21,7 @@ static cge_status conv_transpose2d_infer(const cge_layer *l, cge_shape in, cge_l
     cge_conv2d_plan p;
     if (l->trains > 0 || (l->flags & CGE_NO_AFFINE) != 0) return CGE_ERR_ARGUMENT;
     CGE_TRY(cge_check_geometry_input(l->config, in));
-    CGE_TRY(resolve_transposed(l, in, &p));
+    CGE_TRY(resolve_transposed(l, &in, &p));
     info->out.h = p.g.in_h, info->out.w = p.g.in_w, info->out.c = p.g.in_c;
     info->weight_shape[0] = p.g.kernel_h, info->weight_shape[1] = p.g.kernel_w;
     info->weight_shape[2] = p.group_in, info->weight_shape[3] = in.c;
@@ -41,20 +35,20 @@ static cge_status conv_transpose2d_infer(const cge_layer *l, cge_shape in, cge_l
 
 static void conv_transpose2d_forward(const cge_layer_call *c)
 {
-    const cge_conv2d_plan p = transposed_plan(c);
-    const cge_range rows = {0, c->out.h};
+    cge_conv2d_plan p;
     int32_t i;
+    (void)!resolve_transposed(c->layer, &c->in, &p);
     for (i = 0; i < c->count; i++)
-        cge_run_conv_transpose2d_forward(&p, c->x + cge_sample(c->in, i), c->w, c->b, c->y + cge_sample(c->out, i), rows);
+        cge_run_conv_transpose2d_forward(&p, c->x + cge_sample(c->in, i), c->w, c->b, c->y + cge_sample(c->out, i));
 }
 
 static void conv_transpose2d_input_grad(const cge_layer_call *c)
 {
-    const cge_conv2d_plan p = transposed_plan(c);
-    const cge_range rows = {0, c->in.h};
+    cge_conv2d_plan p;
     int32_t i;
+    (void)!resolve_transposed(c->layer, &c->in, &p);
     for (i = 0; i < c->count; i++)
-        cge_run_conv_transpose2d_input_grad(&p, c->w, c->dy + cge_sample(c->out, i), c->dx + cge_sample(c->in, i), rows);
+        cge_run_conv_transpose2d_input_grad(&p, c->w, c->dy + cge_sample(c->out, i), c->dx + cge_sample(c->in, i));
 }
 
 /* The largest sum of |w| over what one input reaches. */
@@ -73,33 +67,42 @@ static cge_real transposed_gain(const cge_conv2d_plan *p, const cge_real *w)
 
 /* Of one sample: |dx| and |dw|, |db|, given that |dy| <= 1. An element of dw has a term of each input pixel at most, and one of
  * db has a term of each output pixel. */
-static void find_bounds(const cge_layer_call *c, const cge_conv2d_plan *p)
+CGE_NOINLINE void find_bounds(const cge_layer_call *c)
 {
     const cge_real of_db = CGE_REAL(c->out.h * c->out.w);
     const cge_real of_dw = CGE_REAL(c->in.h * c->in.w) * cge_largest_magnitude(c->in.h * c->in.w * c->in.c, c->x);
-    c->bounds[0] = transposed_gain(p, c->w);
+    cge_conv2d_plan p;
+    (void)!resolve_transposed(c->layer, &c->in, &p);
+    c->bounds[0] = transposed_gain(&p, c->w);
     c->bounds[1] = c->layer->trains == CGE_TRAINS_BIAS || of_dw <= of_db ? of_db : of_dw;
+}
+
+CGE_NOINLINE void add_param_grads(const cge_layer_call *c)
+{
+    const int bias = c->db != NULL && c->part == 0, weight = c->dw != NULL;
+    cge_range kernel_rows, weights;
+    cge_conv2d_plan p;
+    int32_t i;
+    (void)!resolve_transposed(c->layer, &c->in, &p);
+    kernel_rows = cge_part_of(p.g.kernel_h, c->parts, c->part);
+    weights = cge_elems_of_rows(kernel_rows, p.g.kernel_h, p.weight_elems);
+    if (!c->add && weight) memset(c->dw + weights.begin, 0, (size_t)(weights.end - weights.begin) * sizeof *c->dw);
+    if (!c->add && bias) memset(c->db, 0, (size_t)c->out.c * sizeof *c->db);
+    for (i = 0; i < c->count; i++) {
+        const cge_real *dy = c->dy + cge_sample(c->out, i);
+        if (weight) cge_run_conv_transpose2d_weight_grad(&p, c->x + cge_sample(c->in, i), dy, c->dw, kernel_rows);
+        if (bias) cge_run_conv_transpose2d_bias_grad(&p, dy, c->db);
+    }
 }
 
 /* dx, if it is asked for, comes last, since it may be x. */
 static void conv_transpose2d_weight_grad(const cge_layer_call *c)
 {
-    const cge_conv2d_plan p = transposed_plan(c);
-    const cge_range rows = {0, c->in.h}, out_rows = {0, c->out.h}, kernel_rows = cge_part_of(p.g.kernel_h, c->parts, c->part);
-    const cge_range weights = cge_elems_of_rows(kernel_rows, p.g.kernel_h, p.weight_elems);
-    const int bias = c->db != NULL && c->part == 0, weight = c->dw != NULL;
-    int32_t i;
     if (c->bounds != NULL) {
-        find_bounds(c, &p);
+        find_bounds(c);
         return;
     }
-    if (!c->add && weight) memset(c->dw + weights.begin, 0, (size_t)(weights.end - weights.begin) * sizeof *c->dw);
-    if (!c->add && bias) memset(c->db, 0, (size_t)c->out.c * sizeof *c->db);
-    for (i = 0; i < c->count; i++) {
-        const cge_real *dy = c->dy + cge_sample(c->out, i);
-        if (weight) cge_run_conv_transpose2d_weight_grad(&p, c->x + cge_sample(c->in, i), dy, c->dw, rows, kernel_rows);
-        if (bias) cge_run_conv_transpose2d_bias_grad(&p, dy, c->db, out_rows);
-    }
+    add_param_grads(c);
     if (c->dx != NULL) conv_transpose2d_input_grad(c);
 }
 
