@@ -87,7 +87,8 @@ static void run_conv(const conv_case *c)
 static void run_transposed(void)
 {
     static const cge_conv_transpose2d g = {
-        .in_h = 8, .in_w = 8, .in_c = 16, .out_c = 8, .stride_h = 2, .stride_w = 2, SAME3, .output_pad_h = 1, .output_pad_w = 1};
+        .in_h = 8, .in_w = 8, .in_c = 16, .out_c = 8, SAME3, .stride_h = 2, .stride_w = 2,
+        .output_pad_h = 1, .output_pad_w = 1};
     const int32_t x_elems = 8 * 8 * 16, w_elems = 3 * 3 * 8 * 16, y_elems = 16 * 16 * 8, macs = w_elems * 8 * 8;
     const char *name = "transposed 3x3 16->8 8x8";
     cge_rng rng;
