@@ -177,11 +177,11 @@ CGE_INTERNAL cge_conv2d_input_grad_fn cge_part_conv2d_input_grad;
 #endif
 
 #if !CGE_F64
-#define CGE_DECLARE_TILED(type, operator_) type cge_##operator_##_f32_tiled;
+#define CGE_DECLARE_TILED(type, operator_) CGE_INTERNAL type cge_##operator_##_f32_tiled;
 CGE_OPERATORS(CGE_DECLARE_TILED)
 CGE_UPDATES(CGE_DECLARE_TILED)
 CGE_CLIPS(CGE_DECLARE_TILED)
-#define CGE_DECLARE_SMALL(type, operator_) type cge_##operator_##_f32_small;
+#define CGE_DECLARE_SMALL(type, operator_) CGE_INTERNAL type cge_##operator_##_f32_small;
 CGE_CONV2D_PASSES(CGE_DECLARE_SMALL)
 
 /* One variant of every operator, for what chooses at run time: hosts, tests, benchmarks. On boards nothing refers to
@@ -196,7 +196,7 @@ typedef struct cge_kernel_set {
 extern const cge_kernel_set cge_kernels_ref, cge_kernels_tiled;
 
 /* The sets of this build that this machine can run, best last; NULL past the end. */
-const cge_kernel_set *cge_kernel_set_at(int32_t index);
+CGE_INTERNAL const cge_kernel_set *cge_kernel_set_at(int32_t index);
 #endif
 
 /* Elementwise without variants: one loop each. y may be x, dx may be dy. */

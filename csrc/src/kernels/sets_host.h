@@ -6,7 +6,7 @@
 
 #if CGE_HOST && !CGE_F64
 /* The best set that this CPU runs, or the one that the environment's CGE_KERNELS names; decided at the first call. */
-const cge_kernel_set *cge_host_kernels(void);
+CGE_INTERNAL const cge_kernel_set *cge_host_kernels(void);
 #endif
 
 #endif

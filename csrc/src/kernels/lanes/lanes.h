@@ -47,15 +47,26 @@
 #endif
 
 /* A fused build needs the instruction, which x86-64 has had since AVX2. */
+#ifndef CGE_HAS_LANES_BASELINE
 #if CGE_HAS_LANES && (!CGE_FUSED || defined(__FMA__) || defined(__aarch64__))
 #define CGE_HAS_LANES_BASELINE 1
 #else
 #define CGE_HAS_LANES_BASELINE 0
 #endif
+#endif
 
-#define CGE_DECLARE_LANES(type, operator_) type cge_##operator_##_f32_lanes, cge_##operator_##_f32_lanes_avx2, cge_##operator_##_f32_lanes_avx512;
+#if CGE_HAS_LANES_BASELINE
+#define CGE_DECLARE_LANES(type, operator_) CGE_INTERNAL type cge_##operator_##_f32_lanes;
 CGE_OPERATORS(CGE_DECLARE_LANES)
 CGE_ELEMENTWISE(CGE_DECLARE_LANES)
+#endif
+#if CGE_HAS_LANES_X86
+#define CGE_DECLARE_LANES_X86(type, operator_)           \
+    CGE_INTERNAL type cge_##operator_##_f32_lanes_avx2; \
+    CGE_INTERNAL type cge_##operator_##_f32_lanes_avx512;
+CGE_OPERATORS(CGE_DECLARE_LANES_X86)
+CGE_ELEMENTWISE(CGE_DECLARE_LANES_X86)
+#endif
 
 /* acc + a * b on vectors; a may be a number. There is no builtin for a fused one: compilers are let to contract it
  * (lanes_all.inc). GCC
@@ -85,10 +96,11 @@ CGE_ELEMENTWISE(CGE_DECLARE_LANES)
 #define CGE_LANES_IN_REGISTER(v) __asm__("" : "+w"(v))
 #endif
 
-/* A name of the instruction set at work, of which CGE_LANES_ISA is the end of all names. */
-#define CGE_LANES(name) CGE_LANES_NAMED_(name, CGE_LANES_ISA)
+/* A name of the instruction set at work, of which CGE_LANES_ISA is the end of all names. `name` is taken as it
+ * is written, though a copy of the core may have a macro for it. */
+#define CGE_LANES(name) CGE_LANES_NAMED_(name##_, CGE_LANES_ISA)
 #define CGE_LANES_NAMED_(name, isa) CGE_LANES_NAMED(name, isa)
-#define CGE_LANES_NAMED(name, isa) name##_##isa
+#define CGE_LANES_NAMED(name, isa) name##isa
 
 #define CGE_LANES_JOIN_(a, b) a##_##b
 #define CGE_LANES_JOIN(a, b) CGE_LANES_JOIN_(a, b)

@@ -43,8 +43,8 @@ typedef struct cge_tile { /* pitches and steps in elements; as wide as pointers,
 } cge_tile;
 
 /* Those that more than one source uses; the others are inlined where they are called. */
-void cge_tile_row(cge_tile *t);
-void cge_tile_one(cge_tile *t);
+CGE_INTERNAL void cge_tile_row(cge_tile *t);
+CGE_INTERNAL void cge_tile_one(cge_tile *t);
 extern const float cge_tile_zeros[CGE_TILE_ROW]; /* `init` where there is no bias */
 
 /* t[i][j] += u[i * u_i + n * u_n + j * u_j] * v[j * v_j + n * v_n]; t[i][j] starts as init[j], or as out[i][j] */
