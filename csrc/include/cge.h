@@ -62,7 +62,8 @@ enum {
     CGE_ERR_CRC,        /* serialised bytes are damaged                                                     */
     CGE_ERR_MISMATCH,   /* serialised bytes describe another network than the one to restore into           */
     CGE_ERR_BUSY,       /* another call, or a step in slices, is at work on the network and goes on undisturbed */
-    CGE_AGAIN           /* not an error: a step in slices is not done yet, call cge_network_resume again    */
+    CGE_AGAIN,          /* not an error: a step in slices is not done yet, call cge_network_resume again    */
+    CGE_ERR_ARITHMETIC  /* the model or the file is for builds with CGE_FUSED=1, which this is not  */
 };
 
 /* A constant English sentence, for any value; never NULL. */
@@ -692,6 +693,7 @@ typedef struct cge_model {
     float input_scale;         /* a power of two from 2^-64 to 2^64 */
     int32_t input_offset;      /* -65535 .. 65535 */
     cge_loss_config loss_config; /* of the loss; all zero without one */
+    int32_t fused;             /* 1: builds without CGE_FUSED=1 give CGE_ERR_ARITHMETIC; 0: any build */
 } cge_model;
 
 /* ---- bytes as input ----
@@ -1152,7 +1154,7 @@ extern const cge_catalog cge_catalog_all;
 CGE_MUST_USE cge_status cge_model_parse(const void *buffer, size_t bytes, const cge_catalog *catalog, cge_layer *layers, cge_layer_config *configs, int32_t max_layers, cge_model *model);
 /* Reads parameters, step_count and rng into a network whose input and layers equal the file's (CGE_FROZEN, trains and init may
  * differ), and velocity into a training network; zeros if the file has none, is of another optimiser kind or other parameters learn. Loss and hyper-parameters
- * stay the model's own. */
+ * stay the model's own. A file of a model with `fused` is for such builds alone: CGE_ERR_ARITHMETIC. */
 CGE_MUST_USE cge_status cge_network_restore(cge_network *net, const void *buffer, size_t bytes);
 
 /* ---- self-test: run it once on the board ---------------------------------------------------------------------------- */

@@ -575,6 +575,8 @@ static const struct {
     {"input 2^30", SAVED_IN_C, 0x40000000u, CGE_ERR_FORMAT},
     {"input 3", SAVED_IN_C, 3, CGE_ERR_FORMAT},
     {"unknown input", SAVED_INPUT, 2, CGE_ERR_FORMAT},
+    {"unknown input, fused", SAVED_INPUT, 0x102, CGE_ERR_FORMAT},
+    {"unknown arithmetic", SAVED_INPUT, 0x200, CGE_ERR_FORMAT},
     {"scale of no input", SAVED_INPUT_SCALE, 0x3f800000, CGE_ERR_FORMAT},
     {"offset of no input", SAVED_INPUT_OFFSET, 1, CGE_ERR_FORMAT},
     {"input without a scale", SAVED_INPUT, 1, CGE_ERR_FORMAT},
@@ -674,6 +676,7 @@ static void test_every_word(void)
             set_saved_word(bytes, word, values[i]);
             seal_saved(bytes, f.file_bytes);
             if (parse(bytes, f.file_bytes) != CGE_OK) check_that(1, "refused", __FILE__, __LINE__);
+            else if (parsed->fused > CGE_FUSED) CHECK_STATUS(CGE_ERR_ARITHMETIC, cge_network_arena_bytes(parsed, &inference, &needed));
             else if (!reads_another(parsed)) CHECK_OK(cge_network_arena_bytes(parsed, &inference, &needed));
             else check_that(cge_network_arena_bytes(parsed, &inference, &needed) != CGE_OK, "a graph without a plan", __FILE__, __LINE__);
             (void)!cge_network_restore(&net, bytes, f.file_bytes);
@@ -765,6 +768,43 @@ static void test_bare_model(void)
     CHECK(parsed->loss == NULL && parsed->optimizer.kind == NULL && parsed->layer_count == 2);
 }
 
+/* A model for fused multiply-adds, and its file: other builds refuse both. Parsing tells what it is. */
+static void test_fused(void)
+{
+    const cge_status expected = CGE_FUSED ? CGE_OK : CGE_ERR_ARITHMETIC;
+    cge_model model = tiny;
+    size_t needed;
+    if (!set_up_hostile("fused")) return;
+    CHECK_OK(parse(f.file, f.file_bytes));
+    CHECK(parsed->fused == 0 && saved_word(f.file, SAVED_INPUT) == 0);
+    CHECK_OK(cge_network_init(&net, &model, &inference, f.arena, f.arena_bytes));
+    model.fused = 1; /* behind the network's back: no other build gets here */
+    CHECK_OK(cge_network_saved_bytes(&net, &f.file_bytes));
+    if (!save()) return;
+    CHECK(saved_word(f.file, SAVED_INPUT) == 0x100);
+    CHECK_OK(parse(f.file, f.file_bytes));
+    CHECK(parsed->fused == 1 && parsed->input_kind == NULL);
+    CHECK_STATUS(expected, cge_network_restore(&net, f.file, f.file_bytes));
+    CHECK_STATUS(expected, cge_network_arena_bytes(parsed, &inference, &needed));
+    CHECK_STATUS(expected, cge_network_init(&net, parsed, &inference, f.arena, f.arena_bytes));
+    parsed->fused = 2;
+    CHECK_REFUSED(CGE_ERR_ARGUMENT, cge_network_arena_bytes(parsed, &inference, &needed));
+    CHECK(strcmp(cge_status_text(CGE_ERR_ARITHMETIC), cge_status_text((cge_status)-1)) != 0);
+}
+
+/* What learned with fused multiply-adds goes on in such builds, from files of any build. */
+static void test_fused_restores_any(void)
+{
+    cge_model model = tiny;
+    if (!set_up_hostile("any file into a fused network")) return;
+    CHECK_OK(cge_network_init(&net, &model, &training, f.arena, f.arena_bytes));
+    model.fused = 1;
+    CHECK_OK(cge_network_restore(&net, f.file, f.file_bytes));
+    set_saved_word(bytes, SAVED_INPUT, 1);
+    seal_saved(bytes, f.file_bytes);
+    CHECK_REFUSED(CGE_ERR_MISMATCH, cge_network_restore(&net, bytes, f.file_bytes));
+}
+
 static void test_null(void)
 {
     if (!set_up_hostile("NULL")) return;
@@ -796,5 +836,7 @@ void suite_serialise_status(void)
     test_oversized_network();
     test_catalog();
     test_bare_model();
+    test_fused();
+    test_fused_restores_any();
     test_null();
 }

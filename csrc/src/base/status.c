@@ -19,6 +19,7 @@ const char *cge_status_text(cge_status status)
     case CGE_ERR_MISMATCH: return "the saved network has other layers than the one to restore into";
     case CGE_ERR_BUSY: return "another call, or a step in slices, is at work on the network";
     case CGE_AGAIN: return "a step in slices is not done yet; call cge_network_resume again";
+    case CGE_ERR_ARITHMETIC: return "the network is for builds with fused multiply-adds (CGE_FUSED=1)";
     default: return "unknown status";
     }
 }

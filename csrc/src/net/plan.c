@@ -71,6 +71,8 @@ CGE_INTERNAL cge_status cge_check_model(const cge_model *model)
     if (model->layer_count < 1) return CGE_ERR_ARGUMENT;
     if (model->input.h < 1 || model->input.w < 1 || model->input.c < 1) return CGE_ERR_SHAPE;
     if (cge_shape_elems(model->input) < 0) return CGE_ERR_OVERFLOW;
+    if (model->fused != 0 && model->fused != 1) return CGE_ERR_ARGUMENT;
+    if (model->fused > CGE_FUSED) return CGE_ERR_ARITHMETIC;
     CGE_TRY(cge_check_input(model));
     if (model->loss != NULL) CGE_TRY(model->loss->check(&model->loss_config));
     return model->optimizer.kind == NULL ? CGE_OK : model->optimizer.kind->check(&model->optimizer);

@@ -33,6 +33,8 @@ enum { /* of one before version 4: words 1 .. OLD_FIELD_WORDS - 1 are fields of 
     OLD_FIELD_WORDS = 14, OLD_FLAGS = OLD_FIELD_WORDS, OLD_INIT, LAYER_WORDS_V2, OLD_FROM = LAYER_WORDS_V2, OLD_FROM2, OLD_TRAINS, LAYER_WORDS_V3
 };
 
+#define INPUT_FUSED 0x100u /* in H_INPUT, beside the input's id: what older libraries refuse */
+
 /* Settings of the loss: H_LOSS is its id, and 256 times how many words of them there are. */
 enum { LOSS_WORDS = sizeof(cge_loss_config) / sizeof(float) };
 
@@ -131,7 +133,7 @@ cge_status cge_network_saved_bytes(const cge_network *net, size_t *bytes)
 static void write_input(const cge_model *m, unsigned char *p)
 {
     const cge_input_kind *kind = m->input_kind;
-    put_word(p, H_INPUT, kind != NULL ? kind->id : 0u);
+    put_word(p, H_INPUT, (kind != NULL ? kind->id : 0u) | (m->fused != 0 ? INPUT_FUSED : 0u));
     put_word(p, H_INPUT_SCALE, kind != NULL ? float_word(m->input_scale) : 0u);
     put_word(p, H_INPUT_OFFSET, kind != NULL ? (uint32_t)m->input_offset : 0u);
 }
@@ -399,13 +401,19 @@ static uint32_t input_word(const unsigned char *p, size_t index)
     return word_at(p, H_VERSION) < 3 ? 0 : word_at(p, index);
 }
 
+static int is_fused(const unsigned char *p)
+{
+    return (input_word(p, H_INPUT) & INPUT_FUSED) != 0;
+}
+
 static cge_status read_input(const unsigned char *p, const cge_catalog *catalog, cge_model *m)
 {
-    const uint32_t id = input_word(p, H_INPUT);
+    const uint32_t id = input_word(p, H_INPUT) & ~INPUT_FUSED;
     int32_t i;
     m->input_kind = NULL;
     for (i = 0; i < catalog->input_count; i++)
         if (catalog->inputs[i]->id == id) m->input_kind = catalog->inputs[i];
+    m->fused = is_fused(p);
     m->input_scale = word_float(input_word(p, H_INPUT_SCALE));
     m->input_offset = signed_word(input_word(p, H_INPUT_OFFSET));
     return (id == 0) == (m->input_kind == NULL) && cge_check_input(m) == CGE_OK ? CGE_OK : CGE_ERR_FORMAT;
@@ -579,7 +587,8 @@ static int same_input(const unsigned char *p, const cge_model *m)
     unsigned char own[4 * HEADER_WORDS];
     size_t i;
     write_input(m, own);
-    for (i = H_INPUT; i <= H_INPUT_OFFSET; i++)
+    if (((word_at(own, H_INPUT) ^ input_word(p, H_INPUT)) & ~INPUT_FUSED) != 0) return 0;
+    for (i = H_INPUT_SCALE; i <= H_INPUT_OFFSET; i++)
         if (unsigned_zero(word_at(own, i)) != unsigned_zero(input_word(p, i))) return 0;
     return 1;
 }
@@ -672,6 +681,7 @@ cge_status cge_network_restore(cge_network *net, const void *buffer, size_t byte
     CGE_TRY(cge_check_network(net));
     if (net->options.params != NULL && !net->options.training) return CGE_ERR_MODE;
     CGE_TRY(check_file(p, bytes));
+    if (is_fused(p) > CGE_FUSED) return CGE_ERR_ARITHMETIC;
     CGE_TRY(check_match(p, net));
     CGE_TRY(check_outside(p, net));
     CGE_TRY(cge_network_take(net));
