@@ -28,8 +28,10 @@ os.environ.update(ONE_THREAD)  # before the packages that read them
 
 import numpy as np  # noqa: E402
 from cases import BATCHES, NETS, PASSES, SHAPES, Net, Shape  # noqa: E402
-from ours import Library, Problem, Step, build, network, pictures, problem  # noqa: E402
+from ours import Library, Problem, Step, build, from_python, network, pictures, problem  # noqa: E402
 from peers import announce, load  # noqa: E402
+
+import convgrad_embedded as cge  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent
 PEER_COLUMNS = {"PyTorch": "torch", "JAX": "jax", "ONNX Runtime": "ort"}
@@ -135,6 +137,22 @@ def kernel(library: Library, peers: list[Any], shape: Shape, pass_name: str, bat
     return take_turns(contestants, rounds, budget)
 
 
+def fused(peers: list[Any], shape: Shape, pass_name: str, batch: int, rounds: int, budget: float) -> Times:
+    """The operator from Python with fused multiply-adds, beside the exact one (as the reference)."""
+    p = problem(shape, pass_name, batch)
+
+    def contestant(arithmetic: str) -> Callable[[float], float]:
+        def timed(budget: float) -> float:
+            with cge.arithmetic(arithmetic):
+                return shortest(run, budget)
+
+        run = from_python(p)
+        return timed
+
+    ways = {"ours": contestant("fused"), "reference": contestant("exact")}
+    return take_turns({**ways, **of_peers(peers, lambda peer, setting: peer.convolution(p, setting))}, rounds, budget)
+
+
 def step(peers: list[Any], net: Net, batch: int, rounds: int, budget: float) -> Times:
     x, labels = pictures(batch)
     ours = network(net)
@@ -193,6 +211,7 @@ def cases(quick: bool) -> list[Case]:
     found += [Case("overhead", NETS[0], ("Python beside C",), 1, rounds * 4, budget)]
     found += [Case("step", net, ("train_on_batch",), batch, rounds, budget * 5) for net in NETS for batch in batches]
     found += [Case("kernel", shape, PASSES, batch, rounds, budget) for batch in batches for shape in SHAPES]
+    found += [Case("fused", shape, PASSES, batches[-1], rounds, budget) for shape in SHAPES]
     return found
 
 
@@ -204,6 +223,9 @@ def run_case(case: Case, peer_names: list[str]) -> list[Times]:
     how = case.batch, case.rounds, case.budget
     if case.kind == "kernel":
         return [kernel(library, peers, case.what, name, *how) for name in case.passes]
+    if case.kind == "fused":
+        peers = [peer for peer in peers if hasattr(peer, "convolution")]
+        return [fused(peers, case.what, name, *how) for name in case.passes]
     if case.kind == "step":
         return [step(peers, case.what, *how)]
     return [(overhead if case.kind == "overhead" else threads)(library, case.what, *how)]
@@ -234,11 +256,11 @@ def measure(quick: bool) -> Iterator[dict[str, Any]]:
     peak = library.peak(library.best)
     print(f"kernels: {library.best}; peak {2e-9 * peak:.0f} GFLOP/s on one core", flush=True)
     for case in cases(quick):
-        has_peers = case.kind in ("kernel", "step") and not (quick and case.what not in (NETS[0], SHAPES[0]))
+        has_peers = case.kind in ("kernel", "fused", "step") and not (quick and case.what not in (NETS[0], SHAPES[0]))
         times = in_child(case, names if has_peers else [])
         if has_peers and "PyTorch" in names:
             times = list(map(merged, times, in_child(case, ["PyTorch"], **TUNED_ALLOCATOR)))
-        macs = case.batch * case.what.macs if case.kind == "kernel" else None
+        macs = case.batch * case.what.macs if case.kind in ("kernel", "fused") else None
         for pass_name, best in zip(case.passes, times):
             yield row_of(best, macs, kind=case.kind, case=case.what.name, **{"pass": pass_name, "batch": case.batch})
 
@@ -259,17 +281,18 @@ def print_row(row: dict[str, Any]) -> None:
 
 
 def print_summary(rows: list[dict[str, Any]]) -> None:
-    """Geometric mean and minimum of each ratio, per pass and batch."""
-    for batch in sorted({row["batch"] for row in rows if row["kind"] == "kernel"}):
-        for pass_name in PASSES:
-            chosen = [row for row in rows if (row["kind"], row["pass"], row["batch"]) == ("kernel", pass_name, batch)]
-            parts = []
-            for ratio in RATIOS:
-                values = [float(row[ratio]) for row in chosen if row.get(ratio)]
-                if values:
-                    parts.append(f"{ratio[: -len('_ratio')]} x{geometric_mean(values):.2f} (least {min(values):.2f})")
-            if parts:
-                print(f"all shapes, {pass_name}, batch {batch}: " + ", ".join(parts))
+    """Geometric mean and minimum of each ratio, per kind, batch and pass."""
+    groups: dict[Any, list[dict[str, Any]]] = {}
+    for row in rows:
+        if row["kind"] in ("kernel", "fused"):
+            groups.setdefault((row["kind"] == "fused", row["batch"], PASSES.index(row["pass"])), []).append(row)
+    for (is_fused, batch, index), chosen in sorted(groups.items()):
+        ratios = {ratio[: -len("_ratio")]: [float(row[ratio]) for row in chosen if row.get(ratio)] for ratio in RATIOS}
+        if is_fused:
+            ratios["exact"] = [float(row["reference_us"]) / float(row["ours_us"]) for row in chosen]
+        parts = [f"{name} x{geometric_mean(values):.2f} (least {min(values):.2f})" for name, values in ratios.items() if values]
+        if parts:
+            print(f"all shapes{', fused' * is_fused}, {PASSES[index]}, batch {batch}: " + ", ".join(parts))
 
 
 def write(path: Path, rows: list[dict[str, Any]]) -> None:

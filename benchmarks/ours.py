@@ -6,7 +6,7 @@ import ctypes
 import os
 import subprocess
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, Callable, Dict, NamedTuple
 
 import numpy as np
 from cases import LEARNING_RATE, MOMENTUM, PASSES, Net, Shape
@@ -71,6 +71,17 @@ def problem(shape: Shape, pass_name: str, batch: int) -> Problem:
     dy = aligned(batch, shape.out_size, shape.out_size, shape.filters, fill=rng)
     result = aligned(*{"forward": dy, "weight_grad": w, "input_grad": x}[pass_name].shape)
     return Problem(shape, pass_name, batch, x, w, b, dy, result)
+
+
+def from_python(p: Problem) -> Callable[[], np.ndarray]:
+    """The pass as a Python user calls it."""
+    s = p.shape
+    how: Dict[str, Any] = {"stride": s.stride, "padding": s.padding, "dilation": s.dilation, "groups": s.groups}
+    return {
+        "forward": lambda: cge.conv2d_forward(p.x, p.w, p.b, **how),
+        "weight_grad": lambda: cge.conv2d_weight_grad(p.x, p.dy, (s.kernel, s.kernel), **how),
+        "input_grad": lambda: cge.conv2d_input_grad(p.w, p.dy, (s.size, s.size), **how),
+    }[p.pass_name]
 
 
 def build() -> None:

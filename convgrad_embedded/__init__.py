@@ -17,7 +17,7 @@ from convgrad_embedded._convolution import (
     manual_convolution_multi_filter_gradients,
 )
 from convgrad_embedded._core import VERSION as __version__
-from convgrad_embedded._core import NotFiniteError, kernel_set
+from convgrad_embedded._core import NotFiniteError, arithmetic, kernel_set
 from convgrad_embedded._gradcheck import GradientCheck, GradientCheckError
 from convgrad_embedded._graph import Input
 from convgrad_embedded._layers import (
@@ -139,7 +139,7 @@ from convgrad_embedded._transposed import (
 __all__ = [
     "__version__", "callbacks", "data", "datasets", "metrics", "models", "schedules",
     "kernel_set", "include_dir", "source_files",
-    "Network", "Evaluation", "GradientCheck", "GradientCheckError", "NotFiniteError", "Plan",
+    "Network", "arithmetic", "Evaluation", "GradientCheck", "GradientCheckError", "NotFiniteError", "Plan",
     "SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "plot_memory", "plot_history", "plot_filters", "plot_confusion",
     "Layer", "Conv2d", "Dense", "MaxPool2d", "AvgPool2d", "GlobalAvgPool2d", "ReLU", "LeakyReLU", "Sigmoid", "Tanh", "Flatten",
     "ReLU6", "HardSigmoid", "ELU", "Softplus", "Softmax", "HardSwish", "SiLU", "GELU",

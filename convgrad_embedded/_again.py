@@ -1,8 +1,9 @@
 """Operators called again: what was checked once needs no check for arrays of the same shapes and types.
 
-A call's key is made of these and of the operator's settings. What the check found, the C function, the geometry and the
-sizes, is kept by key. A later call with that key makes buffers, an array for the result, and one C call. Whatever is unusual
-falls through to the checks with their messages: arguments that are no arrays, not contiguous, not aligned or of other types.
+A call's key is made of these, of the operator's settings and of the arithmetic. What the check found, the C function, the
+geometry and the sizes, is kept by key. A later call with that key makes buffers, an array for the result, and one C call.
+Whatever is unusual falls through to the checks with their messages: arguments that are no arrays, not contiguous, not
+aligned or of other types.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from convgrad_embedded._core import Operand, Real
 
 _MOST = 4096  # calls kept of one operator
 _NULL, _from_buffer, _new_labels = _core.NULL, _core.from_buffer, _core.new_labels
+_arithmetic = _core.ARITHMETIC.get
 _ONE, _ZERO = 1, 0  # small integers are single objects
 
 
@@ -91,7 +93,7 @@ def conv2d_settings(stride: Any, padding: Any, dilation: Any, groups: Any) -> An
 
 def key_of_one(a: Any, given: Any = b"") -> Any:
     try:
-        return None if given is None else (a.shape, a.dtype, given)
+        return None if given is None else (_arithmetic(), a.shape, a.dtype, given)
     except AttributeError:
         return None
 
@@ -101,7 +103,7 @@ def key_of_two(a: Any, b: Any, given: Any = b"", size: Any = 0) -> Any:
     try:
         if type(size) is not int:
             size = settings(size)
-        return None if given is None or size is None else (a.shape, a.dtype, b.shape, b.dtype, given, size)
+        return None if given is None or size is None else (_arithmetic(), a.shape, a.dtype, b.shape, b.dtype, given, size)
     except AttributeError:
         return None
 
@@ -109,7 +111,7 @@ def key_of_two(a: Any, b: Any, given: Any = b"", size: Any = 0) -> Any:
 def key_with_bias(x: Any, w: Any, b: Any, given: Any = b"") -> Any:
     try:
         bias = None if b is None else (b.shape, b.dtype)
-        return None if given is None else (x.shape, x.dtype, w.shape, w.dtype, bias, given)
+        return None if given is None else (_arithmetic(), x.shape, x.dtype, w.shape, w.dtype, bias, given)
     except AttributeError:
         return None
 

@@ -8,6 +8,7 @@ aligned, of the precision's dtype.
 from __future__ import annotations
 
 import array
+import functools
 import math
 import os
 import re
@@ -15,11 +16,15 @@ import threading
 import time
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from contextvars import ContextVar, Token
 from types import SimpleNamespace
 from typing import Any, Callable, Literal, NamedTuple, Union
 
 import numpy as np
 from numpy.typing import NDArray
+
+from convgrad_embedded import _arguments
 
 try:
     from convgrad_embedded._native import ffi, lib
@@ -52,6 +57,67 @@ def require_exact(arithmetic: int) -> None:
 
 require_exact(lib.cge_check_arithmetic())
 
+ARITHMETIC_NAMES = ("exact", "fused")
+_SUFFIXES = ("", "_fused")  # of the two copies in single precision
+
+
+@functools.lru_cache(maxsize=None)
+def _fused_fault() -> str | None:
+    """Why fused multiply-adds cannot be had here."""
+    if not lib.cge_has_fused():
+        return "this processor has no instructions for (AVX2 and FMA)"
+    if lib.cge_check_arithmetic_fused() != lib.CGE_ARITHMETIC_CONTRACTED:
+        return "this build computes with other roundings: its compiler's fmaf is not exact"
+    return None
+
+
+def arithmetic_named(context: str, name: Any) -> str:
+    """The name itself, of an arithmetic that there is here."""
+    if name not in ARITHMETIC_NAMES:
+        raise ValueError(f"{context}: expected one of {', '.join(map(repr, ARITHMETIC_NAMES))}, got {name!r}")
+    fault = _fused_fault() if name == "fused" else None
+    if fault is not None:
+        raise ValueError(f"{context}: expected 'exact', got 'fused', which {fault}")
+    return str(name)
+
+
+# Of single operators, and of networks that are made without `arithmetic`.
+ARITHMETIC: ContextVar[str] = ContextVar(
+    "arithmetic", default=arithmetic_named("CGE_ARITHMETIC", os.environ.get("CGE_ARITHMETIC") or "exact")
+)
+
+
+class _Using:
+    """A with statement that computes in another arithmetic. It may stand in itself, and be used again."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._tokens: list[Token[str]] = []
+
+    def __enter__(self) -> None:
+        self._tokens.append(ARITHMETIC.set(self._name))
+
+    def __exit__(self, *exception: object) -> None:
+        ARITHMETIC.reset(self._tokens.pop())
+
+
+@_arguments.checked
+def arithmetic(name: str) -> AbstractContextManager[None]:
+    """In a with statement: single operators compute "exact" or "fused", and new networks do, whatever CGE_ARITHMETIC says.
+
+    "fused" rounds a * b + c once, as boards do whose library is built with FUSED=1. It holds for the thread that asked, and for
+    its asyncio task. A network keeps the arithmetic that it was made with.
+
+    >>> x, w = np.float32([-1, 1 + 2**-12]), np.float32([[1 + 2**-11], [1 + 2**-12]])
+    >>> cge.dense_forward(x, w)
+    array([0.], dtype=float32)
+    >>> with cge.arithmetic("fused"):
+    ...     cge.dense_forward(x, w)
+    array([5.9604645e-08], dtype=float32)
+    """
+    return _Using(arithmetic_named("arithmetic", name))
+
+
 VERSION = f"{lib.CGE_VERSION_MAJOR}.{lib.CGE_VERSION_MINOR}.{lib.CGE_VERSION_PATCH}"
 EXPORT_VERSION: int = lib.CGE_EXPORT_VERSION
 MOST_RANGES: int = lib.CGE_MOST_RANGES
@@ -76,11 +142,14 @@ def _catalogued(tables: str, count: str, prefix: str) -> dict[Any, str]:
 
     What there is says the core's catalog, what it is called the header's declarations.
     """
-    found = (re.fullmatch(f"{prefix}(.+)_address", name) for name in dir(lib))
-    names = {getattr(lib, match[0]): match[1] for match in found if match}
-    catalog = lib.cge_catalog_all_address
-    table = getattr(catalog, tables)[0 : getattr(catalog, count)]
-    return {address: names[address] for address in table}
+    catalogued: dict[Any, str] = {}
+    for copy in _SUFFIXES:
+        found = (re.fullmatch(f"{prefix}(.+){copy}_address", name) for name in dir(lib))
+        names = {getattr(lib, match[0]): match[1] for match in found if match}
+        catalog = getattr(lib, f"cge_catalog_all{copy}_address")
+        table = getattr(catalog, tables)[0 : getattr(catalog, count)]
+        catalogued.update((address, names[address]) for address in table)
+    return catalogued
 
 
 KINDS = _catalogued("layers", "layer_count", "cge_kind_")
@@ -92,12 +161,12 @@ def kernel_set() -> str:
     """The C kernels at work: "ref", "small", "tiled", "lanes", "lanes_avx2" or "lanes_avx512".
 
     The best that this CPU runs, or what the environment variable CGE_KERNELS named when the first of them ran. All give
-    the same bits.
+    the same bits. Each arithmetic has kernels of its own: those of the present one are told.
 
     >>> cge.kernel_set() in ("ref", "small", "tiled", "lanes", "lanes_avx2", "lanes_avx512")
     True
     """
-    return str(ffi.string(lib.cge_kernel_set_name()).decode())
+    return str(ffi.string(single_precision().function("kernel_set_name")()).decode())
 
 
 INT32_BUFFER = ffi.typeof("int32_t[]")
@@ -128,12 +197,14 @@ def check(status: int, context: str) -> None:
 
 
 class Precision:
-    """One of the two instances of the core: its number type and how its functions are named."""
+    """One of the three instances of the core: its number type and how its functions are named."""
 
-    def __init__(self, dtype: type, operator_suffix: str, suffix: str) -> None:
+    def __init__(self, dtype: type, operator_suffix: str, suffix: str, copy: str = "") -> None:
         self.dtype: np.dtype[Any] = np.dtype(dtype)
-        self.operator_suffix = operator_suffix
-        self.suffix = suffix
+        self.operator_suffix = operator_suffix + copy
+        self.suffix = suffix  # of structs
+        self._copy = suffix + copy  # of functions and constants
+        self.is_fused = bool(copy)
         self.c_type = "float" if dtype is np.float32 else "double"
         self.buffer_type = ffi.typeof(f"{self.c_type}[]")
 
@@ -141,21 +212,28 @@ class Precision:
         return getattr(lib, f"cge_{operator}{self.operator_suffix}_batch")
 
     def function(self, name: str) -> Any:
-        return getattr(lib, f"cge_{name}{self.suffix}")
+        return getattr(lib, f"cge_{name}{self._copy}")
 
     def constant(self, name: str) -> Any:
-        return getattr(lib, f"cge_{name}{self.suffix}_address")
+        return getattr(lib, f"cge_{name}{self._copy}_address")
 
     def new(self, struct: str, fields: Mapping[str, Any] | None = None) -> Any:
         return ffi.new(f"cge_{struct}{self.suffix} *", fields)
 
 
 FLOAT32 = Precision(np.float32, "_f32", "")
+FUSED = Precision(np.float32, "_f32", "", "_fused")
 FLOAT64 = Precision(np.float64, "_f64", "_f64")
 
 
+def single_precision(arithmetic: str | None = None) -> Precision:
+    """None: the present arithmetic."""
+    return FUSED if (arithmetic or ARITHMETIC.get()) == "fused" else FLOAT32
+
+
 def precision(dtype: np.dtype[Any]) -> Precision:
-    return FLOAT32 if dtype == np.float32 else FLOAT64
+    """Double precision is exact, always."""
+    return single_precision() if dtype == np.float32 else FLOAT64
 
 
 def _buffer(values: Any, kind: Any) -> Any:
@@ -402,7 +480,9 @@ class Model:
         self._plans: dict[tuple[str, bool], MemoryPlan] = {}
         self._layers = ffi.new(f"cge_layer{kind.suffix}[]", layer_count)
         self._configs: list[Any] = []
-        self.c = kind.new("model", {"input": input_shape, "layers": self._layers, "layer_count": layer_count})
+        self.c = kind.new(
+            "model", {"input": input_shape, "layers": self._layers, "layer_count": layer_count, "fused": kind.is_fused}
+        )
         if loss is not None:
             self.c.loss, self.c.loss_config = kind.constant(loss[0]), loss[1]
         if optimizer is not None:
@@ -655,6 +735,7 @@ class ParsedModel(NamedTuple):
     loss_config: dict[str, float]
     optimizer: Optimizer | None
     input_bytes: InputBytes | None
+    arithmetic: str
 
 
 def table_bytes(layer_count: int, configs: Iterable[str]) -> int:
@@ -707,6 +788,7 @@ def parse_model(data: bytes, context: str, configs: Mapping[str, str | None]) ->
         loss_config={name: getattr(model.loss_config, name) for name in members("cge_loss_config")},
         optimizer=None if optimizer.kind == ffi.NULL else _optimizer(optimizer),
         input_bytes=None if model.input_kind == ffi.NULL else InputBytes(model.input_scale, model.input_offset),
+        arithmetic=ARITHMETIC_NAMES[model.fused],
     )
 
 
@@ -854,10 +936,11 @@ class SelfTest(NamedTuple):
 
 
 def selftest() -> SelfTest:
-    size, report = ffi.new("size_t *"), ffi.new("cge_selftest_report *")
-    check(lib.cge_selftest_arena_bytes(size), "selftest")
+    """Of the present arithmetic."""
+    kind, size, report = single_precision(), ffi.new("size_t *"), ffi.new("cge_selftest_report *")
+    check(kind.function("selftest_arena_bytes")(size), "selftest")
     arena = ffi.new("uint64_t[]", size[0] // 8 + 1)
-    check(lib.cge_selftest(arena, size[0], report), "selftest")
+    check(kind.function("selftest")(arena, size[0], report), "selftest")
     arithmetic = ("exact", "fused", "other")[report.arithmetic]
     return SelfTest(bool(report.passed), arithmetic, float(report.max_gradient_error), int(report.gradients_checked))
 
@@ -891,6 +974,9 @@ class Runtime:
             kind.function(f"network_{name}")
             for name in ("forward", "evaluate_part", "accumulate", "train_batch", "train_epoch_part")
         )
+        if kind is not FLOAT64:
+            self._train_labelled = kind.function("network_train_labelled")
+            self._evaluate_labelled = kind.function("network_evaluate_labelled")
         self._forward_pace, self._train_pace = Pace(), Pace()
         self._spare_cells: list[_Cells] = []
         self._step: _Step | None = None
@@ -1176,7 +1262,7 @@ class Runtime:
             cells = self._spare_cells.pop() if self._spare_cells else self._new_cells()
             c_loss = cells.loss
             c_x = ffi.from_buffer(x)
-            status = lib.cge_network_train_labelled(self._net, c_x, own, labels.size, c_loss)
+            status = self._train_labelled(self._net, c_x, own, labels.size, c_loss)
             loss: float = c_loss[0]
             self._spare_cells.append(cells)
         check(status, "training")
@@ -1193,7 +1279,7 @@ class Runtime:
             cells = self._spare_cells.pop() if self._spare_cells else self._new_cells()
             correct = ffi.new("int32_t *")
             c_x = ffi.from_buffer(x)
-            status = lib.cge_network_evaluate_labelled(self._net, c_x, own, labels.size, cells.loss, correct)
+            status = self._evaluate_labelled(self._net, c_x, own, labels.size, cells.loss, correct)
             loss: float = cells.loss[0]
             self._spare_cells.append(cells)
         check(status, "evaluate")
@@ -1308,14 +1394,14 @@ class Runtime:
         """The network as cge_network_save writes it; single precision only."""
         size, used = ffi.new("size_t *"), ffi.new("size_t *")
         with self.lock:
-            check(lib.cge_network_saved_bytes(self._net, size), "save")
+            check(self._kind.function("network_saved_bytes")(self._net, size), "save")
             buffer = ffi.new("unsigned char[]", size[0])
-            check(lib.cge_network_save(self._net, buffer, size[0], used), "save")
+            check(self._kind.function("network_save")(self._net, buffer, size[0], used), "save")
         return bytes(ffi.buffer(buffer, used[0]))
 
     def restore(self, data: bytes, context: str) -> None:
         with self.lock:
-            check(lib.cge_network_restore(self._net, data, len(data)), context)
+            check(self._kind.function("network_restore")(self._net, data, len(data)), context)
 
     def _reals(self, values: Real) -> Any:
         return ffi.from_buffer(self._kind.buffer_type, values)

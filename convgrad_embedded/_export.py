@@ -69,7 +69,7 @@ def _check_name(name: str) -> None:
 _HEADER = """\
 /*
  * {title}
- * Written by convgrad_embedded {version}; export again instead of editing.
+{fused} * Written by convgrad_embedded {version}; export again instead of editing.
  *
  * To go on training:
  *     static uint64_t arena[({NAME}_TRAINING_ARENA_BYTES + 7) / 8];
@@ -111,6 +111,9 @@ extern const cge_real {name}_params[{array_elems}];
 """
 
 
+_FUSED = """\
+ * Trained with fused multiply-adds: build the library with CGE_FUSED=1. Others refuse the model with CGE_ERR_ARITHMETIC.
+"""
 _START_IN_RAM = """\
  *     if (cge_network_init(&net, &{name}_model, &options, arena, sizeof arena) != CGE_OK) ...
  *     memcpy(net.params, {name}_params, {NAME}_PARAM_ELEMS * sizeof(cge_real));
@@ -151,6 +154,7 @@ def _header(network: Network, name: str, sealed: bool) -> str:
         start_training=start.format(name=name, NAME=name.upper()),
         title=f"{'x'.join(map(str, network.input_shape))} to {'x'.join(map(str, network.output_shape))}, "
         f"{network.param_count} parameters.",
+        fused=_FUSED if network.arithmetic == "fused" else "",
         version=_core.VERSION,
         export_version=_core.EXPORT_VERSION,
         plan_version=_PLAN_VERSION.format(name=name, version=_core.PLAN_VERSION) if sealed else "",
@@ -277,6 +281,8 @@ def _model_members(network: Network, name: str) -> dict[str, str]:
         members["input_kind"] = "&cge_input_u8"
         members["input_scale"] = _constant(network.input_scale)
         members["input_offset"] = str(network.input_offset)
+    if network.arithmetic == "fused":
+        members["fused"] = "1"
     return _all_members("cge_model", **members)
 
 

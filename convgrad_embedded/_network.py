@@ -56,7 +56,7 @@ _FEW = 64  # samples, of which a call is short
 _SETTABLE = ("learning_rate", "momentum")
 # Set once, when the network is made.
 _FIXED_INPUT = ("input_offset", "input_scale", "input_shape")
-_FIXED = (*_FIXED_INPUT, "layers", "sources", "loss", "memory", "frozen_in", "memory_ranges", "output_shape")
+_FIXED = (*_FIXED_INPUT, "layers", "sources", "loss", "memory", "frozen_in", "memory_ranges", "arithmetic", "output_shape")
 _FIXED_OPTIMIZER = tuple(sorted(_optimizers.settings() - set(_SETTABLE)))
 
 
@@ -118,6 +118,10 @@ class Network:
     first. Parameters, gradients, velocities and each tensor lie in one of them. It needs a loss; predictions have one arena.
     `plan`, what plan() of a network of these layers found, sets all that and what learns.
 
+    `arithmetic` is "exact" or "fused", by default what a with statement of arithmetic() or CGE_ARITHMETIC in the environment
+    says, or else "exact". A "fused" network has the bits of boards whose library is built with FUSED=1. Its files say so, and
+    other builds refuse its exports (docs/arithmetic.md).
+
     Methods may be called from several threads; calls on one network wait for each other. fit lets others have their turn
     between two batches, several times a second if no batch takes longer.
 
@@ -139,6 +143,7 @@ class Network:
     memory: MemoryLevel
     frozen_in: Place
     memory_ranges: tuple[int, ...] | None
+    arithmetic: str
     output_shape: tuple[int, ...]
 
     def __init__(
@@ -159,6 +164,7 @@ class Network:
         frozen_in: Place = "ram",
         memory_ranges: Sequence[int] | None = None,
         plan: Plan | None = None,
+        arithmetic: str | None = None,
     ) -> None:
         shape, layers, sources = _table(input_shape, layers, inputs, outputs)
         if plan is not None:
@@ -168,6 +174,7 @@ class Network:
         if loss is None and isinstance(optimizer, Optimizer):
             raise ValueError("optimizer: expected None for a network without a loss, got one; give the network a loss")
         self._set_input(input_scale, input_offset)
+        self._set_arithmetic(arithmetic)
         self._set_up(shape, layers, sources, loss, optimizer, capacity, threads, memory, frozen_in, memory_ranges)
         if plan is not None:
             _plan.check_bytes(plan, self.arena_bytes)
@@ -178,6 +185,10 @@ class Network:
         self.input_offset = _arrays.integer("input_offset", offset, -_MOST_OFFSET, _MOST_OFFSET)
         if scale is None and self.input_offset != 0:
             raise ValueError(f"input_offset: expected 0 for a network without input_scale, got {self.input_offset}")
+
+    def _set_arithmetic(self, name: str | None) -> None:
+        self.arithmetic = _core.ARITHMETIC.get() if name is None else _core.arithmetic_named("arithmetic", name)
+        self._precision = _core.single_precision(self.arithmetic)
 
     def _set_up(
         self,
@@ -220,7 +231,7 @@ class Network:
         if optimizer is not None and not isinstance(optimizer, Optimizer):
             given = _arrays.describe(optimizer)
             raise TypeError(f"optimizer: expected an optimizer such as SGD(0.01) or Adam(), or None, got {given}")
-        self._model = self._build(_core.FLOAT32)
+        self._model = self._build(self._precision)
         training = self.loss is not None
         if capacity is None:
             capacity = self._model.capacity_within(_ARENA_BYTES, _CAPACITY, training=training)
@@ -316,6 +327,7 @@ class Network:
         ranges = None if self.memory_ranges is None else list(self.memory_ranges)
         behind: dict[str, Any] = {"input_offset": self.input_offset, "memory": memory, "frozen_in": frozen_in}
         behind["memory_ranges"] = ranges
+        behind["arithmetic"] = None if self.arithmetic == "exact" else self.arithmetic
         options = _options_text(before) + ("" if scale is None else f", input_scale={scale}") + _options_text(behind)
         sources = f", sources={list(self.sources)}" if _graph.is_graph(self.sources) else ""
         return f"{type(self).__name__}({self.input_shape}, {list(self.layers)}{sources}{options})"
@@ -922,6 +934,7 @@ class Network:
         **settings: Any,
     ) -> Network:
         network = type(self).__new__(type(self))
+        network._set_arithmetic(self.arithmetic)
         if input_shape is None:
             network._set_input(self.input_scale, self.input_offset)
         else:
@@ -1240,6 +1253,10 @@ class Network:
         optimizer = None if parsed.optimizer is None else _optimizers.decode(parsed.optimizer)
         network = cls.__new__(cls)
         network._set_input(*(parsed.input_bytes or (None, 0)))
+        try:
+            network._set_arithmetic(parsed.arithmetic)
+        except ValueError as error:
+            raise ValueError(f"{context}: {error}") from None
         loss = None if parsed.loss is None else _losses.decode(parsed.loss, parsed.loss_config)
         settings = (capacity, threads, memory, frozen_in, memory_ranges)
         network._set_up(parsed.input_shape, layers, sources, loss, optimizer, *settings)

@@ -239,7 +239,7 @@ def _steps(network: Network, rung: int, trainable: dict[int, Trainable], frozen_
     optimizers = [own] if lighter is None else [own, lighter]
     layers = tuple(as_planned(layer, trainable.get(index, False)) for index, layer in enumerate(network.layers))
     for optimizer in optimizers:
-        model = network._build(_core.FLOAT32, layers, optimizer)
+        model = network._build(network._precision, layers, optimizer)
         for memory in _core.MEMORY_LEVELS:
             costs = cost(model, layers, memory, frozen_in)
             yield Step(rung, model, layers, trainable, optimizer, memory, frozen_in, costs)

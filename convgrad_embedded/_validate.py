@@ -65,7 +65,7 @@ def run(network: Network, board: str, x: Any, targets: Any, steps: int, batch_si
         (place / "toolchains").symlink_to(_boards.directory())
         (place / "Makefile").write_text(_MAKEFILE)
         _write_program(twin, place / "app", x, targets, steps, batch_size)
-        _make(place, "firmware", board, "APP=app", "OUT=validate.elf")
+        _make(place, "firmware", board, "APP=app", "OUT=validate.elf", *(["FUSED=1"] if twin.arithmetic == "fused" else []))
         if runner is None:
             text = _make(place, "run", board, "ELF=validate.elf")
         else:

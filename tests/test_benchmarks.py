@@ -54,7 +54,7 @@ def test_host_benchmark_runs_and_all_kernel_sets_agree(root, tmp_path):
     rows = read(target)
     wanted = {("kernel", shape.name, name) for shape in cases.SHAPES for name in cases.PASSES}
     assert wanted <= {(row["kind"], row["case"], row["pass"]) for row in rows}
-    assert {"step", "overhead", "threads"} < {row["kind"] for row in rows}
+    assert {"step", "overhead", "threads", "fused"} < {row["kind"] for row in rows}
     for row in rows:
         assert math.isfinite(float(row["ours_us"])) and float(row["ours_us"]) > 0
 

@@ -44,7 +44,7 @@ def sample(rng):
     return x, label
 
 
-def make_network(seed, capacity):
+def make_network(seed, capacity, arithmetic="exact"):
     layers = [
         cge.Conv2d(4, 3, padding=(1, 2), dilation=(1, 2)),
         cge.LeakyReLU(0.1),
@@ -57,17 +57,19 @@ def make_network(seed, capacity):
         cge.Dense(4, init="he_normal"),
     ]
     optimizer = cge.SGD(0.05, momentum=0.9, nesterov=True, weight_decay=0.0005)
-    return cge.Network((8, 6, 2), layers, loss="softmax_cross_entropy", optimizer=optimizer, seed=seed, capacity=capacity)
+    options = {"optimizer": optimizer, "seed": seed, "capacity": capacity, "arithmetic": arithmetic}
+    return cge.Network((8, 6, 2), layers, loss="softmax_cross_entropy", **options)
 
 
+@pytest.mark.parametrize("arithmetic, name", [("exact", "HASH"), ("fused", "HASH_FUSED")])
 @pytest.mark.parametrize("capacity", [1, 3])
-def test_two_hundred_steps_give_the_golden_weights(golden, capacity):
-    network, rng, losses = make_network(golden["SEED"], capacity), Generator(golden["DATA_SEED"]), []
+def test_two_hundred_steps_give_the_golden_weights(golden, capacity, arithmetic, name):
+    network, rng, losses = make_network(golden["SEED"], capacity, arithmetic), Generator(golden["DATA_SEED"]), []
     for _ in range(golden["STEPS"]):
         x, labels = zip(*(sample(rng) for _ in range(golden["BATCH"])))
         losses.append(network.train_on_batch(np.stack(x), np.array(labels, np.int32)))
     assert np.mean(losses[-20:]) < 0.5 * np.mean(losses[:20])
-    assert int(network.weights_hash(), 16) == golden["HASH"]
+    assert int(network.weights_hash(), 16) == golden[name]
 
 
 def test_the_arena_is_as_large_as_on_a_board(golden):

@@ -257,7 +257,8 @@ every_type = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 
 
 NO_OPERATORS = {
-    *("kernel_set", "include_dir", "source_files", "Input", "plot_memory", "plot_history", "plot_filters", "plot_confusion"),
+    *("arithmetic", "kernel_set", "include_dir", "source_files", "Input"),
+    *("plot_memory", "plot_history", "plot_filters", "plot_confusion"),
     *("Conv1d", "MaxPool1d", "AvgPool1d", "DepthwiseConv2d", "SeparableConv2d"),
 }
 

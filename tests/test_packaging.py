@@ -36,9 +36,18 @@ declarations = load(BUILD_SCRIPTS / "declarations.py")
 # ---- declarations ------------------------------------------------------------------------------------------------------
 
 
-def test_names_of_the_double_precision_copy_are_up_to_date():
-    expected = declarations.f64_names_header(declarations.read())
-    assert declarations.F64_NAMES.read_text() == expected, "run: python3 convgrad_embedded/_build/declarations.py"
+def test_names_of_the_copies_are_up_to_date():
+    headers = declarations.names_headers(declarations.read())
+    assert [path.name for path in headers] == ["f64_names.h", "fused_names.h"]
+    for path, expected in headers.items():
+        assert path.read_text() == expected, "run: python3 convgrad_embedded/_build/declarations.py"
+
+
+def test_the_fused_copy_has_all_that_the_real_section_has():
+    text = declarations.HEADER.read_text().split("==== real section")[1]
+    text = re.sub(r"/\*.*?\*/|^typedef [^;{]*{.*?^}[^;]*;", "", text, flags=re.DOTALL | re.MULTILINE)
+    public = set(re.findall(r"^(?!typedef)[\w *]*\b(cge_\w+)(?:\(|;$)", text, re.MULTILINE))
+    assert len(public) > 150 and sorted(name for name in public if f"{name}_fused" not in declarations.read().fused) == []
 
 
 def test_every_function_of_the_header_is_bound():
@@ -198,6 +207,7 @@ assert "Crazyflie firmware 2026.08 leaves" in net.summary(board="crazyflie21", p
 print(net.weights_hash())
 from convgrad_embedded._core import lib
 assert lib.cge_check_arithmetic() == lib.CGE_ARITHMETIC_EXACT
+assert lib.cge_check_arithmetic_fused() == lib.CGE_ARITHMETIC_CONTRACTED
 assert float(np.float32(1e-40) * np.float32(1)) != 0, "the process flushes subnormal numbers"
 with np.errstate(all="ignore"):
     try:

@@ -210,7 +210,7 @@ def test_the_recipe_for_a_layer_kind(tree):
     run([sys.executable, "setup.py", "--quiet", "build_ext", "--inplace"], tree)
     run([sys.executable, "-c", f"TREE = {str(tree)!r}\n{USE}"], tree)
     run_tests(tree, ["tests/test_packaging.py", "tests/test_random_models.py"],
-               "double_precision_copy or function_of_the_header or promised or random_models")
+               "names_of_the_copies or function_of_the_header or promised or random_models")
 
 
 def test_every_kind_has_a_class_and_every_class_a_name_in_the_package():

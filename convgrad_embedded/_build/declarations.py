@@ -2,7 +2,8 @@
 
 csrc/include/ is the only place where the C API is written down. A small strict preprocessor turns cge.h (and cge_data.h, and
 cge_host.h for what only an operating system has) into declarations that cffi reads, and into csrc/src/host/f64_names.h, the renames under which csrc/src/host/f64.c compiles the
-sources a second time with double. Run this file to write that header:
+sources a second time with double. Beside it stands fused_names.h, for the copy with fused multiply-adds (fused.c in this
+directory). Run this file to write both headers:
 
     python3 convgrad_embedded/_build/declarations.py
 """
@@ -19,6 +20,7 @@ HEADER = CSRC / "include" / "cge.h"
 DATA_HEADER = CSRC / "include" / "cge_data.h"
 HOST_HEADER = CSRC / "include" / "cge_host.h"
 F64_NAMES = CSRC / "src" / "host" / "f64_names.h"
+FUSED_NAMES = Path(__file__).resolve().parent / "fused_names.h"
 
 _BEGIN = re.compile(r"^/\* ==== real section =+ \*/$", re.MULTILINE)
 _END = re.compile(r"^/\* ==== end of the real section =+ \*/$", re.MULTILINE)
@@ -30,7 +32,11 @@ _INTEGER = re.compile(r"#define (\w+) +(0x[0-9a-fA-F]+|[0-9]+)$")
 _DIRECTIVE = re.compile(r"#(define|include|if|ifdef|ifndef|else|endif)\b")
 _IDENTIFIER = re.compile(r"\bcge_\w+\b")
 _GLOBAL = re.compile(r"^extern const (\w+) (\w+);$", re.MULTILINE)
-_OPERATOR = re.compile(r"^cge_status (cge_(?!network_)\w+_(?:forward|(?:weight|bias|input)_grad)_f(?:32|64))\((.*)\);$", re.MULTILINE)
+_OPERATOR = re.compile(
+    r"^cge_status (cge_(?!network_)\w+_(?:forward|(?:weight|bias|input)_grad)_f(?:32_fused|32|64))\((.*)\);$", re.MULTILINE
+)
+_FUNCTION = re.compile(r"^(?!typedef )\w[\w *]*?\b(cge_\w+)\([^{};]*\);$", re.MULTILINE)
+_KERNEL_SET = "const char *cge_kernel_set_name(void);"  # of the host's header: each copy has kernels of its own
 
 
 class HeaderError(Exception):
@@ -44,7 +50,9 @@ class Declarations:
     shared: str  # does not depend on the number type
     f32: str
     f64: str
+    fused: str  # with the types of f32
     renames: Dict[str, str]  # of every identifier that the f64 copy declares anew
+    fused_renames: Dict[str, str]
 
 
 def read(header: Path = HEADER) -> Declarations:
@@ -57,7 +65,11 @@ def read(header: Path = HEADER) -> Declarations:
     _require_one_name_each(f32)
     twice = _plain(real[: _only(_F32_ONLY, real).start()])
     renames = f64_renames(shared, twice)
-    return Declarations(shared, f32, _renamed(twice, renames), renames)
+    fused = _functions_and_constants(f"{f32}\n{_KERNEL_SET}")
+    fused_renames = {name: f"{name}_fused" for name in sorted(fused)}
+    return Declarations(
+        shared, f32, _renamed(twice, renames), _with_names("\n".join(fused.values()), fused_renames), renames, fused_renames
+    )
 
 
 def read_other(header: Path) -> str:
@@ -76,13 +88,20 @@ def f64_renames(shared: str, real: str) -> Dict[str, str]:
     return {name: re.sub("_f32$", "", name) + "_f64" for name in sorted(declared)}
 
 
-def f64_names_header(declarations: Declarations) -> str:
-    lines = [f"#define {old} {new}" for old, new in declarations.renames.items()]
+def names_headers(declarations: Declarations) -> Dict[Path, str]:
+    return {
+        F64_NAMES: _names_header("F64", "double-precision copy", declarations.renames),
+        FUSED_NAMES: _names_header("FUSED", "copy with fused multiply-adds", declarations.fused_renames),
+    }
+
+
+def _names_header(guard: str, copy: str, renames: Dict[str, str]) -> str:
+    lines = [f"#define {old} {new}" for old, new in renames.items()]
     return "\n".join(
         [
-            "/* Names of the double-precision copy. Generated from cge.h by convgrad_embedded/_build/declarations.py. */",
-            "#ifndef CGE_F64_NAMES_H",
-            "#define CGE_F64_NAMES_H",
+            f"/* Names of the {copy}. Generated from cge.h by convgrad_embedded/_build/declarations.py. */",
+            f"#ifndef CGE_{guard}_NAMES_H",
+            f"#define CGE_{guard}_NAMES_H",
             "",
             *lines,
             "",
@@ -151,8 +170,18 @@ def _plain_line(line: str) -> str:
 
 def _renamed(text: str, renames: Dict[str, str]) -> str:
     text = text.replace("typedef float cge_real;\n", "")
-    text = re.sub(r"\bcge_real\b", "double", text)
+    return _with_names(re.sub(r"\bcge_real\b", "double", text), renames)
+
+
+def _with_names(text: str, renames: Dict[str, str]) -> str:
     return _IDENTIFIER.sub(lambda match: renames.get(match.group(), match.group()), text)
+
+
+def _functions_and_constants(text: str) -> Dict[str, str]:
+    """Their declarations by name. Types are left out."""
+    found = {match.group(2): match.group() for match in _GLOBAL.finditer(text)}
+    found.update((match.group(1), match.group()) for match in _FUNCTION.finditer(text))
+    return found
 
 
 def _require_one_name_each(declarations: str) -> None:
@@ -169,4 +198,5 @@ def _only(pattern: "re.Pattern[str]", text: str) -> "re.Match[str]":
 
 
 if __name__ == "__main__":
-    F64_NAMES.write_text(f64_names_header(read()), encoding="ascii")
+    for path, text in names_headers(read()).items():
+        path.write_text(text, encoding="ascii")

@@ -1,8 +1,9 @@
-"""Builds convgrad_embedded._native: the C core, its double-precision copy, and cffi's glue (API mode, stable ABI)."""
+"""Builds convgrad_embedded._native: the C core, its copies (double precision; fused), and cffi's glue (API mode, stable ABI)."""
 
 from __future__ import annotations
 
 import platform
+import re
 import sys
 from pathlib import Path
 
@@ -16,7 +17,7 @@ ROOT = declarations.CSRC.parent
 # setuptools puts CFLAGS of the environment before these, so that these win: no contraction, no fast-math, the standard
 # language, none of the core's own switches. A linker that is told of fast-math would add code that makes the process flush
 # subnormal numbers. What no flag can take back, the import finds (_core.py).
-SWITCHES = ["FUSED", "SMALL", "HOST", "F64", "F64_COPY", "INTERNAL", "INLINE", "MUST_USE", "ANY_ARITHMETIC"]
+SWITCHES = ["FUSED", "SMALL", "HOST", "F64", "F64_COPY", "INTERNAL", "INLINE", "MUST_USE", "ANY_ARITHMETIC", "HAS_LANES_BASELINE"]
 NO_FAST_MATH = ["-fno-fast-math", "-fno-unsafe-math-optimizations"]
 PARTS_OF_FAST_MATH = ["-fno-finite-math-only", "-fno-associative-math", "-fno-reciprocal-math", "-fsigned-zeros"]
 MACHINE_ARGS = ["-mfpmath=sse"] if platform.machine() == "x86_64" and sys.platform == "linux" else []
@@ -26,6 +27,7 @@ MACHINE_ARGS = ["-mfpmath=sse"] if platform.machine() == "x86_64" and sys.platfo
 COMPILE_ARGS = ["-std=c99", "-O3", *NO_FAST_MATH, *PARTS_OF_FAST_MATH, "-ffp-contract=off", *MACHINE_ARGS]
 COMPILE_ARGS += ["-fno-math-errno", "-fvisibility=hidden", "-g0", *(f"-UCGE_{switch}" for switch in SWITCHES)]
 LINK_ARGS = ["-O3", *NO_FAST_MATH, *([] if sys.platform == "win32" else ["-pthread"])]
+LIBRARIES = [] if sys.platform == "win32" else ["m"]  # fmaf, where there is no instruction
 
 # cge_network_train_batch with the labels as Python's bytes, which cffi hands over as they are; they begin at a multiple of 8.
 TRAIN_LABELLED = (
@@ -44,6 +46,19 @@ EVALUATE_LABELLED = (
     return cge_network_evaluate(net, x, &targets, count, loss, correct);
 }""",
 )
+# Whether the copy with fused multiply-adds may be called.
+HAS_FUSED = (
+    "static int cge_has_fused(void)",
+    """{
+#if defined(__x86_64__)
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+#else
+    return 1;
+#endif
+}""",
+)
+# By far the largest source: a compiler that takes several at once begins with it.
+FUSED_SOURCE = "convgrad_embedded/_build/fused.c"
 
 
 def relative(pattern: str) -> list[str]:
@@ -51,15 +66,21 @@ def relative(pattern: str) -> list[str]:
     return sorted(str(path.relative_to(ROOT)) for path in declarations.CSRC.glob(pattern))
 
 
+def fused(text: str) -> str:
+    """The same for networks of the copy."""
+    return re.sub(r"\b(cge_network_\w+)\(", r"\1_fused(", text)
+
+
 def builder() -> cffi.FFI:
     header = declarations.read()
-    both = [header.f32, header.f64]
+    both = [header.f32, header.f64, header.fused]
     batches = [pair for text in both for pair in declarations.batches(text)]
     others = [declarations.read_other(path) for path in (declarations.DATA_HEADER, declarations.HOST_HEADER)]
     labelled = (TRAIN_LABELLED, EVALUATE_LABELLED)
+    own = (*labelled, *(tuple(map(fused, pair)) for pair in labelled), HAS_FUSED)
 
     ffi = cffi.FFI()
-    ffi.cdef("\n".join([header.shared, *others, *map(declarations.with_addresses, both), *(prototype for prototype, _ in batches), *(f"{prototype};" for prototype, _ in labelled)]))
+    ffi.cdef("\n".join([header.shared, *others, *map(declarations.with_addresses, both), *(prototype for prototype, _ in batches), *(f"{prototype};" for prototype, _ in own)]))
     ffi.set_source(
         "convgrad_embedded._native",
         "\n".join(
@@ -68,16 +89,18 @@ def builder() -> cffi.FFI:
                 '#include "cge_data.h"',
                 '#include "cge_host.h"',
                 header.f64,
+                header.fused,
                 *map(declarations.address_definitions, both),
                 *(definition for _, definition in batches),
-                *map("\n".join, labelled),
+                *map("\n".join, own),
             ]
         ),
-        sources=relative("src/**/*.c"),
+        sources=[FUSED_SOURCE, *relative("src/**/*.c")],
         depends=[*relative("**/*.h"), *relative("**/*.inc")],
         include_dirs=["csrc/include"],
         extra_compile_args=COMPILE_ARGS,
         extra_link_args=LINK_ARGS,
+        libraries=LIBRARIES,
     )
     return ffi
 
