@@ -93,6 +93,18 @@ static void test_dense_map(const cge_kernel_set *set, int32_t in, int32_t out, i
     check_twins(expected, got, count * in);
 }
 
+static void test_dense_goes_on(const cge_kernel_set *set, int32_t in, int32_t out, uint32_t seed)
+{
+    float *expected, *got;
+    if (!check_room("dense", floats(in + in * out + 2 * out))) return;
+    const float *x = operands_like(seed % KINDS, in, SEED_X), *w = weights_for(seed % KINDS, in * out, SEED_W);
+    name_case(set, "dense_forward, sums that other inputs began");
+    twins(out, &expected, &got);
+    cge_kernels_ref.dense_forward(in, out, 1, x, w, expected, expected);
+    set->dense_forward(in, out, 1, x, w, got, got);
+    check_twins(expected, got, out);
+}
+
 static void test_dense_grads(const cge_kernel_set *set, int32_t in, int32_t out, int32_t count, uint32_t seed)
 {
     const cge_range inputs = some_range(in, seed);
@@ -122,11 +134,13 @@ void suite_kernels_dense(void)
         for (int32_t repeat = 0; repeat < KINDS; repeat++) test_dense_grads(set, 2, 1030, 1, seed++); /* more outputs than a buffer holds */
     for (int32_t s = 0; (set = cge_kernel_set_at(s)) != NULL; s++)
         for (int32_t i = 0; i < COUNT_OF(ins); i++)
-            for (int32_t o = 0; o < COUNT_OF(outs); o++)
+            for (int32_t o = 0; o < COUNT_OF(outs); o++) {
+                test_dense_goes_on(set, ins[i], outs[o], seed);
                 for (int32_t n = 0; n < COUNT_OF(counts); n++, seed++) {
                     test_dense_map(set, ins[i], outs[o], counts[n], seed);
                     test_dense_grads(set, ins[i], outs[o], counts[n], seed);
                 }
+            }
 }
 
 /* ---- pooling ------------------------------------------------------------------------------------------------------------ */

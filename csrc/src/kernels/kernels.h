@@ -24,7 +24,8 @@ typedef void cge_conv2d_input_grad_fn(const cge_conv2d_plan *p, const cge_real *
 /* db, adding output rows oh in `rows` */
 typedef void cge_conv2d_bias_grad_fn(const cge_conv2d_plan *p, const cge_real *dy, cge_real *db, cge_range rows);
 
-/* Dense operators take `count` samples, x [count][in], dy [count][out]; gradients add in sample order. */
+/* Dense operators take `count` samples, x [count][in], dy [count][out]; gradients add in sample order. Of one sample b may be y:
+ * sums that other inputs began. */
 typedef void cge_dense_forward_fn(int32_t in, int32_t out, int32_t count, const cge_real *x, const cge_real *w, const cge_real *b, cge_real *y);
 /* dw[i] for i in `inputs`; add: to what dw holds, else to zero */
 typedef void cge_dense_weight_grad_fn(int32_t in, int32_t out, int32_t count, const cge_real *x, const cge_real *dy, cge_real *dw, cge_range inputs, int add);

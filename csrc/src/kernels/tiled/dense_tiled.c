@@ -23,10 +23,12 @@ enum { DENSE_BLOCK = CGE_DENSE_BLOCK };
 
 /* ---- y = b + x w ---- */
 
-/* A last block is moved back if outputs are left over: it computes some again, to the same bits. */
+/* A last block is moved back if outputs are left over: it computes some again, to the same bits. b may be y, which then holds
+ * what other inputs gave: so what the last block begins with is kept before the others are written. */
 static void forward_sample(int32_t in, int32_t out, const cge_real *x, const cge_real *w, const cge_real *b, cge_real *y)
 {
     const int32_t left = out % DENSE_BLOCK, last = out - DENSE_BLOCK;
+    cge_real begin[DENSE_BLOCK];
     cge_tile t;
     t.u = x, t.u_pitch = 1, t.v_pitch = out, t.out_pitch = 0;
     t.rows = t.columns = 1, t.run = in;
@@ -39,9 +41,10 @@ static void forward_sample(int32_t in, int32_t out, const cge_real *x, const cge
         cge_tile_one(&t);
         return;
     }
+    if (b != NULL && left > 0) memcpy(begin, b + last, sizeof begin);
     cge_tile_row(&t);
     if (left == 0) return;
-    if (b != NULL) t.init = b + last;
+    if (b != NULL) t.init = begin;
     t.v = w + last;
     t.out = y + last;
     t.channels = DENSE_BLOCK;
