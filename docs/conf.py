@@ -45,8 +45,8 @@ CONTENTS = {
     "Tutorials": [f"docs/tutorials/{name}" for name in ("board", "imu", "pytorch", "resuming")],
     "Guides": [
         *("docs/choosing", "docs/troubleshooting", "docs/training", "docs/memory", "docs/optimizers", "docs/graphs"),
-        *("docs/norms", "docs/frameworks", "docs/camera", "docs/new_classes", "docs/slices", "docs/arithmetic"),
-        "docs/porting",
+        *("docs/norms", "docs/frameworks", "docs/camera", "docs/slices", "docs/arithmetic", "docs/porting"),
+        *("docs/new_classes", "docs/landing"),
     ],
     "Reference": [
         *("docs/api/network", "docs/api/layers", "docs/api/losses", "docs/api/optimizers", "docs/api/operators"),
