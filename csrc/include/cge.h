@@ -492,7 +492,8 @@ CGE_MUST_USE cge_status cge_group_norm_input_grad_f32(const cge_norm *g, const c
  * Prediction, evaluation and CGE_FROZEN, with which nothing of it changes, take mean and rstd from the running statistics:
  *   rstd = 1 / sqrt(running variance[c] + eps)
  *   y[p][c] = b[c] + (x[p][c] - running mean[c]) * (w[c] * rstd)        dx[p][c] = 0 + dy[p][c] * (w[c] * rstd)
- * With a plan there is one sample at a time: a network that trains the layer gets CGE_ERR_MODE, a frozen one is fine.
+ * With a plan it learns at level cge_memory_batch. Other levels hold one sample at a time: a network that trains the layer gets
+ * CGE_ERR_MODE, a frozen one is fine.
  *
  * cge_kind_scale has weight and bias of each channel alone, w [in_c] and b [in_c]:
  *   y[p][c] = b[c] + x[p][c] * w[c]                                                dx[p][c] = 0 + dy[p][c] * w[c]
@@ -743,6 +744,11 @@ typedef struct cge_model {
 typedef struct cge_memory_level cge_memory_level;
 extern const cge_memory_level cge_memory_small;
 extern const cge_memory_level cge_memory_smallest;
+/* cge_memory_small for up to options.capacity samples in a pass, as batch normalisation needs them to learn. The plan is that
+ * of one sample. Each tensor exists once for each sample, so that activations take options.capacity * plan->peak_elems. Each
+ * unit works on one sample after the other, and batch normalisation on all together. Only this level takes a capacity above 1,
+ * and not with a spread plan (CGE_ERR_ARGUMENT). */
+extern const cge_memory_level cge_memory_batch;
 /* The same with all ways to take fewer bytes, and the code for them (6 KB on a Cortex-M4F). Units that do not learn run by rows
  * through as many of them as takes the fewest: of a network of which the end learns, the maps before it are some rows each. A
  * convolution that learns at once may do so some channels at a time. A mean over all rows has its dx in the place of x. Where
@@ -846,6 +852,7 @@ CGE_MUST_USE cge_status cge_plan_spread(const cge_model *model, const cge_real *
  * the sealed one. A seal tells what was damaged or mixed up, not what was forged. Network.export(sealed=True) writes it. */
 #define CGE_PLAN_VERSION 2 /* raised by every change of what a plan of the same model looks like, or means */
 extern const cge_memory_level cge_memory_small_sealed;
+extern const cge_memory_level cge_memory_batch_sealed;
 extern const cge_memory_level cge_memory_smallest_sealed;
 extern const cge_memory_level cge_memory_small_tight_sealed;
 extern const cge_memory_level cge_memory_smallest_tight_sealed;
@@ -871,7 +878,8 @@ typedef struct cge_options { /* zero means default */
                                are read there, and the others are copied into the arena as what training starts from
                                (if n input channels learn, all weights; but with a plan, of a dense layer those of n inputs) */
     const cge_executor *executor; /* NULL: all work on the caller's thread */
-    const cge_plan *plan;   /* NULL: every layer's output is kept as a whole. Else capacity is 1, and `training` the plan's */
+    const cge_plan *plan;   /* NULL: every layer's output is kept as a whole. Else `training` is the plan's, and capacity 1
+                               but with cge_memory_batch */
 } cge_options;
 
 /* Instructions of a training step on a Cortex-M4F: `macs` multiply-adds of all passes over the batch, and one update of
@@ -946,6 +954,7 @@ typedef struct cge_network { /* plain data; read the members marked "public", le
     int32_t first_trainable; /* public: index of the first layer with gradients; layer_count if there is none */
     int32_t busy;            /* public: 1 while a call or a step in slices is at work, see "interrupts, tasks, networks" */
     int32_t loss_grad, window_elems;
+    int32_t pass_sample, pass_count; /* with a plan: whose tensors units work on, and of how many samples */
     void *arena;
     cge_real *activations, *staging, *window;
     cge_rng rng;             /* public: draws the orders of epochs, by cge_rng_shuffle; saved with the network */
@@ -1101,7 +1110,8 @@ CGE_MUST_USE cge_status cge_network_train_epoch_part(cge_network *net, const voi
  *     if (status == CGE_OK) do status = cge_network_resume(&net, budget, &loss); while (status == CGE_AGAIN);
  *
  * The step is the one that train_batch, evaluate or forward takes: the same bits, the same errors, whatever the budgets. It
- * needs a plan (options.plan); without one, begin returns CGE_ERR_MODE. Nothing is copied: x, what targets points to, y and
+ * needs a plan (options.plan); without one, begin returns CGE_ERR_MODE, and train_begin with cge_memory_batch.
+ * Nothing is copied: x, what targets points to, y and
  * correct must stay what they are until the step is over. From begin until then `busy` is 1: every other call on the
  * network that takes it returns CGE_ERR_BUSY and has changed nothing, a second begin too. The optimizer stays as it is meanwhile. */
 

@@ -35,6 +35,8 @@
 /* Of the parameters after the run in test_batch_norm.c, batches of four in one pass. */
 #define GOLDEN_BATCH_NORM 0x58c9a9f2a50bed45
 #define GOLDEN_BATCH_NORM_FUSED 0xa109e4356af9d1ff
+#define GOLDEN_BATCH_NORM_GRAPH 0x48b2c1f40eca90b8
+#define GOLDEN_BATCH_NORM_GRAPH_FUSED 0xba27067d4924659b
 
 /* Of the weights after the same run of the first network with other optimisers, whose settings are in test_golden.c. */
 #define GOLDEN_ADAM 0x83971559dfe0c24f

@@ -221,7 +221,7 @@ static uint64_t run(const cge_model *model, const cge_memory_level *level, int32
     size_t bytes = 0;
     uint64_t hash = 0;
     float loss = 0;
-    if (!check_room("batch norm, a run", 16384)) return 0;
+    if (!check_room("batch norm, a run", 24576)) return 0;
     if (level != NULL) {
         CHECK_OK(cge_plan_bytes(model, &bytes));
         if (!CHECK_OK(cge_plan_make(model, level, 1, check_bytes(bytes), bytes, &plan))) return 0;
@@ -251,12 +251,41 @@ static void test_runs(void)
     if (!CHECK(together == golden))
         printf("    weights 0x%08lx%08lx\n", (unsigned long)(together >> 32), (unsigned long)(together & 0xffffffffu));
     CHECK(halves != together);
+    CHECK(run(&learning_model, &cge_memory_batch, RUN_BATCH, RUN_BATCH) == together);
+    CHECK(run(&learning_model, &cge_memory_batch, RUN_BATCH / 2, RUN_BATCH) == halves);
+    CHECK(run(&frozen_model, &cge_memory_batch, 1, 1) == alone);
     CHECK(run(&frozen_model, &cge_memory_small, 0, 1) == alone);
     CHECK(run(&frozen_model, &cge_memory_smallest, 0, 1) == alone);
     CHECK(run(&frozen_model, &cge_memory_small_sliced, 0, 1) == alone);
     CHECK(run(&frozen_model, &cge_memory_smallest_sliced, 0, 1) == alone);
     CHECK(run(&frozen_model, &cge_memory_smallest_tight, 0, 1) == alone);
     CHECK(run(&frozen_model, &cge_memory_small, 0, RUN_BATCH) == run(&frozen_model, NULL, RUN_BATCH, RUN_BATCH));
+}
+
+/*
+ * A graph in which a norm reads what others read too, what an activation puts out, and what a sum does; others read what it
+ * puts out, and one is last.
+ */
+static const cge_layer branches[] = {
+    PLAIN(batch_norm),                                                           /* 0: of the samples themselves */
+    CONV(4, 3, 3, 1, 1, 1, 1, 1, 1, 1, CGE_NO_BIAS), PLAIN(batch_norm), PLAIN(relu), /* 3: 6x4x4 */
+    CONV(4, 1, 1, 1, 1, 0, 0, 0, 0, 1, 0), BATCH_NORM(0, .momentum = 0.5f),      /* 5 */
+    {.kind = &cge_kind_add, .from = {0, 4}}, PLAIN(tanh),                        /* 6: 5 and 3 */
+    BATCH_NORM(CGE_NO_BIAS, .eps = 0.25f),                                       /* 8 */
+    {.kind = &cge_kind_concat, .from = {0, 8}},                                  /* 9: 8 beside 7 */
+    {.kind = &cge_kind_batch_norm, .flags = CGE_FROZEN},                         /* 10 */
+    {.kind = &cge_kind_add, .from = {0, 10}}, PLAIN(batch_norm), PLAIN(relu),    /* 11: 10 and 9 */
+    PLAIN(global_avgpool2d), DENSE(3, 0, 0), PLAIN(batch_norm)};
+static const cge_model branches_model = {
+    {6, 4, 2}, TABLE(branches), &cge_softmax_cross_entropy, SGD(0.05f, 0.9f, 1e-3f, 0), NULL, 0, 0};
+
+static void test_graph_runs(void)
+{
+    const uint64_t together = run(&branches_model, &cge_memory_batch, RUN_BATCH, RUN_BATCH);
+    if (together == 0) return; /* no room */
+    if (!CHECK(together == (CGE_FUSED ? GOLDEN_BATCH_NORM_GRAPH_FUSED : GOLDEN_BATCH_NORM_GRAPH)))
+        printf("    weights 0x%08lx%08lx\n", (unsigned long)(together >> 32), (unsigned long)(together & 0xffffffffu));
+    CHECK(run(&branches_model, &cge_memory_batch, RUN_BATCH / 2, RUN_BATCH) != together);
 }
 
 /* A frozen layer keeps all that it has. */
@@ -296,7 +325,48 @@ void suite_batch_norm(void)
     test_what_is_not_tracked();
     test_trained_biases();
     test_runs();
+    test_graph_runs();
     test_frozen_params();
+}
+
+/* Which plans hold several samples, which can be cut into slices, and that none passes for another. */
+static void test_capacity(void *memory, size_t bytes)
+{
+    static const cge_spread spread = {0};
+    const cge_memory_level *const others[] = {&cge_memory_small, &cge_memory_smallest, &cge_memory_small_tight};
+    cge_options options = {.training = 1, .capacity = 2};
+    cge_plan plan;
+    cge_network net;
+    float loss = 0;
+    int64_t macs = 0;
+    size_t arena_bytes = 0, of_one = 0;
+    options.plan = &plan;
+    for (int32_t i = 0; i < COUNT_OF(others); i++) {
+        CHECK_OK(cge_plan_make(&frozen_model, others[i], 1, memory, bytes, &plan));
+        CHECK_STATUS(CGE_ERR_ARGUMENT, cge_network_arena_bytes(&frozen_model, &options, &arena_bytes));
+    }
+    CHECK_OK(cge_plan_make(&learning_model, &cge_memory_batch, 1, memory, bytes, &plan));
+    CHECK_OK(cge_network_arena_bytes(&learning_model, &options, &arena_bytes));
+    options.capacity = 1;
+    CHECK_OK(cge_network_arena_bytes(&learning_model, &options, &of_one));
+    CHECK(arena_bytes - of_one == sizeof(float) * (size_t)(plan.peak_elems + 2 * RUN_ELEMS));
+    options.capacity = CGE_MAX_ELEMS;
+    CHECK_STATUS(CGE_ERR_OVERFLOW, cge_network_arena_bytes(&learning_model, &options, &arena_bytes));
+    options.capacity = 2;
+    plan.spread = &spread;
+    CHECK_STATUS(CGE_ERR_ARGUMENT, cge_network_arena_bytes(&learning_model, &options, &arena_bytes));
+    plan.spread = NULL;
+    plan.level = &cge_memory_small; /* which holds one sample */
+    options.capacity = 1;
+    CHECK_STATUS(CGE_ERR_MISMATCH, cge_network_arena_bytes(&learning_model, &options, &arena_bytes));
+    plan.level = &cge_memory_batch;
+    if (!start(&net, &learning_model, &options)) return;
+    const float x[RUN_ELEMS] = {0};
+    const int32_t label = 0;
+    const cge_targets targets = {&label, NULL};
+    CHECK_STATUS(CGE_ERR_MODE, cge_network_train_begin(&net, x, &targets, 1));
+    CHECK_STATUS(CGE_ERR_MODE, cge_network_largest_slice(&net, &macs));
+    CHECK_OK(cge_network_train_batch(&net, x, &targets, 1, &loss));
 }
 
 void suite_batch_norm_status(void)
@@ -328,9 +398,12 @@ void suite_batch_norm_status(void)
     }
     check_case("too many channels");
     CHECK_STATUS(CGE_ERR_OVERFLOW, cge_layer_infer(&(const cge_layer){.kind = &cge_kind_batch_norm}, &wide, &info));
-    if (!check_room("batch norm with a plan", 8192) || !CHECK_OK(cge_plan_bytes(&learning_model, &bytes))) return;
+    if (!check_room("batch norm with a plan", 16384)) return;
+    if (!CHECK_OK(cge_plan_bytes(&frozen_model, &bytes))) return; /* the larger */
     void *memory = check_bytes(bytes);
     CHECK_STATUS(CGE_ERR_MODE, cge_plan_make(&learning_model, &cge_memory_small, 1, memory, bytes, &plan));
     CHECK_STATUS(CGE_ERR_MODE, cge_plan_make(&learning_model, &cge_memory_smallest, 1, memory, bytes, &plan));
+    CHECK_STATUS(CGE_ERR_MODE, cge_plan_make(&learning_model, &cge_memory_small_sliced, 1, memory, bytes, &plan));
     CHECK_OK(cge_plan_make(&learning_model, &cge_memory_small, 0, memory, bytes, &plan));
+    test_capacity(memory, bytes);
 }

@@ -61,6 +61,9 @@ static const cge_layer many_channels[] = { /* whose weights are more than their 
     CONV(7, 3, 3, 1, 1, 1, 1, 1, 1, 1, 0), PLAIN(relu), CONV(9, 3, 2, 2, 1, 1, 1, 1, 0, 1, 0), PLAIN(tanh), CONV(10, 1, 1, 1, 1, 0, 0, 0, 0, 1, CGE_NO_BIAS), LEAKY(0.5f),
     DENSE(3, 0, 0)};
 
+static const cge_layer renames_only[] = {PLAIN(flatten)};
+static const test_model renaming = MODEL("a new name", 2, 2, 1, renames_only, &cge_mean_squared_error, 0.05f, 0, 0, 0);
+
 enum { WIDE_AND_NARROW = 12, FIVE_CONVOLUTIONS = 21, MANY_CHANNELS = 22 }; /* their numbers here */
 static const test_model planned[] = {
     MODEL("N", 9, 8, 2, small_n, &cge_softmax_cross_entropy, 0.05f, 0, 0, 0),
@@ -154,6 +157,7 @@ static int make_plan(place *p, const cge_memory_level *level, int32_t training, 
     options->training = training;
     if (level == NULL) return CHECK_OK(cge_network_arena_bytes(p->model, options, &p->arena_bytes));
     options->plan = &p->plan;
+    if (level == &cge_memory_batch) options->capacity = BATCH;
     if (!CHECK_OK(cge_plan_make(p->model, level, training, p->memory, p->plan_bytes, &p->plan))) return 0;
     if (p->style_seed != 0) force_styles(p, level, training);
     return CHECK_OK(cge_network_arena_bytes(p->model, options, &p->arena_bytes));
@@ -210,21 +214,32 @@ static uint64_t live(place *p, const cge_memory_level *level, int32_t batch, uin
     return hash_of(p);
 }
 
-/* Everything that a case needs, for the largest of the levels. */
-static int prepare(place *p, const test_model *m, size_t more_bytes)
+/* The arena's bytes, of the largest of some levels, each with its own styles or with those of seeds 1 .. `seeds`. */
+static size_t largest_arena(place *p, const cge_memory_level *const *levels, int32_t count, uint32_t seeds)
 {
-    const cge_memory_level *const levels[] = {NULL, &cge_memory_small, &cge_memory_smallest};
-    const size_t in = (size_t)elems_of(m->model.input), out = (size_t)outputs_of(&m->model);
     size_t largest = 0;
+    for (p->style_seed = 0; p->style_seed <= seeds; p->style_seed++)
+        for (int32_t i = 0; i < count; i++) {
+            cge_options options;
+            if (!make_plan(p, levels[i], 1, &options)) return 0;
+            if (p->arena_bytes > largest) largest = p->arena_bytes;
+        }
+    p->style_seed = 0;
+    return largest;
+}
+
+/* Everything that a case needs. */
+static int prepare_levels(place *p, const test_model *m, size_t more_bytes, const cge_memory_level *const *levels,
+                          int32_t count, uint32_t seeds)
+{
+    const size_t in = (size_t)elems_of(m->model.input), out = (size_t)outputs_of(&m->model);
+    size_t largest;
     memset(p, 0, sizeof *p);
     p->model = &m->model;
     if (!CHECK_OK(cge_plan_bytes(p->model, &p->plan_bytes)) || !check_room(m->name, p->plan_bytes)) return 0;
     p->memory = check_bytes(p->plan_bytes);
-    for (int32_t i = 0; i < COUNT_OF(levels); i++) {
-        cge_options options;
-        if (!make_plan(p, levels[i], 1, &options)) return 0;
-        if (p->arena_bytes > largest) largest = p->arena_bytes;
-    }
+    largest = largest_arena(p, levels, count, seeds);
+    if (largest == 0) return 0;
     if (!check_room(m->name, p->plan_bytes + largest + PAD + 4 * BATCH * (in + out + 1) + more_bytes)) return 0;
     p->memory = check_bytes(p->plan_bytes);
     p->arena = check_bytes(largest + PAD);
@@ -233,6 +248,18 @@ static int prepare(place *p, const test_model *m, size_t more_bytes)
     p->values = check_floats(BATCH * (int32_t)out);
     p->labels = check_ints(BATCH);
     return 1;
+}
+
+static int prepare(place *p, const test_model *m, size_t more_bytes)
+{
+    static const cge_memory_level *const levels[] = {NULL, &cge_memory_small, &cge_memory_smallest};
+    return prepare_levels(p, m, more_bytes, levels, COUNT_OF(levels), 0);
+}
+
+static int prepare_for_batches(place *p, const test_model *m, uint32_t seeds)
+{
+    static const cge_memory_level *const levels[] = {NULL, &cge_memory_batch};
+    return prepare_levels(p, m, 0, levels, COUNT_OF(levels), seeds);
 }
 
 /* ---- cases ---- */
@@ -262,6 +289,23 @@ static void test_styles(const test_model *m, uint32_t plans)
         CHECK(live(&p, &cge_memory_smallest, 1, &planned_losses) == weights && planned_losses == losses);
         CHECK(live(&p, &cge_memory_smallest_tight, 1, &planned_losses) == weights && planned_losses == losses);
     }
+}
+
+/* Several samples in a pass: the bits of one after the other. */
+static void test_batches(const test_model *m, uint32_t plans)
+{
+    place p;
+    cge_options options;
+    uint64_t losses, planned_losses, weights;
+    if (!prepare_for_batches(&p, m, plans)) return;
+    weights = live(&p, NULL, BATCH, &losses);
+    for (p.style_seed = 0; p.style_seed <= plans; p.style_seed++)
+        CHECK(live(&p, &cge_memory_batch, BATCH, &planned_losses) == weights && planned_losses == losses);
+    p.style_seed = 0;
+    if (!make_plan(&p, &cge_memory_batch, 1, &options)) return;
+    CHECK_REFUSED(CGE_ERR_ARENA, cge_network_init(&p.net, p.model, &options, p.arena, p.arena_bytes - 1));
+    weights = live(&p, NULL, 1, &losses); /* and a pass of one */
+    CHECK(live(&p, &cge_memory_batch, 1, &planned_losses) == weights && planned_losses == losses);
 }
 
 /* Each style is the smallest of some network of these, or nobody would look at it above. */
@@ -444,7 +488,7 @@ static void test_members_of_a_plan(void)
 
 static const cge_layer large_pools[] = {POOL(avgpool2d, 1, 1, 0, 0, 0, 0, 0, 0), POOL(avgpool2d, 1, 1, 0, 0, 0, 0, 0, 0)};
 
-static const cge_layer renames_only[] = {PLAIN(flatten)}, many_weights[] = {DENSE(16383, 0, 0), DENSE(16383, 0, 0)};
+static const cge_layer many_weights[] = {DENSE(16383, 0, 0), DENSE(16383, 0, 0)};
 
 static void test_what_cannot_be_planned(void)
 {
@@ -703,6 +747,27 @@ static void test_input_that_is_not_finite(const test_model *m, const cge_memory_
     CHECK(hash_of(&p) != before);
 }
 
+/* The last of the samples of a pass, in a stem and without; or a target, which the loss tells. */
+static void test_batch_that_is_not_finite(const test_model *m, uint32_t style_seed, int32_t of_targets)
+{
+    place p;
+    float loss = 0;
+    uint64_t before;
+    if (!prepare_for_batches(&p, m, style_seed)) return;
+    p.style_seed = style_seed;
+    if (!start(&p, &cge_memory_batch, 1)) return;
+    const cge_targets targets = {p.labels, p.values, NULL};
+    take_samples(&p, 0, BATCH);
+    before = hash_of(&p);
+    if (of_targets) p.values[BATCH * outputs_of(p.model) - 1] = 1e30f;
+    else p.x[(BATCH - 1) * elems_of(p.model->input) + 5] = float_from_bits(0xff800000u);
+    CHECK_STATUS(CGE_ERR_NOT_FINITE, cge_network_train_batch(&p.net, p.x, &targets, BATCH, &loss));
+    CHECK(p.net.step_count == 0 && p.net.pending == 0 && hash_of(&p) == before);
+    take_samples(&p, 0, BATCH);
+    CHECK_OK(cge_network_train_batch(&p.net, p.x, &targets, BATCH, &loss));
+    CHECK(hash_of(&p) != before);
+}
+
 /* The same of a row that a stem hands on, where nothing but the gradient tells: what is infinite saturates. */
 static void test_hidden_rows_that_are_not_finite(const cge_memory_level *level)
 {
@@ -722,12 +787,17 @@ void suite_plan(void)
         test_prediction(&planned[i], -1, 0);
         for (uint32_t seed = 0; seed < STYLES; seed++) test_prediction(&planned[i], i + 3, seed);
         test_styles(&planned[i], STYLES);
+        test_batches(&planned[i], STYLES / 4);
         test_plan(&planned[i], &cge_memory_small);
         test_plan(&planned[i], &cge_memory_smallest);
         test_plan(&planned[i], &cge_memory_smallest_tight);
     }
+    test_batches(&renaming, 0);
+    test_batch_that_is_not_finite(&planned[2], 0, 1);
+    for (uint32_t seed = 0; seed < STYLES; seed++) test_batch_that_is_not_finite(&planned[0], seed, 0);
     for (int32_t i = 0; i < test_model_count; i++) {
         test_bits(&test_models[i]);
+        test_batches(&test_models[i], 0);
         test_prediction(&test_models[i], -1, 0);
     }
     test_chosen_styles();

@@ -81,9 +81,9 @@ static void batch_norm_weight_grad(const cge_layer_call *c)
         cge_zero_norm_runs(&p, runs, c->dw);
         cge_zero_norm_runs(&p, runs, c->db);
     }
-    cge_run_group_norm_grads(&p, c->x, c->w, c->dy, c->dw, c->db, c->dx, runs);
-    /* w is in RAM, since some of it learns */
+    /* w is in RAM, since some of it learns; dx may be x */
     cge_run_norm_track(&p, CGE_REAL(batch_norm_of(c->layer).momentum), c->x, (cge_real *)(uintptr_t)c->w + p.g.in_c, runs);
+    cge_run_group_norm_grads(&p, c->x, c->w, c->dy, c->dw, c->db, c->dx, runs);
 }
 
 static void batch_norm_input_grad(const cge_layer_call *c)

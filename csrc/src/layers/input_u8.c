@@ -127,7 +127,7 @@ static cge_status u8_find_room(const cge_model *m, const cge_options *o, cge_inp
         CGE_TRY(cge_layer_infer(&m->layers[l], &in, &info));
         if ((m->layers[l].kind->traits & CGE_ALIAS) != 0) continue;
         if ((m->layers[l].kind->traits & CGE_BY_GROUPS) != 0) break; /* it needs all of x several times */
-        room->window = u8_window_elems(&m->layers[l], in, o->capacity, 0);
+        room->window = u8_window_elems(&m->layers[l], in, o->plan != NULL ? 1 : o->capacity, 0);
         room->windows = elems_or_too_many(threads > 1 ? (int64_t)CGE_WINDOWS_PER_THREAD * threads * room->window : room->window);
         room->gathered = elems_or_too_many(((int64_t)elems_in(in) * o->capacity + bytes - 1) / bytes);
         return CGE_OK;

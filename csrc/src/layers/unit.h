@@ -1,6 +1,6 @@
 /*
  * Units: a layer that computes, with the activation and the pooling behind it, run as one so that what lies between them
- * never exists as a whole. A unit works on one sample.
+ * never exists as a whole. A unit works on one sample, but for batch normalisation where it learns.
  *
  * Backward takes dy, the gradient of what the layer that computes (or the pooling) put out, already through the unit's own
  * activation; and hands dx on through the activation of the unit below, so that nothing else touches it.
@@ -45,6 +45,7 @@ typedef struct cge_unit_call {
     int pool_first;              /* the activation may follow the pooling: the same bits */
     int32_t style;
     cge_shape in, in2, map, out; /* in2: of the second input; map: the layer's output, before pooling */
+    int32_t count;               /* samples: 1, but for a batch normalisation that learns; tensors are [count][elements] */
     cge_unit_params params;
     const cge_real *x, *x2;      /* x2 NULL: one input */
     cge_x_source source;           /* in place of x, for cge_input_kind alone */

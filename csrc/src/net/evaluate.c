@@ -11,7 +11,7 @@ static void forward(const cge_network *net, const void *x, int32_t count, cge_re
     const cge_real *const params = CGE_LOAD_POINTER(net->params);
     int32_t begin, n;
     for (begin = 0; begin < count; begin += n) {
-        n = cge_at_most(net->options.capacity, count - begin);
+        n = cge_at_most(cge_forward_capacity(net), count - begin);
         memcpy(y + (size_t)begin * (size_t)net->out_elems, cge_pass_forward(net, params, cge_sample_at(net, x, begin), n, 0),
                (size_t)n * (size_t)net->out_elems * sizeof *y);
     }
@@ -55,7 +55,7 @@ static void evaluate_samples(const cge_network *net, const cge_sample_list *s, i
     int32_t n, i;
     for (; p->done < end; p->done += n) {
         const cge_real *y;
-        n = cge_at_most(net->options.capacity, end - p->done);
+        n = cge_at_most(cge_forward_capacity(net), end - p->done);
         y = cge_pass_forward(net, params, cge_sample_at(net, s->x, p->done), n, 0);
         for (i = p->done; i < p->done + n; i++, y += net->out_elems) cge_note_sample(net, y, s->targets, i, p);
     }

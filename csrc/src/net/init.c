@@ -106,6 +106,8 @@ cge_status cge_network_init(cge_network *net, const cge_model *model, const cge_
     net->pending = 0;
     net->first_trainable = plan.first_trainable;
     net->busy = 0;
+    net->pass_sample = 0;
+    net->pass_count = 1;
     memset(&net->step, 0, sizeof net->step);
     net->loss_grad = plan.loss_grad;
     net->arena = arena;

@@ -16,7 +16,8 @@ static cge_status check_plannable(const cge_model *model)
 }
 
 /* The next layer, whose inputs' shapes are in the rows before it. */
-static cge_status count_row(const cge_model *model, int32_t l, const cge_layer_plan *rows, const cge_options *options, cge_network_plan *counts, cge_layer_plan *row)
+static cge_status count_row(const cge_model *model, int32_t l, const cge_layer_plan *rows, const cge_memory_level *level,
+                            const cge_options *options, cge_network_plan *counts, cge_layer_plan *row)
 {
     const cge_layer *layer = &model->layers[l];
     cge_layer_info info;
@@ -26,7 +27,7 @@ static cge_status count_row(const cge_model *model, int32_t l, const cge_layer_p
         const int32_t source = cge_source(model, l, slot);
         in[slot] = source < 0 ? model->input : rows[source].out;
     }
-    if (options->training && cge_learns_by_batch(layer)) return CGE_ERR_MODE; /* there is one sample at a time */
+    if (options->training && level->learn_pass == NULL && cge_learns_by_batch(layer)) return CGE_ERR_MODE; /* one sample */
     CGE_TRY(cge_infer_layer(layer, in, &info));
     return cge_count_layer(model, l, &info, options, counts, row);
 }
@@ -67,7 +68,7 @@ cge_status cge_plan_make(const cge_model *model, const cge_memory_level *level, 
     p.unit_count = cge_count_units(model);
     if (bytes < memory_bytes(model, p.unit_count)) return CGE_ERR_ARENA;
     cge_begin_counts(model, &counts);
-    for (l = 0; l < model->layer_count; l++) CGE_TRY(count_row(model, l, layers, &options, &counts, &layers[l]));
+    for (l = 0; l < model->layer_count; l++) CGE_TRY(count_row(model, l, layers, level, &options, &counts, &layers[l]));
     tensors = (cge_tensor *)(void *)(layers + model->layer_count);
     units = (cge_unit *)(void *)(tensors + MOST_TENSORS * p.unit_count);
     for (l = 0; l < model->layer_count; l = units[u++].end) units[u] = cge_unit_from(model, graph, l);
@@ -94,11 +95,13 @@ cge_status cge_plan_make(const cge_model *model, const cge_memory_level *level, 
 static int layers_match(const cge_model *model, const cge_options *options, cge_network_plan *counts)
 {
     const cge_layer_plan *rows = options->plan->layers;
+    const cge_memory_level *level = options->plan->level;
     int32_t l;
     cge_begin_counts(model, counts);
     for (l = 0; l < model->layer_count; l++) {
         cge_layer_plan row;
-        if (count_row(model, l, rows, options, counts, &row) != CGE_OK || memcmp(&row, &rows[l], sizeof row) != 0) return 0;
+        if (count_row(model, l, rows, level, options, counts, &row) != CGE_OK) return 0;
+        if (memcmp(&row, &rows[l], sizeof row) != 0) return 0;
     }
     return 1;
 }

@@ -57,7 +57,14 @@ CGE_INTERNAL CGE_MUST_USE cge_status cge_check_optimizer(const cge_network *net)
 /* Checks, or takes, the step for the parameters whose gradients are in a range. 0: one would not stay finite. */
 CGE_INTERNAL int cge_update_range(const cge_network *net, int checks, cge_range range);
 
-/* Forward through all layers, count <= capacity; trains: as a step does. Returns the last output, [count][out_elems]. */
+/* Samples that a forward pass may hold: with a plan it takes one. */
+static inline int32_t cge_forward_capacity(const cge_network *net)
+{
+    return net->options.plan != NULL ? 1 : net->options.capacity;
+}
+
+/* Forward through all layers, count <= cge_forward_capacity; trains: as a step does. Returns the last output,
+ * [count][out_elems]. */
 CGE_INTERNAL const cge_real *cge_pass_forward(const cge_network *net, const cge_real *params, const void *x, int32_t count, int32_t trains);
 
 /* What layer l draws for the next sample of a step. */
@@ -65,7 +72,7 @@ static inline cge_draw cge_draw_of(const cge_network *net, int32_t l)
 {
     cge_draw d;
     d.step = net->step_count;
-    d.sample = (uint32_t)(net->pending + (net->step.task != NULL ? net->step.losses.done : 0));
+    d.sample = (uint32_t)(net->pending + net->pass_sample + (net->step.task != NULL ? net->step.losses.done : 0));
     d.layer = l;
     d.trains = 0;
     return d;

@@ -344,6 +344,13 @@ static cge_status count_chain(const cge_model *model, const cge_options *options
     return CGE_OK;
 }
 
+/* Each tensor of a pass of several samples is as many of the plan's. */
+static int plan_fits(const cge_plan *plan, const cge_options *options)
+{
+    if (plan->level == NULL || plan->training != options->training) return 0;
+    return options->capacity == 1 || (plan->level->learn_pass != NULL && plan->spread == NULL);
+}
+
 CGE_INTERNAL cge_status cge_resolve_options(const cge_options *options, cge_options *resolved)
 {
     static const cge_options defaults = {0, 0, NULL, NULL, NULL};
@@ -352,7 +359,7 @@ CGE_INTERNAL cge_status cge_resolve_options(const cge_options *options, cge_opti
     if (resolved->capacity < 0 || resolved->capacity > CGE_MAX_ELEMS) return CGE_ERR_ARGUMENT;
     if (resolved->training != 0 && resolved->training != 1) return CGE_ERR_ARGUMENT;
     if (resolved->executor != NULL && (resolved->executor->run == NULL || resolved->executor->threads < 1)) return CGE_ERR_ARGUMENT;
-    if (resolved->plan != NULL && (resolved->plan->level == NULL || resolved->capacity != 1 || resolved->plan->training != resolved->training)) return CGE_ERR_ARGUMENT;
+    if (resolved->plan != NULL && !plan_fits(resolved->plan, resolved)) return CGE_ERR_ARGUMENT;
     if (resolved->params == NULL) return CGE_OK;
     return cge_check_buffer(resolved->params);
 }
@@ -408,7 +415,8 @@ CGE_INTERNAL cge_status cge_plan_network(const cge_model *model, const cge_optio
     else CGE_TRY(count_chain(model, options, plan, layers));
     CGE_TRY(find_input_room(model, options, plan->in_elems, &room));
     plan->loss_grad = -1;
-    activations = level != NULL ? options->plan->peak_elems : place_whole_outputs(model, options, plan, layers);
+    if (level == NULL) activations = place_whole_outputs(model, options, plan, layers);
+    else activations = product_of(options->plan->peak_elems, options->capacity);
     if (level != NULL && level->one_by_one) activations += CGE_SLICE_ELEMS;
     grads = level != NULL && level->at_once ? 0 : plan->grad_elems;
 

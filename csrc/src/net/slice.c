@@ -864,12 +864,18 @@ CGE_NOINLINE cge_status go_on_afresh(cge_network *net, int64_t left)
 
 /* ---- public calls ---- */
 
+/* One sample after the other, by a plan. */
+static int trains_in_slices(const cge_network *net)
+{
+    return net->options.plan != NULL && net->options.plan->level->learn_pass == NULL;
+}
+
 cge_status cge_network_train_begin(cge_network *net, const void *x, const cge_targets *targets, int32_t count)
 {
     const cge_sample_list list = {x, targets, NULL};
     cge_step step;
     CGE_TRY(cge_check_training_mode(net));
-    if (net->options.plan == NULL) return CGE_ERR_MODE;
+    if (!trains_in_slices(net)) return CGE_ERR_MODE;
     CGE_TRY(cge_check_targets_call(net, &list, count));
     CGE_TRY(cge_check_optimizer(net));
     if (net->grads == NULL && count > 1) return CGE_ERR_ARGUMENT;
@@ -940,7 +946,7 @@ cge_status cge_network_largest_slice(const cge_network *net, int64_t *macs)
     net_slice s;
     CGE_TRY(cge_check_network(net));
     if (macs == NULL) return CGE_ERR_NULL;
-    if (net->options.plan == NULL) return CGE_ERR_MODE;
+    if (net->options.plan == NULL || (net->options.training && !trains_in_slices(net))) return CGE_ERR_MODE;
     task = net->options.training ? &task_train : &task_forward;
     step = first_piece(net, task, net->activations, 1);
     s.net = (cge_network *)(uintptr_t)net; /* read only */

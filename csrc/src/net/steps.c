@@ -35,10 +35,11 @@ CGE_INTERNAL void cge_set_unit_params(const cge_network *net, const cge_real *pa
 CGE_INTERNAL cge_real *cge_tensor_at(const cge_network *net, int32_t number)
 {
     const cge_plan *plan = net->options.plan;
-    int32_t offset;
+    const cge_tensor *t;
     if (number < 0) return NULL;
-    offset = plan->tensors[number].offset;
-    return offset < CGE_RANGE_ELEMS ? net->activations + offset : cge_range_at(plan->spread, offset);
+    t = &plan->tensors[number];
+    if (t->offset >= CGE_RANGE_ELEMS) return cge_range_at(plan->spread, t->offset);
+    return net->activations + (t->offset * net->options.capacity + t->elems * net->pass_sample);
 }
 
 /* What unit `number` puts out; x: the model's input. */
@@ -68,6 +69,7 @@ CGE_INTERNAL void cge_set_unit_call(const cge_network *net, const cge_real *para
     c->winners = (unsigned char *)cge_tensor_at(net, u->winners);
     c->below = activation_below(net, u, 0);
     c->draw = cge_draw_of(net, u->main);
+    c->count = net->pass_count;
     cge_set_unit_params(net, params, u->main, NULL, &c->params);
 }
 
@@ -86,7 +88,7 @@ static void set_layer_call(const cge_unit_call *u, cge_layer_call *c)
     c->in = u->in;
     c->in2 = u->in2;
     c->out = u->map;
-    c->count = 1;
+    c->count = u->count;
     c->x = u->x;
     c->x2 = u->x2;
     c->y = u->y;
@@ -122,7 +124,7 @@ CGE_INTERNAL void cge_unit_forward(const cge_unit_call *c)
     } else {
         set_layer_call(c, &whole);
         c->layer->kind->forward(&whole);
-        cge_unit_activate(c->activation, cge_shape_elems(c->out), c->y);
+        cge_unit_activate(c->activation, c->count * cge_shape_elems(c->out), c->y);
     }
 }
 
@@ -161,6 +163,12 @@ CGE_NOINLINE const cge_real *run_forward(const cge_network *net, const cge_real 
     c.draw.trains = largest != NULL;
     cge_unit_forward(&c);
     return c.y;
+}
+
+CGE_INTERNAL const cge_real *cge_run_unit_forward(const cge_network *net, int32_t number, const void *x,
+                                                  const cge_real *largest)
+{
+    return run_forward(net, net->params, number, x, largest);
 }
 
 /* *largest, if not NULL, becomes the largest |x| of a stem's last unit. NULL: a unit whose zeros are left out would read what
@@ -213,7 +221,7 @@ static int unit_backward(const cge_network *net, const cge_unit *u, const cge_un
     whole.add = c->params.optimizer == NULL;
     if (c->adds) whole.dx = c->scratch;
     (whole.dw != NULL || whole.db != NULL ? c->layer->kind->weight_grad : c->layer->kind->input_grad)(&whole);
-    if (whole.dx != NULL && (c->below != NULL || c->adds)) cge_unit_hand_on(c, 0, cge_shape_elems(c->in), whole.dx);
+    if (whole.dx != NULL && (c->below != NULL || c->adds)) cge_unit_hand_on(c, 0, c->count * cge_shape_elems(c->in), whole.dx);
     return learn_norm(&c->params, &cge_layer_plans(net)[u->main]);
 }
 
@@ -262,7 +270,7 @@ static void shared_backward(const cge_unit *u, const cge_unit_call *c)
     own.dx = cge_writable(c->dy);
     own.below = c->activation;
     own.adds = 0;
-    cge_unit_hand_on(&own, 0, cge_shape_elems(c->out), own.dx);
+    cge_unit_hand_on(&own, 0, c->count * cge_shape_elems(c->out), own.dx);
 }
 
 /* Gradients that learn at once lie behind the rest of the scratch. */
@@ -491,20 +499,23 @@ static void enter_plan(cge_network *net)
 }
 
 #define LEVEL forward_by_units, learn_by_units, check_spread, enter_plan
-#define SMALL LEVEL, 0, NULL, 0, CGE_UNIT_STEM, NULL
-#define SMALLEST LEVEL, 1, cge_conv2d_unit_backward_in_pieces, 0, CGE_UNIT_STEM, NULL
-#define TIGHT CGE_UNIT_STEM | CGE_UNIT_RELAY | CGE_UNIT_HANDS_ROWS_ON, &with_relays
+#define SMALL LEVEL, 0, NULL, 0, CGE_UNIT_STEM, NULL, NULL
+#define BATCH LEVEL, 0, NULL, 0, CGE_UNIT_STEM, NULL, cge_learn_pass_by_units
+#define SMALLEST LEVEL, 1, cge_conv2d_unit_backward_in_pieces, 0, CGE_UNIT_STEM, NULL, NULL
+#define TIGHT CGE_UNIT_STEM | CGE_UNIT_RELAY | CGE_UNIT_HANDS_ROWS_ON, &with_relays, NULL
 #define SMALL_TIGHT LEVEL, 0, NULL, 0, TIGHT
 #define SMALLEST_TIGHT LEVEL, 1, cge_conv2d_unit_backward_in_channels, 0, TIGHT
-#define SMALL_SLICED LEVEL, 0, NULL, 1, CGE_UNIT_STEM, NULL
-#define SMALLEST_SLICED LEVEL, 1, NULL, 1, CGE_UNIT_STEM, NULL
+#define SMALL_SLICED LEVEL, 0, NULL, 1, CGE_UNIT_STEM, NULL, NULL
+#define SMALLEST_SLICED LEVEL, 1, NULL, 1, CGE_UNIT_STEM, NULL, NULL
 const cge_memory_level cge_memory_small = {cge_check_plan, SMALL};
+const cge_memory_level cge_memory_batch = {cge_check_plan, BATCH};
 const cge_memory_level cge_memory_smallest = {cge_check_plan, SMALLEST};
 const cge_memory_level cge_memory_small_tight = {cge_check_plan, SMALL_TIGHT};
 const cge_memory_level cge_memory_smallest_tight = {cge_check_plan, SMALLEST_TIGHT};
 const cge_memory_level cge_memory_small_sliced = {cge_check_plan, SMALL_SLICED};
 const cge_memory_level cge_memory_smallest_sliced = {cge_check_plan, SMALLEST_SLICED};
 const cge_memory_level cge_memory_small_sealed = {cge_check_sealed_plan, SMALL};
+const cge_memory_level cge_memory_batch_sealed = {cge_check_sealed_plan, BATCH};
 const cge_memory_level cge_memory_smallest_sealed = {cge_check_sealed_plan, SMALLEST};
 const cge_memory_level cge_memory_small_tight_sealed = {cge_check_sealed_plan, SMALL_TIGHT};
 const cge_memory_level cge_memory_smallest_tight_sealed = {cge_check_sealed_plan, SMALLEST_TIGHT};
@@ -512,6 +523,7 @@ const cge_memory_level cge_memory_small_sliced_sealed = {cge_check_sealed_plan, 
 const cge_memory_level cge_memory_smallest_sliced_sealed = {cge_check_sealed_plan, SMALLEST_SLICED};
 #undef LEVEL
 #undef SMALL
+#undef BATCH
 #undef SMALLEST
 #undef TIGHT
 #undef SMALL_TIGHT

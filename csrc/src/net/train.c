@@ -53,16 +53,28 @@ static void zero_grads(cge_network *net)
     net->pending = 0;
 }
 
-/* With a plan: one sample, whose gradients are added, or whose parameters have learned. */
-static cge_status learn_sample(cge_network *net, const cge_sample_list *s, int32_t index, cge_progress *losses)
+/* With a plan: one sample, whose gradients are added, or whose parameters have learned. 0: not finite. */
+static int learn_sample(cge_network *net, const cge_sample_list *s, int32_t index, cge_progress *losses)
 {
+    const cge_memory_level *level = cge_level_of(&net->options);
     const int32_t sample = cge_sample_index(s, index);
+    const void *x = cge_sample_at(net, s->x, sample);
     cge_real loss = 0;
-    if (net->grads != NULL && net->pending == 0) memset(net->grads, 0, (size_t)net->grad_elems * sizeof *net->grads);
-    CGE_TRY(cge_level_of(&net->options)->learn_units(net, cge_sample_at(net, s->x, sample), s->targets, sample, &loss));
+    if (level->learn_units(net, x, s->targets, sample, &loss) != CGE_OK) return 0;
     cge_add_loss(losses, loss);
-    net->pending++;
-    return CGE_OK;
+    return 1;
+}
+
+/* With a plan: one sample, or several. */
+static int learn_by_plan(cge_network *net, const cge_sample_list *s, int32_t begin, int32_t count, cge_progress *losses)
+{
+    const cge_memory_level *level = cge_level_of(&net->options);
+    int done;
+    if (net->grads != NULL && net->pending == 0) memset(net->grads, 0, (size_t)net->grad_elems * sizeof *net->grads);
+    if (level->learn_pass == NULL) done = learn_sample(net, s, begin, losses);
+    else done = level->learn_pass(net, contiguous_samples(net, s, begin, count), s, begin, count, losses);
+    if (done) net->pending += count;
+    return done;
 }
 
 /* One pass; 0 if a loss is not finite. */
@@ -73,7 +85,7 @@ static int accumulate_pass(cge_network *net, const cge_sample_list *s, int32_t b
     const cge_real *y;
     const void *x;
     int32_t i;
-    if (net->options.plan != NULL) return learn_sample(net, s, begin, losses) == CGE_OK;
+    if (net->options.plan != NULL) return learn_by_plan(net, s, begin, count, losses);
     x = contiguous_samples(net, s, begin, count);
     y = cge_pass_forward(net, net->params, x, count, 1);
     for (i = 0; i < count; i++, y += n) {

@@ -98,6 +98,7 @@ CGE_INTERNAL void cge_connect_unit(const cge_model *model, int graph, const cge_
 CGE_INTERNAL void cge_describe_unit(const cge_model *model, const cge_layer_plan *layers, const cge_unit *u, cge_unit_call *c)
 {
     memset(c, 0, sizeof *c);
+    c->count = 1;
     if (u->main < 0) return;
     c->layer = &model->layers[u->main];
     c->activation = layer_or_none(model, u->activation);

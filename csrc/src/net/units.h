@@ -9,7 +9,7 @@
 #ifndef CGE_UNITS_H
 #define CGE_UNITS_H
 
-#include "net.h"
+#include "samples.h"
 #include "../layers/unit.h"
 
 enum { CGE_MOST_STEM_UNITS = 4 };
@@ -67,6 +67,10 @@ struct cge_memory_level {
     int32_t one_by_one; /* units run one after the other, each of which can be cut: no stem; there is room for CGE_SLICE_ELEMS */
     int32_t together;   /* styles of several units together */
     const cge_relays *relays; /* NULL: no unit has CGE_UNIT_RELAY */
+    /* In place of learn_units: samples begin .. begin + count - 1, which lie at x, in one pass. 0: not finite. NULL: there is
+     * one sample at a time, options->capacity is 1. */
+    int (*learn_pass)(cge_network *net, const void *x, const cge_sample_list *s, int32_t begin, int32_t count,
+                      cge_progress *losses);
 };
 
 /* A plan over several memories (spread.c), as a table that no program without them links. */
@@ -90,6 +94,15 @@ static inline cge_real *cge_range_at(const cge_spread *spread, int32_t offset)
 
 /* Where tensor `number` lies; NULL: -1. */
 CGE_INTERNAL cge_real *cge_tensor_at(const cge_network *net, int32_t number);
+
+/* A pass of several samples (batch.c). */
+CGE_INTERNAL int cge_learn_pass_by_units(cge_network *net, const void *x, const cge_sample_list *s, int32_t begin,
+                                         int32_t count, cge_progress *losses);
+
+/* Forward of a unit in training, with its scratch; `largest` as from cge_stem_forward. NULL: zeros are left out of what is not
+ * finite. */
+CGE_INTERNAL const cge_real *cge_run_unit_forward(const cge_network *net, int32_t number, const void *x,
+                                                  const cge_real *largest);
 
 /* A unit as a whole: forward; and backward, 0: a gradient is not finite. */
 CGE_INTERNAL void cge_unit_forward(const cge_unit_call *c);

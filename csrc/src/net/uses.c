@@ -107,10 +107,11 @@ static int two_inputs(const uses *s, int32_t number)
     return s->units[number].x[1] != CGE_NO_UNIT;
 }
 
-/* Dropout: its backward reads no x. */
+/* Dropout, or frozen batch normalisation: its backward reads no x. */
 static int drops(const uses *s, int32_t number)
 {
-    return (s->model->layers[s->units[number].main].kind->traits & CGE_DROPS) != 0;
+    const cge_layer *main = &s->model->layers[s->units[number].main];
+    return (main->kind->traits & CGE_DROPS) != 0 && !cge_learns_by_batch(main);
 }
 
 /* An activation that is a unit of its own: its backward reads y. */

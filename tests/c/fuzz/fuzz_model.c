@@ -216,11 +216,12 @@ static struct {
 /* A graph's shapes are checked when its plan is made: whatever that says, it ends. */
 static void plan_graph(const cge_model *model)
 {
+    const cge_memory_level *const levels[] = {&cge_memory_small, &cge_memory_smallest, &cge_memory_batch};
     size_t bytes = 0;
     cge_plan plan;
     if (cge_plan_bytes(model, &bytes) != CGE_OK) return;
     void *memory = allocate(bytes);
-    (void)!cge_plan_make(model, below(2) == 0 ? &cge_memory_small : &cge_memory_smallest, model->loss != NULL, memory, bytes, &plan);
+    (void)!cge_plan_make(model, levels[below(3)], model->loss != NULL, memory, bytes, &plan);
     free(memory);
 }
 
