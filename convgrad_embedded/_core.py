@@ -477,6 +477,8 @@ class Model:
         self.trains = loss is not None
         self.infos: list[LayerInfo] = []
         self.is_graph = False
+        self.learns_by_batch = False
+        self.samples = 1  # that a pass of firmware holds
         self._plans: dict[tuple[str, bool], MemoryPlan] = {}
         self._layers = ffi.new(f"cge_layer{kind.suffix}[]", layer_count)
         self._configs: list[Any] = []
@@ -502,6 +504,7 @@ class Model:
             members["config"] = self._configs[-1]
         self._layers[index] = members
         self.is_graph |= len(in_shapes) > 1 or any(sources)
+        self.learns_by_batch |= row.kind == "batch_norm" and not row.members.get("flags", 0) & FROZEN
         info = ffi.new("cge_layer_info *")
         check(self._layer_info(index, in_shapes, info), context)
         self.infos.append(
@@ -522,14 +525,20 @@ class Model:
         return int(self.kind.function("layer_infer")(self._layers + index, ffi.new("cge_shape[]", in_shapes), info))
 
     def arena_bytes(self, *, training: bool, params_outside: bool = False, memory: str = "fast") -> int:
-        """For one sample at a time, as firmware runs it."""
-        return _arena_bytes(self, _options(self.kind, training, 1, params_outside, self.plan(memory, training=training)))
+        """For one sample at a time, as firmware runs it; or for those whose statistics batch normalisation takes."""
+        samples = self.samples if training else 1
+        return _arena_bytes(self, _options(self.kind, training, samples, params_outside, self.plan(memory, training=training)))
 
     def plan(self, memory: str, *, training: bool) -> MemoryPlan | None:
-        """None for "fast", but for graphs, which always need one. Prediction takes no gradients: "small" is "smallest"."""
+        """None for "fast", but for graphs, which always need one. Prediction takes no gradients: "small" is "smallest".
+
+        "batch" is "small" for several samples at once.
+        """
         if memory == "fast" and not self.is_graph:
             return None
         level = memory if training and memory != "fast" else "small"
+        if level == "small" and training and self.learns_by_batch:
+            level = "batch"
         found = self._plans.get((level, training))
         if found is None:  # of two threads that get here, both take the plan of the first
             found = self._plans.setdefault((level, training), MemoryPlan(self, level, training))
@@ -542,9 +551,9 @@ class Model:
 
     def capacity_within(self, limit_bytes: int, most: int, *, training: bool) -> int:
         """How many samples at once: `most`, or as often its half as brings the arena within the limit; 1 in any case."""
-        size = ffi.new("size_t *")
+        size, plan = ffi.new("size_t *"), self.plan("fast", training=training)
         while most > 1:
-            status = _arena_status(self, _options(self.kind, training, most), size)
+            status = _arena_status(self, _options(self.kind, training, most, plan=plan), size)
             if status == lib.CGE_OK and size[0] <= limit_bytes:
                 break
             most //= 2  # too large, or more than any arena may have

@@ -123,7 +123,7 @@ _START_IN_FLASH = """\
  *     if (cge_network_init(&net, &{name}_model, &options, arena, sizeof arena) != CGE_OK) ...
 """
 _BATCHES = """\
- *     options.capacity = 1; // samples whose statistics batch normalisation takes together; cge_network_arena_bytes for more
+ *     options.capacity = {samples}; // whose statistics batch normalisation takes together; cge_network_arena_bytes for more
 """
 _PLAN_VERSION = """\
 #if CGE_PLAN_VERSION != {version}
@@ -151,7 +151,7 @@ def _header(network: Network, name: str, sealed: bool) -> str:
     start = _START_IN_FLASH if network.frozen_in == "flash" else _START_IN_RAM
     start = (_BATCHES if any(map(learns_by_batch, network.layers)) else "") + start
     return _HEADER.format(
-        start_training=start.format(name=name, NAME=name.upper()),
+        start_training=start.format(name=name, NAME=name.upper(), samples=network._model.samples),
         title=f"{'x'.join(map(str, network.input_shape))} to {'x'.join(map(str, network.output_shape))}, "
         f"{network.param_count} parameters.",
         fused=_FUSED if network.arithmetic == "fused" else "",

@@ -910,7 +910,7 @@ class BatchNorm(_Norm):
     running statistics by momentum (0 excluded .. 1) towards its own. Prediction, evaluation and a frozen layer use the running
     ones; frozen=True means that they do not change either. get_weights() has w, running mean and running variance as one
     array (3, C), which begins as ones, zeros and ones, and b (C,). Formula and defaults are PyTorch's. It learns with
-    memory="fast" alone, in networks that are no graphs; frozen it may be in all.
+    memory="fast", and with "small" and a capacity; frozen it may be in all networks.
 
     >>> layers = [cge.Conv2d(4, 3, use_bias=False), cge.BatchNorm(), cge.ReLU(), cge.Dense(2)]
     >>> net = cge.Network((8, 8, 1), layers, "softmax_cross_entropy", cge.SGD(0.1), capacity=16)

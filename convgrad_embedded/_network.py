@@ -111,7 +111,8 @@ class Network:
     than a few samples, up to the number of processor cores. A forked process does all the work on its own thread.
 
     `memory` is what firmware runs with, and no bit depends on it either. "fast" keeps every layer's output as a whole.
-    "small" keeps what a plan says, one sample at a time: capacity and threads are 1. "smallest" besides has no buffer for
+    "small" keeps what a plan says, one sample at a time: capacity and threads are 1. Only where BatchNorm learns it holds as
+    many as `capacity` says, which must be given then. "smallest" besides has no buffer for
     gradients: each sample is a step, so batch_size is 1. docs/memory.md tells how. `frozen_in` says where firmware has the
     parameters that do not learn while it trains: in "ram" with the others, or in "flash", where it reads them. Sizes, summaries
     and exports follow it. `memory_ranges`, of "small" or "smallest": bytes of two to four memories that firmware has, the arena
@@ -218,10 +219,12 @@ class Network:
         self.frozen_in = _arrays.choice("frozen_in", frozen_in, _plan.PLACES)
         if memory != "fast" or _graph.is_graph(sources):
             kind = f'memory="{memory}"' if memory != "fast" else "a graph"
-            _check_one_at_a_time(kind, {"capacity": capacity, "threads": threads})
-            if self.loss is not None:
-                _check_no_batch_statistics(kind, self.layers)
-            capacity = 1
+            _check_one_at_a_time(kind, "threads", threads)
+            if self.loss is not None and any(map(learns_by_batch, self.layers)):
+                _check_batch_statistics(self.layers, memory, capacity, memory_ranges)
+            else:
+                _check_one_at_a_time(kind, "capacity", capacity)
+                capacity = 1
         self._optimizer = optimizer
         self._schedule: Schedule | ReduceOnPlateau | None = None
         self._plateau: tuple[Any, ...] = ()
@@ -235,6 +238,8 @@ class Network:
         training = self.loss is not None
         if capacity is None:
             capacity = self._model.capacity_within(_ARENA_BYTES, _CAPACITY, training=training)
+        if memory == "small":
+            self._model.samples = capacity
         self._runtime = _core.Runtime(self._model, training=training, capacity=capacity, threads=threads, memory=memory)
         self._runtime.learns_by_batch = any(map(learns_by_batch, self.layers))
         self.memory_ranges = None if memory_ranges is None else _ranges("memory_ranges", memory_ranges)
@@ -876,7 +881,8 @@ class Network:
         self._check_trainable()
         frozen = set(_graph.behind(self.sources, self._layer_number(upto)))
         layers = [_plan.as_planned(layer, False) if number in frozen else layer for number, layer in enumerate(self.layers)]
-        return self._remade(layers, self.sources, self._loss, self._new_optimizer(), self.get_weights(), **self._settings)
+        optimizer, settings = self._new_optimizer(), self._settings_for(layers)
+        return self._remade(layers, self.sources, self._loss, optimizer, self.get_weights(), **settings)
 
     def split(self, *, upto: int | str | Layer) -> tuple[Network, Network]:
         """Two networks with these weights: up to that layer, which predicts, and of what is behind, which reads its outputs.
@@ -905,10 +911,10 @@ class Network:
         """Of the layers behind that one. None of them reads one before it."""
         sources = tuple(tuple(source - last - 1 for source in row) for row in self.sources[last + 1 :])
         before = sum(len(info.parameter_shapes) for info in self.layer_infos[: last + 1])
-        settings = dict(self._settings, memory_ranges=None)
+        layers = [at_place(layer, number) for number, layer in enumerate(self.layers)][last + 1 :]
+        settings = dict(self._settings_for(layers), memory_ranges=None)
         if not self._runtime.learns_by_batch:
             settings["capacity"] = None  # no bit depends on it, and features are small
-        layers = [at_place(layer, number) for number, layer in enumerate(self.layers)][last + 1 :]
         weights, shape = self.get_weights()[before:], self.layer_infos[last].out_shape
         return self._remade(layers, sources, self._loss, self._new_optimizer(), weights, input_shape=shape, **settings)
 
@@ -921,6 +927,11 @@ class Network:
             weights += own if number in numbers else []
         options = {"capacity": None, "threads": self._settings["threads"], "memory": memory, "frozen_in": "ram"}
         return self._remade([self.layers[n] for n in numbers], sources, None, None, weights, **options, memory_ranges=None)
+
+    def _settings_for(self, layers: Sequence[Layer]) -> dict[str, Any]:
+        """With a plan several samples are held where some layer needs them."""
+        one = self._has_plan and not any(map(learns_by_batch, layers))
+        return dict(self._settings, capacity=None) if one else self._settings
 
     def _remade(
         self,
@@ -1065,6 +1076,12 @@ class Network:
         if self.memory == "fast":
             needed = 'memory="small_sliced" or "smallest_sliced"'
             raise ValueError(f'{name}: steps in slices need {needed}, this network has "fast"')
+        if name in ("train_begin", "largest_slice_macs") and self.loss is not None and any(map(learns_by_batch, self.layers)):
+            index = [learns_by_batch(layer) for layer in self.layers].index(True)
+            raise ValueError(
+                f"{name}: steps in slices take one sample after the other, and layers[{index}] {self.layers[index]!r} learns "
+                "by the samples of a batch together; take train_on_batch, or BatchNorm(frozen=True)"
+            )
 
     def gradcheck(self, x: ArrayLike, y: Any, *, tolerance: float = 1e-6) -> GradientCheck:
         """Compares every gradient with a central difference, on a double-precision copy of this network.
@@ -1491,7 +1508,7 @@ class Network:
         True
         """
         layers, tensors, weights = _fold.folded(self)
-        settings = dict(self._settings, loss=self._loss, optimizer=self._optimizer)
+        settings = dict(self._settings_for(layers), loss=self._loss, optimizer=self._optimizer)
         settings.update(input_scale=self.input_scale, input_offset=self.input_offset)
         if tensors is None:
             network = type(self)(self.input_shape, layers, **settings)
@@ -1629,19 +1646,24 @@ def _reads_input(layers: Sequence[Layer], sources: Sequence[Sequence[int]], inde
     return source < 0
 
 
-def _check_one_at_a_time(kind: str, settings: dict[str, int | None]) -> None:
-    for name, value in settings.items():
-        if value not in (None, 1):
-            raise ValueError(f"{name}: expected 1 with {kind}, which holds one sample at a time, got {value}")
+def _check_one_at_a_time(kind: str, name: str, value: int | None) -> None:
+    if value not in (None, 1):
+        raise ValueError(f"{name}: expected 1 with {kind}, which holds one sample at a time, got {value}")
 
 
-def _check_no_batch_statistics(kind: str, layers: Sequence[Layer]) -> None:
-    for index, layer in enumerate(layers):
-        if learns_by_batch(layer):
-            raise ValueError(
-                f"layers[{index}] {layer!r}: normalises by the samples of a batch where it learns, and {kind} holds one sample "
-                'at a time; pass BatchNorm(frozen=True), take GroupNorm, or make a list of layers with memory="fast"'
-            )
+def _check_batch_statistics(layers: Sequence[Layer], memory: str, capacity: int | None, memory_ranges: object) -> None:
+    """Where a layer that learns by the statistics of a batch can have them, besides chains at "fast"."""
+    index = [learns_by_batch(layer) for layer in layers].index(True)
+    instead = "BatchNorm(frozen=True), or take GroupNorm, which looks at one sample"
+    if memory not in ("fast", "small"):
+        why, what = f'and memory="{memory}" holds one sample at a time', f'memory="small" with capacity=8, say; or {instead}'
+    elif memory_ranges is not None:
+        why, what = "which lie in one memory", f"memory_ranges=None; or {instead}"
+    elif memory == "small" and capacity is None:
+        why, what = 'and memory="small" holds `capacity` of them at once', f"capacity=8, say; or {instead}"
+    else:
+        return
+    raise ValueError(f"layers[{index}] {layers[index]!r}: learns by the samples of a batch together, {why}; pass {what}")
 
 
 def _options_text(given: dict[str, Any]) -> str:

@@ -125,7 +125,7 @@ def cost(model: Model, layers: Sequence[Layer], memory: MemoryLevel, frozen_in: 
     grads = 0 if memory.startswith("smallest") else learned
     velocities = model.slots * learned
     activations = arena - tables - 4 * held - grads - velocities
-    return Cost(tables, 4 * held, grads, velocities, activations, None if plan is None else plan.bound_bytes)
+    return Cost(tables, 4 * held, grads, velocities, activations, None if plan is None else model.samples * plan.bound_bytes)
 
 
 # ---- the ladder ----------------------------------------------------------------------------------------------------------

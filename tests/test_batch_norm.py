@@ -1,11 +1,13 @@
 """Batch normalisation and scales: a float64 reference, central differences, running statistics, files, exports, folding."""
 
+import dataclasses
 import importlib.util
 import pickle
 import subprocess
 
 import numpy as np
 import pytest
+from graphs import Float64, LayerByLayer, random_graph
 from test_export import build
 
 import convgrad_embedded as cge
@@ -218,14 +220,164 @@ def test_a_network_that_predicts_has_every_memory_level(rng):
     assert predictions == {trained.predict(x).tobytes()}
 
 
-def test_levels_of_one_sample_refuse_it_while_it_learns():
-    for memory in ("small", "smallest", "small_sliced", "smallest_sliced"):
-        message = rf'^layers\[1\] BatchNorm\(\): .*batch.*memory="{memory}".*frozen=True.*GroupNorm'
-        with pytest.raises(ValueError, match=message):
-            network(memory=memory)
+# ---- plans and graphs ------------------------------------------------------------------------------------------------
+
+
+def branches(**options):
+    """Norms of what is read twice, of an activation, of sums and of the last layer; what they put out is read twice."""
     x = cge.Input(SHAPE)
-    with pytest.raises(ValueError, match=r"^layers\[1\] BatchNorm\(\): .*a graph.*frozen=True"):
-        cge.Network(inputs=x, outputs=cge.Add()(cge.BatchNorm()(cge.ReLU()(x)), x), loss=MSE, optimizer=optimizer())
+    skip = cge.ReLU()(cge.BatchNorm()(cge.Conv2d(6, 3, padding=1, use_bias=False)(x)))
+    h = cge.BatchNorm(momentum=0.5)(cge.Conv2d(6, 1)(skip))
+    h = cge.BatchNorm(eps=0.25, use_bias=False)(cge.Tanh()(cge.Add()(h, skip)))
+    h = cge.Add()(cge.BatchNorm(frozen=True)(cge.Concat()(h, skip)), cge.Concat()(skip, h))
+    y = cge.BatchNorm()(cge.Dense(3)(cge.GlobalAvgPool2d()(cge.Sigmoid()(cge.BatchNorm()(h)))))
+    return cge.Network(inputs=x, outputs=y, loss=LOSS, optimizer=optimizer(), **options)
+
+
+@pytest.mark.parametrize("capacity", [1, 3, 8])
+def test_small_does_in_a_chain_what_fast_does(capacity, rng):
+    x, y = data(rng, 20)
+    lives = set()
+    for memory in ("fast", "small"):
+        net = network([*LAYERS[:4], cge.Dropout(0.25, seed=7), *LAYERS[4:]], memory=memory, capacity=capacity)
+        net.fit(x, y, epochs=2, batch_size=6, verbose=False)
+        lives.add((net.weights_hash(), net.predict(x).tobytes(), net.evaluate(x, y)))
+    assert len(lives) == 1
+
+
+def test_capacity_says_what_a_batch_of_a_graph_is(rng):
+    x, y = data(rng)
+    lives = {}
+    for capacity, memory in ((8, "fast"), (None, "fast"), (8, "small"), (4, "fast"), (4, "small")):
+        net = branches(capacity=capacity, memory=memory)
+        net.fit(x, y, epochs=2, batch_size=8, verbose=False)
+        lives.setdefault(capacity or 8, set()).add((net.weights_hash(), net.predict(x).tobytes()))
+    assert len(lives[8]) == len(lives[4]) == 1 and lives[8] != lives[4]
+
+
+def test_gradients_of_a_graph_are_central_differences(rng):
+    net = shaken(branches(), rng)
+    before = net.weights_hash()
+    assert net.gradcheck(*data(rng, 5), tolerance=1e-5).checked > 20
+    assert net.weights_hash() == before
+
+
+def norm_in_float64(layer, x, statistics, bias=0.0):
+    w, mean, variance = statistics
+    unit = (x - mean) / np.sqrt(variance + layer.eps) if layer.frozen else normalised(x, layer.eps)[0]
+    return unit * w + bias
+
+
+def outputs_in_float64(net, x, weights):
+    """Of all samples together, statistics those of the samples; layers one by one by graphs.py's reference."""
+    reference = LayerByLayer(net, Float64())
+    left = iter(weights)
+    reference.params = [[next(left) for _ in info.parameter_shapes] for info in net.layer_infos]
+    rows = []  # [layer][sample]
+    for index, (layer, info) in enumerate(zip(net.layers, net.layer_infos)):
+        if layer.kind == "batch_norm":
+            source = reference.sources[index][0]
+            read = np.reshape(x if source < 0 else rows[source], (len(x), *info.in_shape))
+            rows.append(norm_in_float64(layer, read, *reference.params[index]))
+            continue
+        rows.append([])
+        for sample in range(len(x)):
+            reference.x, reference.y = x[sample], [row[sample] for row in rows[:-1]]
+            rows[-1].append(np.asarray(reference.output(index)).reshape(info.out_shape))
+    return np.asarray(rows[-1]).reshape(len(x), -1)
+
+
+def loss_in_float64(net, x, y, weights):
+    outputs = outputs_in_float64(net, x, weights)
+    if net.loss == MSE:
+        return np.mean((outputs - y.reshape(outputs.shape)) ** 2)
+    outputs -= outputs.max(1, keepdims=True)
+    return np.mean(np.log(np.exp(outputs).sum(1)) - outputs[np.arange(len(y)), y])
+
+
+def with_norms(seed):
+    """A random graph with norms behind some of its layers, samples and targets."""
+    arguments, x, y = random_graph(seed, usual_alone=True)
+    rng = np.random.default_rng(seed)
+    bare = cge.Network(**arguments)
+    tensors = {-1: cge.Input(bare.input_shape)}
+    for index, (layer, sources) in enumerate(zip(bare.layers, bare.sources)):
+        tensors[index] = dataclasses.replace(layer)(*(tensors[source] for source in sources))
+        if rng.random() < 0.5:
+            tensors[index] = cge.BatchNorm(eps=0.1, use_bias=rng.random() < 0.7, frozen=rng.random() < 0.2)(tensors[index])
+    ends = {"inputs": tensors[-1], "outputs": tensors[len(bare.layers) - 1]}
+    return cge.Network(**{**arguments, **ends}, capacity=len(x)), x, y
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_random_graphs_with_norms_are_those_of_the_float64_reference(seed):
+    """Losses; and gradients against its signed differences, along a random direction for each array."""
+    net, x, y = with_norms(seed)
+    rng = np.random.default_rng(seed)
+    weights = [w.astype(np.float64) for w in shaken(net, rng).get_weights()]
+    exact, step = x.astype(np.float64), 1e-6
+    loss = loss_in_float64(net, exact, y, weights)
+    owners = [layer for layer, info in zip(net.layers, net.layer_infos) for _ in info.parameter_shapes]
+    for number, (layer, found) in enumerate(zip(owners, net.gradients(x, y))):
+        way = rng.normal(size=found.shape)
+        if layer.frozen:
+            assert (found == 0).all()
+            continue
+        if layer.kind == "batch_norm" and found.ndim == 2:
+            way[1:] = 0  # running statistics
+        ends = [[w + sign * step * way if i == number else w for i, w in enumerate(weights)] for sign in (1, -1)]
+        above, below = (loss_in_float64(net, exact, y, end) for end in ends)
+        expected, scale = (above - below) / (2 * step), np.linalg.norm(found) * np.linalg.norm(way)
+        np.testing.assert_allclose((found * way).sum(), expected, rtol=1e-3, atol=2e-4 * (1 + scale))
+    np.testing.assert_allclose(net.train_on_batch(x, y), loss, rtol=1e-4)
+
+
+def test_bytes_and_orders_reach_a_plan_of_several_samples(rng):
+    layers = [cge.Conv2d(4, 2), cge.BatchNorm(), cge.ReLU(), cge.Dense(3)]
+    x, y = rng.integers(0, 256, (13, 5, 4, 2), dtype=np.uint8), rng.integers(0, 3, 13)
+    hashes = set()
+    for memory, scale in (("fast", None), ("fast", 1 / 256), ("small", None), ("small", 1 / 256)):
+        net = network(layers, (5, 4, 2), memory=memory, capacity=4, input_scale=scale)
+        net.fit(x if scale else x.astype(np.float32) / 256, y, epochs=3, batch_size=6, verbose=False)
+        hashes.add(net.weights_hash())
+    assert len(hashes) == 1
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        (
+            {"memory": "smallest"},
+            ['memory="smallest" holds one sample', 'memory="small" with capacity=8', "frozen=True", "GroupNorm"],
+        ),
+        ({"memory": "small_sliced", "capacity": 1}, ['memory="small_sliced" holds one sample', "GroupNorm"]),
+        ({"memory": "small"}, ['memory="small" holds `capacity` of them', "pass capacity=8"]),
+        ({"memory": "small", "capacity": 4, "memory_ranges": [20_000, 9_000]}, ["one memory", "memory_ranges=None"]),
+    ],
+)
+def test_where_it_cannot_learn_it_says_why(options, words):
+    with pytest.raises(ValueError, match=r"^layers\[1\] BatchNorm\(\): learns by the samples of a batch together") as caught:
+        network(**options)
+    assert all(word in str(caught.value) for word in words), caught.value
+
+
+def test_threads_and_slices_take_one_sample_after_the_other(rng):
+    with pytest.raises(ValueError, match="^threads: expected 1 with a graph"):
+        branches(threads=2)
+    net, (x, y) = network(memory="small", capacity=4), data(rng)
+    for call in (lambda: net.train_begin(x, y), lambda: net.largest_slice_macs):
+        with pytest.raises(ValueError, match=r"steps in slices .*layers\[1\] BatchNorm\(\) learns"):
+            call()
+    net.predict_begin(x)
+    assert not net.resume() and (net.step_result == net.predict(x)).all()
+
+
+def test_the_arena_is_that_of_the_samples_that_are_held():
+    sizes = [network(memory="small", capacity=capacity).arena_bytes for capacity in (1, 2, 3, 4)]
+    assert sizes[1] - sizes[0] > sizes[2] - sizes[1] == sizes[3] - sizes[2]  # from 2 on samples are gathered
+    net = network(memory="small", capacity=4)
+    assert net.bound_bytes == 4 * network(memory="small", capacity=1).bound_bytes <= net.peak_bytes
+    assert network(memory="small", capacity=4).arena_bytes == net.arena_bytes
 
 
 def test_a_memory_plan_freezes_it():
@@ -259,6 +411,37 @@ def test_a_saved_network_goes_on_as_if_it_had_not_been(rng):
     for one in (net, *again):
         one.fit(x, y, epochs=2, batch_size=8, verbose=False)
     assert len({one.weights_hash() for one in (net, *again)}) == 1
+
+
+def test_a_saved_graph_goes_on_as_if_it_had_not_been(rng):
+    net, (x, y) = branches(memory="small", capacity=4), data(rng, 24)
+    net.fit(x, y, epochs=1, batch_size=8, verbose=False)
+    again = [cge.Network.from_bytes(net.to_bytes(), capacity=4), pickle.loads(pickle.dumps(net))]
+    assert (again[1].memory, again[1].arena_bytes) == ("small", net.arena_bytes)
+    for one in (net, *again):
+        one.fit(x, y, epochs=2, batch_size=8, verbose=False)
+    assert len({one.weights_hash() for one in (net, *again)}) == 1
+
+
+@pytest.mark.parametrize("sealed", [False, True], ids=["open", "sealed"])
+def test_an_exported_graph_learns_from_batches(sealed, tmp_path, rng, core_archive):
+    net = branches(memory="small", capacity=3)
+    x, y = data(rng, 6)
+    net.fit(x, y, epochs=2, verbose=False)
+    net.export(tmp_path, name="net", sealed=sealed)
+    assert "options.capacity = 3;" in (tmp_path / "net.h").read_text()
+    assert f"&cge_memory_batch{'_sealed' if sealed else ''}," in (tmp_path / "net.c").read_text()
+    built = build(tmp_path, core_archive, "-DLABELS=1", "-DCAPACITY=3")
+    assert built.returncode == 0, built.stderr
+    done = subprocess.run([tmp_path / "program"], input=x.tobytes() + y.astype(np.int32).tobytes(), stdout=subprocess.PIPE)
+    assert done.returncode == 0
+    numbers, outputs = np.frombuffer(done.stdout, np.float32), net.predict(x).ravel()
+    assert (numbers[: outputs.size] == outputs).all()
+    twin = branches(capacity=3)
+    twin.set_weights(net.get_weights())
+    for _ in range(5):
+        twin.train_on_batch(x, y)
+    assert (numbers[outputs.size : -1] == np.concatenate([w.ravel() for w in twin.get_weights()])).all()
 
 
 def test_exported_c_predicts_the_same_bits(tmp_path, rng, core_archive):
@@ -329,13 +512,16 @@ def test_a_chain_folds(rng):
     folded.fit(x, y, verbose=False)
 
 
-def test_a_graph_folds(rng):
+@pytest.mark.parametrize("options", [{}, {"memory": "small", "capacity": 4}], ids=["fast", "small"])
+def test_a_graph_folds(options, rng):
     x = cge.Input((8, 8, 3))
     h = cge.BatchNorm(frozen=True)(cge.Conv2d(4, 3, padding=1, frozen=True)(x))
-    h = cge.ReLU()(cge.Add()(h, cge.Scale()(cge.Conv2d(4, 1)(x))))
-    y = cge.BatchNorm(frozen=True)(cge.Dense(5)(cge.GlobalAvgPool2d()(h)))
-    net = shaken(cge.Network(inputs=x, outputs=y, loss=MSE, optimizer=optimizer()), rng)
+    h = cge.ReLU()(cge.Add()(h, cge.Scale()(cge.BatchNorm()(cge.Conv2d(4, 1)(x)))))
+    y = cge.BatchNorm()(cge.Dense(5)(cge.GlobalAvgPool2d()(h)))
+    net = shaken(cge.Network(inputs=x, outputs=y, loss=LOSS, optimizer=optimizer(), **options), rng)
+    net.fit(*data(rng, 12, (8, 8, 3)), epochs=2, batch_size=4, verbose=False)
     folded = net.fold()
+    assert folded.memory == net.memory
     assert not any(layer.kind in ("batch_norm", "scale") for layer in folded.layers) and len(folded.layers) == 6
     assert folded.layers[0].frozen
     close(folded, net, rng.normal(size=(5, 8, 8, 3)).astype(np.float32))

@@ -38,6 +38,11 @@ int main(void)
     size_t bytes;
     int step;
     inference.params = net_params;
+#ifdef CAPACITY
+    training.capacity = CAPACITY;
+    training.plan = &net_training_plan;
+    inference.plan = &net_inference_plan;
+#endif
     NEED(fread(x, sizeof x, 1, stdin) == 1);
     NEED(cge_network_arena_bytes(&net_model, &inference, &bytes) == CGE_OK && bytes == NET_INFERENCE_ARENA_BYTES);
     NEED(cge_network_init(&net, &net_model, &inference, inference_arena, NET_INFERENCE_ARENA_BYTES) == CGE_OK);
