@@ -120,6 +120,10 @@ typedef struct cge_leaky_relu {
     float alpha; /* finite, >= 0 */
 } cge_leaky_relu;
 
+typedef struct cge_prelu { /* zero means default: slopes 1 */
+    int32_t slopes; /* 1, or one for each channel */
+} cge_prelu;
+
 typedef struct cge_pad2d { /* rows and columns of zeros to add, or of the input to leave out; each >= 0 */
     int32_t in_h, in_w, in_c;
     int32_t pad_top, pad_left, pad_bottom, pad_right;
@@ -148,6 +152,7 @@ typedef union cge_layer_config { /* room for the config of any layer kind: see c
     cge_pool2d pool2d;
     cge_dense dense;
     cge_leaky_relu leaky_relu;
+    cge_prelu prelu;
     cge_pad2d pad2d;
     cge_channel_slice channel_slice;
     cge_upsample2d upsample2d;
@@ -211,7 +216,7 @@ typedef struct cge_layer_info { /* what one layer of a model is, see cge_model_l
     cge_shape in, in2, out;     /* in2: of the second input; {0, 0, 0} where there is one input */
     int32_t weight_shape[4];    /* conv2d {kernel_h, kernel_w, in_c / groups, out_c}; dense {in, out, 1, 1}; else 0 */
     int32_t weight_elems, bias_elems;
-    int32_t fan_in, fan_out;    /* for initialisation */
+    int32_t fan_in, fan_out;    /* for initialisation. fan_in 0: all weights begin as 1, or as 1/4 if fan_out is not 0 */
     int64_t macs;               /* multiply-adds of one forward pass of one sample, padded taps counted; the
                                    weight gradient and the input gradient take as many each */
 } cge_layer_info;
@@ -458,6 +463,19 @@ CGE_MUST_USE cge_status cge_silu_input_grad_f32(int32_t n, const cge_real *x, co
 CGE_MUST_USE cge_status cge_gelu_forward_f32(int32_t n, const cge_real *x, cge_real *y);
 CGE_MUST_USE cge_status cge_gelu_input_grad_f32(int32_t n, const cge_real *x, const cge_real *dy, cge_real *dx);
 
+/* PReLU (He et al. 2015, Delving Deep into Rectifiers, eq. 1 and 8 to 10): a leaky ReLU whose slopes w [slopes] learn. Element
+ * i has slope k = i % slopes, so slopes is 1 or the number of channels. n is a multiple of it, else CGE_ERR_SHAPE.
+ *
+ *   y[i]   = x[i] < 0 ? w[k] * x[i] : x[i]  (NaN stays)                     dx[i] = x[i] > 0 ? dy[i] : w[k] * dy[i]
+ *   dw[k] += sum of x[i] * dy[i] over i with x[i] not above 0               order: 0, then i ascending
+ *
+ * As a layer, cge_kind_prelu, its slopes begin as 0.25 and are summed sample by sample. */
+CGE_MUST_USE cge_status cge_prelu_forward_f32(int32_t n, int32_t slopes, const cge_real *x, const cge_real *w, cge_real *y);
+CGE_MUST_USE cge_status cge_prelu_weight_grad_f32(int32_t n, int32_t slopes, const cge_real *x, const cge_real *dy,
+                                                  cge_real *dw); /* adds */
+CGE_MUST_USE cge_status cge_prelu_input_grad_f32(int32_t n, int32_t slopes, const cge_real *x, const cge_real *w,
+                                                 const cge_real *dy, cge_real *dx);
+
 /* ---- normalisation of one sample: x, dx, y, dy [in_h][in_w][in_c]   w, dw, b, db [in_c] ----------------------------
  *
  * Wu & He 2018, Group Normalization, eq. 1, 2 and 7. With n = in_h * in_w * in_c / groups numbers in a group, for each group
@@ -648,6 +666,7 @@ extern const cge_layer_kind cge_kind_softmax;        /* over the channels of eac
 extern const cge_layer_kind cge_kind_hard_swish;
 extern const cge_layer_kind cge_kind_silu;
 extern const cge_layer_kind cge_kind_gelu;
+extern const cge_layer_kind cge_kind_prelu;          /* cge_prelu, or NULL: one slope. No b                        */
 
 typedef struct cge_loss_kind cge_loss_kind;
 extern const cge_loss_kind cge_softmax_cross_entropy; /* targets: labels */
@@ -1010,8 +1029,8 @@ CGE_MUST_USE cge_status cge_network_init(cge_network *net, const cge_model *mode
  * began with. options.params stays what the network was made with. */
 CGE_MUST_USE cge_status cge_network_set_params(cge_network *net, const cge_real *params);
 
-/* Draws all weights with the layers' cge_init from one stream, layer by layer, elements ascending; those of norms are 1. Zeroes biases, velocity,
- * gradients and step_count. Seeds rng with `seed` as well. Not for a network with options.params (CGE_ERR_MODE). */
+/* Draws all weights with the layers' cge_init from one stream, layer by layer, elements ascending; those of norms are 1, slopes of prelu 1/4.
+ * Zeroes biases, velocity, gradients and step_count. Seeds rng with `seed` as well. Not for a network with options.params (CGE_ERR_MODE). */
 CGE_MUST_USE cge_status cge_network_init_params(cge_network *net, uint64_t seed);
 
 /* Where layer `index` keeps its parameters and gradients, NULL where there are none. dw and db are of what learns. With

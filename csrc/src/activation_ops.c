@@ -58,3 +58,47 @@ cge_status cge_elu_input_grad_f32(int32_t n, float alpha, const cge_real *y, con
     cge_elu_grad(n, CGE_REAL(alpha), y, dy, dx);
     return CGE_OK;
 }
+
+/* ---- PReLU ---- */
+
+static cge_range all_slopes(int32_t slopes)
+{
+    cge_range all = {0, 0};
+    all.end = slopes;
+    return all;
+}
+
+static cge_status check_prelu(int32_t n, int32_t slopes, const cge_real *x, const cge_real *y)
+{
+    CGE_TRY(check_activation(n, x, y));
+    return slopes > 0 && n % slopes == 0 ? CGE_OK : CGE_ERR_SHAPE;
+}
+
+cge_status cge_prelu_forward_f32(int32_t n, int32_t slopes, const cge_real *x, const cge_real *w, cge_real *y)
+{
+    CGE_OWN_FP_MODE
+    CGE_TRY(check_prelu(n, slopes, x, y));
+    CGE_TRY(cge_check_buffer(w));
+    cge_prelu_apply(n, slopes, x, w, y);
+    return CGE_OK;
+}
+
+cge_status cge_prelu_weight_grad_f32(int32_t n, int32_t slopes, const cge_real *x, const cge_real *dy, cge_real *dw)
+{
+    CGE_OWN_FP_MODE
+    CGE_TRY(check_prelu(n, slopes, x, dy));
+    CGE_TRY(cge_check_buffer(dw));
+    cge_prelu_weight_grad(n, slopes, x, dy, dw, all_slopes(slopes));
+    return CGE_OK;
+}
+
+cge_status cge_prelu_input_grad_f32(int32_t n, int32_t slopes, const cge_real *x, const cge_real *w, const cge_real *dy,
+                                    cge_real *dx)
+{
+    CGE_OWN_FP_MODE
+    CGE_TRY(check_prelu(n, slopes, x, dy));
+    CGE_TRY(cge_check_buffer(w));
+    CGE_TRY(cge_check_buffer(dx));
+    cge_prelu_grad(n, slopes, x, w, dy, dx, all_slopes(slopes));
+    return CGE_OK;
+}

@@ -62,6 +62,10 @@ static const cge_layer transposed[] = {
         .out_c = 3, WINDOW(2, 1, 1, 2, 1, 0, 0, 1), .dilation_h = 3, .output_pad_h = 2, .output_pad_w = 1}},
     PLAIN(global_avgpool2d)};
 
+static const cge_layer slopes[] = {
+    PRELU(2, 0), CONV(4, 2, 2, 1, 1, 0, 0, 0, 0, 1, 0), PRELU(4, 0), POOL(maxpool2d, 2, 2, 0, 0, 0, 0, 0, 0), PRELU(0, 0), PLAIN(relu),
+    CONV(3, 1, 1, 1, 1, 0, 0, 0, 0, 1, CGE_NO_BIAS), PRELU(1, CGE_FROZEN), DENSE(3, 0, 0), PRELU(3, 0)};
+
 #define CROSS_ENTROPY &cge_softmax_cross_entropy
 #define SQUARED_ERROR &cge_mean_squared_error
 
@@ -113,6 +117,7 @@ static size_t config_bytes(const cge_layer_kind *kind)
     if (kind == &cge_kind_group_norm || kind == &cge_kind_instance_norm) return sizeof(cge_norm);
     if (kind == &cge_kind_layer_norm) return sizeof(cge_norm);
     if (kind == &cge_kind_batch_norm) return sizeof(cge_batch_norm);
+    if (kind == &cge_kind_prelu) return sizeof(cge_prelu);
     return kind == &cge_kind_leaky_relu || kind == &cge_kind_elu ? sizeof(cge_leaky_relu) : 0;
 }
 
@@ -156,5 +161,6 @@ const test_model test_models[] = {
     {"norms", {{5, 4, 4}, TABLE(norms), CROSS_ENTROPY, SGD(0.1f, 0.9f, 1e-3f, 0), NULL, 0, 0}},
     {"scales", {{4, 4, 2}, TABLE(scales), CROSS_ENTROPY, SGD(0.1f, 0.9f, 1e-3f, 0), NULL, 0, 0}},
     {"transposed", {{2, 3, 2}, TABLE(transposed), CROSS_ENTROPY, SGD(0.1f, 0.9f, 1e-3f, 0), NULL, 0, 0}},
+    {"slopes", {{5, 4, 2}, TABLE(slopes), CROSS_ENTROPY, SGD(0.1f, 0.9f, 0, 0), NULL, 0, 0}},
 };
 const int32_t test_model_count = (int32_t)(sizeof test_models / sizeof test_models[0]);

@@ -49,6 +49,7 @@ extern const cge_model perceptron; /* dense and tanh, mean squared error, plain 
 #define PLAIN(name) {.kind = &cge_kind_##name}
 #define LEAKY(alpha_) {.kind = &cge_kind_leaky_relu, .config = &(const cge_leaky_relu){.alpha = alpha_}}
 #define ELU(alpha_) {.kind = &cge_kind_elu, .config = &(const cge_leaky_relu){.alpha = alpha_}}
+#define PRELU(slopes_, flags_) {.kind = &cge_kind_prelu, .config = &(const cge_prelu){.slopes = slopes_}, .flags = flags_}
 #define PADDED(name, top, left, bottom, right) \
     {.kind = &cge_kind_##name, .config = &(const cge_pad2d){.pad_top = top, .pad_left = left, .pad_bottom = bottom, .pad_right = right}}
 #define CHANNELS(begin_, count_) {.kind = &cge_kind_channel_slice, .config = &(const cge_channel_slice){.begin = begin_, .count = count_}}

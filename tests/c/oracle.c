@@ -245,6 +245,7 @@ static void layer_forward(const cge_layer *l, const cge_layer_info *info, const 
     else if (l->kind == &cge_kind_silu) CHECK_OK(cge_silu_forward_f32(n, x, y));
     else if (l->kind == &cge_kind_gelu) CHECK_OK(cge_gelu_forward_f32(n, x, y));
     else if (l->kind == &cge_kind_elu) CHECK_OK(cge_elu_forward_f32(n, alpha_of(l), x, y));
+    else if (l->kind == &cge_kind_prelu) CHECK_OK(cge_prelu_forward_f32(n, info->weight_elems, x, w, y));
     else if (l->kind == &cge_kind_softmax)
         for (int32_t i = 0; i < n; i += info->in.c) CHECK_OK(cge_softmax_forward_f32(info->in.c, x + i, y + i));
     else
@@ -284,6 +285,7 @@ static void layer_input_grad(const cge_layer *l, const cge_layer_info *info, con
     else if (l->kind == &cge_kind_silu) CHECK_OK(cge_silu_input_grad_f32(n, x, dy, dx));
     else if (l->kind == &cge_kind_gelu) CHECK_OK(cge_gelu_input_grad_f32(n, x, dy, dx));
     else if (l->kind == &cge_kind_elu) CHECK_OK(cge_elu_input_grad_f32(n, alpha_of(l), y, dy, dx));
+    else if (l->kind == &cge_kind_prelu) CHECK_OK(cge_prelu_input_grad_f32(n, info->weight_elems, x, w, dy, dx));
     else if (l->kind == &cge_kind_softmax)
         for (int32_t i = 0; i < n; i += info->in.c) CHECK_OK(cge_softmax_input_grad_f32(info->in.c, y + i, dy + i, dx + i));
     else
@@ -314,6 +316,7 @@ static void layer_param_grads(const cge_layer *l, const cge_layer_info *info, co
     }
     if (l->kind == &cge_kind_conv2d) CHECK_OK(cge_conv2d_weight_grad_f32(&conv, x, dy, dw));
     else if (is_norm(l)) CHECK_OK(cge_group_norm_weight_grad_f32(&norm, x, dy, dw));
+    else if (l->kind == &cge_kind_prelu) CHECK_OK(cge_prelu_weight_grad_f32(n, info->weight_elems, x, dy, dw));
     else CHECK_OK(cge_dense_weight_grad_f32(n, info->out.c, x, dy, dw));
     if (info->bias_elems == 0) return;
     if (l->kind == &cge_kind_conv2d) CHECK_OK(cge_conv2d_bias_grad_f32(&conv, dy, db));

@@ -172,8 +172,71 @@ static void test_activation(int32_t which, int32_t n, float *x, float *y, float 
     }
 }
 
+/* ---- PReLU ---------------------------------------------------------------------------------------------------------- */
+
+enum { SEED_SLOPES = 33, SEED_DW, MOST_SLOPES = 5 };
+
+static void test_prelu(int32_t n, int32_t slopes)
+{
+    if (!check_room("prelu", 20 * (size_t)n + 8 * MOST_SLOPES)) return;
+    float *x = check_floats(n), *y = check_floats(n), *dy = check_floats(n), *dx = check_floats(n), *kept = check_floats(n);
+    float *dw = check_floats(slopes), *w = check_operands(slopes, SEED_SLOPES);
+    for (int32_t i = 0; i < n; i++) {
+        x[i] = i % 7 == 6 ? input(i % COUNT_OF(special)) : 6 * operand(SEED_X, i);
+        kept[i] = x[i];
+        dy[i] = operand(SEED_DY, i);
+    }
+    for (int32_t k = 0; k < slopes; k++) dw[k] = operand(SEED_DW, k);
+    CHECK_OK(cge_prelu_forward_f32(n, slopes, x, w, y));
+    CHECK_OK(cge_prelu_input_grad_f32(n, slopes, x, w, dy, dx));
+    CHECK_OK(cge_prelu_weight_grad_f32(n, slopes, x, dy, dw));
+    for (int32_t i = 0; i < n; i++) {
+        CHECK_SAME(leaky_relu_y(x[i], w[i % slopes]), y[i], i);
+        CHECK_SAME(leaky_relu_dx(x[i], dy[i], w[i % slopes]), dx[i], i);
+    }
+    for (int32_t k = 0; k < slopes; k++) {
+        float sum = 0;
+        for (int32_t i = k; i < n; i += slopes)
+            if (!(x[i] > 0)) sum = mul_add(x[i], dy[i], sum);
+        CHECK_SAME(operand(SEED_DW, k) + sum, dw[k], k);
+    }
+    CHECK_OK(cge_prelu_forward_f32(n, slopes, x, w, x));
+    for (int32_t i = 0; i < n; i++) CHECK_SAME(y[i], x[i], i);
+    CHECK_OK(cge_prelu_input_grad_f32(n, slopes, kept, w, dy, dy));
+    for (int32_t i = 0; i < n; i++) CHECK_SAME(dx[i], dy[i], i);
+    for (int32_t i = 0; i < n; i++) dy[i] = operand(SEED_DY, i);
+    CHECK_OK(cge_prelu_input_grad_f32(n, slopes, kept, w, dy, kept));
+    for (int32_t i = 0; i < n; i++) CHECK_SAME(dx[i], kept[i], i);
+}
+
+static void test_refused_prelu(float *x, float *y, float *dy, float *dx)
+{
+    static const int32_t bad_slopes[] = {INT32_MIN, -1, 0, 3};
+    check_case("prelu");
+    CHECK_REFUSED(CGE_ERR_NULL, cge_prelu_forward_f32(2, 1, NULL, dy, y));
+    CHECK_REFUSED(CGE_ERR_NULL, cge_prelu_forward_f32(2, 1, x, NULL, y));
+    CHECK_REFUSED(CGE_ERR_NULL, cge_prelu_forward_f32(2, 1, x, dy, NULL));
+    CHECK_REFUSED(CGE_ERR_NULL, cge_prelu_weight_grad_f32(2, 1, NULL, dy, dx));
+    CHECK_REFUSED(CGE_ERR_NULL, cge_prelu_weight_grad_f32(2, 1, x, NULL, dx));
+    CHECK_REFUSED(CGE_ERR_NULL, cge_prelu_weight_grad_f32(2, 1, x, dy, NULL));
+    CHECK_REFUSED(CGE_ERR_NULL, cge_prelu_input_grad_f32(2, 1, NULL, y, dy, dx));
+    CHECK_REFUSED(CGE_ERR_NULL, cge_prelu_input_grad_f32(2, 1, x, NULL, dy, dx));
+    CHECK_REFUSED(CGE_ERR_NULL, cge_prelu_input_grad_f32(2, 1, x, y, NULL, dx));
+    CHECK_REFUSED(CGE_ERR_ALIGN, cge_prelu_input_grad_f32(2, 1, x, y, dy, misaligned(dx)));
+    for (int32_t i = 0; i < COUNT_OF(bad_slopes); i++) {
+        CHECK_REFUSED(CGE_ERR_SHAPE, cge_prelu_forward_f32(2, bad_slopes[i], x, dy, y));
+        CHECK_REFUSED(CGE_ERR_SHAPE, cge_prelu_weight_grad_f32(2, bad_slopes[i], x, dy, dx));
+        CHECK_REFUSED(CGE_ERR_SHAPE, cge_prelu_input_grad_f32(2, bad_slopes[i], x, y, dy, dx));
+    }
+    CHECK_REFUSED(CGE_ERR_SHAPE, cge_prelu_forward_f32(0, 1, x, dy, y));
+    CHECK_REFUSED(CGE_ERR_SHAPE, cge_prelu_weight_grad_f32(-2, 1, x, dy, dx));
+    CHECK_REFUSED(CGE_ERR_OVERFLOW, cge_prelu_input_grad_f32(INT32_MAX, 1, x, y, dy, dx));
+}
+
 void suite_activation(void)
 {
+    for (int32_t slopes = 1; slopes <= MOST_SLOPES; slopes++)
+        for (int32_t pixels = 1; pixels <= 21; pixels += 4) test_prelu(pixels * slopes, slopes);
     static const int32_t lengths[] = {1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 33, 100};
     for (int32_t which = 0; which < COUNT_OF(activations); which++)
         for (int32_t j = 0; j < COUNT_OF(lengths); j++) {
@@ -233,6 +296,7 @@ void suite_activation_status(void)
     CHECK_REFUSED(CGE_ERR_NULL, cge_softmax_input_grad_f32(1, y, NULL, dx));
     CHECK_REFUSED(CGE_ERR_NULL, cge_softmax_input_grad_f32(1, y, dy, NULL));
     CHECK_REFUSED(CGE_ERR_SHAPE, cge_softmax_input_grad_f32(0, y, dy, dx));
+    test_refused_prelu(x, y, dy, dx);
     check_case("alpha");
     for (int32_t i = 0; i < COUNT_OF(bad_alphas); i++) {
         CHECK_REFUSED(CGE_ERR_ARGUMENT, cge_leaky_relu_forward_f32(1, float_from_bits(bad_alphas[i]), x, y));

@@ -104,6 +104,7 @@ static const struct {
     {"crop2d", PADDED(crop2d, 1, 0, 2, 1), 1, 0},
     {"channel_slice", CHANNELS(1, 1), 1, 0},
     {"upsample2d", UPSAMPLE(2, 3, 1), 1, 0},
+    {"prelu", PRELU(2, 0), 0, 1},
 };
 
 /* A model of one layer, in the pool, so that CHECK_REFUSED sees what is written. */
@@ -214,6 +215,13 @@ static const struct {
     {"pool without kernel", CGE_ERR_SHAPE, POOL(maxpool2d, 0, 2, 0, 0, 0, 0, 0, 0)},
     {"pool kernel > input", CGE_ERR_SHAPE, POOL(avgpool2d, 2, 5, 0, 0, 0, 0, 0, 0)},
     {"pool padding as large as the kernel", CGE_ERR_SHAPE, POOL(maxpool2d, 2, 2, 0, 0, 2, 0, 0, 0)},
+    {"slopes of other channels", CGE_ERR_SHAPE, PRELU(3, 0)},
+    {"slopes negative", CGE_ERR_SHAPE, PRELU(-1, 0)},
+    {"slopes without bias", CGE_ERR_ARGUMENT, PRELU(2, CGE_NO_BIAS)},
+    {"no slopes", CGE_ERR_ARGUMENT, PRELU(2, CGE_NO_AFFINE)},
+    {"slopes with an init", CGE_ERR_ARGUMENT, {.kind = &cge_kind_prelu, .init = CGE_INIT_HE_NORMAL}},
+    {"slopes of some channels", CGE_ERR_ARGUMENT, {.kind = &cge_kind_prelu, .trains = 1}},
+    {"biases of slopes", CGE_ERR_ARGUMENT, {.kind = &cge_kind_prelu, .trains = CGE_TRAINS_BIAS}},
     {"alpha negative", CGE_ERR_ARGUMENT, LEAKY(-0.5f)},
 };
 

@@ -219,7 +219,7 @@ static void test_kind_numbers(const test_model *m)
                  {&cge_kind_relu, 6}, {&cge_kind_leaky_relu, 7}, {&cge_kind_sigmoid, 8}, {&cge_kind_tanh, 9}, {&cge_kind_flatten, 10},
                  {&cge_kind_add, 11}, {&cge_kind_concat, 12},
                  {&cge_kind_relu6, 32}, {&cge_kind_hard_sigmoid, 33}, {&cge_kind_elu, 34}, {&cge_kind_softplus, 35}, {&cge_kind_softmax, 36},
-                 {&cge_kind_hard_swish, 37}, {&cge_kind_silu, 38}, {&cge_kind_gelu, 39},
+                 {&cge_kind_hard_swish, 37}, {&cge_kind_silu, 38}, {&cge_kind_gelu, 39}, {&cge_kind_prelu, 62},
                  {&cge_kind_global_maxpool2d, 45}, {&cge_kind_zero_pad2d, 46}, {&cge_kind_crop2d, 47}, {&cge_kind_channel_slice, 48}, {&cge_kind_upsample2d, 44},
                  {&cge_kind_group_norm, 40}, {&cge_kind_instance_norm, 41}, {&cge_kind_layer_norm, 42}, {&cge_kind_dropout, 43}};
     static const cge_optimizer_kind *const optimizers[] = {&cge_sgd, &cge_adam, &cge_adamw, &cge_rmsprop, &cge_adagrad};

@@ -80,6 +80,7 @@
 #define cge_kind_layer_norm cge_kind_layer_norm_f64
 #define cge_kind_leaky_relu cge_kind_leaky_relu_f64
 #define cge_kind_maxpool2d cge_kind_maxpool2d_f64
+#define cge_kind_prelu cge_kind_prelu_f64
 #define cge_kind_relu cge_kind_relu_f64
 #define cge_kind_relu6 cge_kind_relu6_f64
 #define cge_kind_scale cge_kind_scale_f64
@@ -157,6 +158,9 @@
 #define cge_plan_make cge_plan_make_f64
 #define cge_plan_seal cge_plan_seal_f64
 #define cge_plan_spread cge_plan_spread_f64
+#define cge_prelu_forward_f32 cge_prelu_forward_f64
+#define cge_prelu_input_grad_f32 cge_prelu_input_grad_f64
+#define cge_prelu_weight_grad_f32 cge_prelu_weight_grad_f64
 #define cge_progress cge_progress_f64
 #define cge_relu6_forward_f32 cge_relu6_forward_f64
 #define cge_relu6_input_grad_f32 cge_relu6_input_grad_f64

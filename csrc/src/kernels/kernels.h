@@ -223,6 +223,13 @@ CGE_INTERNAL void cge_silu_grad(int32_t n, const cge_real *x, const cge_real *dy
 CGE_INTERNAL void cge_gelu_apply(int32_t n, const cge_real *x, cge_real *y);
 CGE_INTERNAL void cge_gelu_grad(int32_t n, const cge_real *x, const cge_real *dy, cge_real *dx);
 
+/* PReLU: see cge.h. Gradients of slopes `of`, and of the elements that have these. y may be x; dx may be x or dy. */
+CGE_INTERNAL void cge_prelu_apply(int32_t n, int32_t slopes, const cge_real *x, const cge_real *w, cge_real *y);
+CGE_INTERNAL void cge_prelu_weight_grad(int32_t n, int32_t slopes, const cge_real *x, const cge_real *dy, cge_real *dw,
+                                        cge_range of);
+CGE_INTERNAL void cge_prelu_grad(int32_t n, int32_t slopes, const cge_real *x, const cge_real *w, const cge_real *dy,
+                                 cge_real *dx, cge_range of);
+
 /* Images: an inner one between zeros, and out again; some channels; enlarged. `in` is the smaller shape of upsampling and padding. */
 CGE_INTERNAL void cge_pad2d_copy_in(const cge_pad2d *g, cge_shape inner, const cge_real *x, cge_real *y);
 CGE_INTERNAL void cge_pad2d_copy_out(const cge_pad2d *g, cge_shape inner, const cge_real *x, cge_real *y);

@@ -5,7 +5,7 @@ static const cge_layer_kind *const all_layers[] = {
     &cge_kind_conv2d, &cge_kind_conv_transpose2d, &cge_kind_dense, &cge_kind_maxpool2d, &cge_kind_avgpool2d,
     &cge_kind_global_avgpool2d, &cge_kind_relu, &cge_kind_leaky_relu, &cge_kind_sigmoid, &cge_kind_tanh, &cge_kind_flatten,
     &cge_kind_relu6, &cge_kind_hard_sigmoid, &cge_kind_elu, &cge_kind_softplus, &cge_kind_softmax,
-    &cge_kind_hard_swish, &cge_kind_silu, &cge_kind_gelu,
+    &cge_kind_hard_swish, &cge_kind_silu, &cge_kind_gelu, &cge_kind_prelu,
     &cge_kind_global_maxpool2d, &cge_kind_zero_pad2d, &cge_kind_crop2d, &cge_kind_channel_slice, &cge_kind_upsample2d,
     &cge_kind_group_norm, &cge_kind_instance_norm, &cge_kind_layer_norm, &cge_kind_batch_norm, &cge_kind_scale,
     &cge_kind_dropout, &cge_kind_add, &cge_kind_concat};

@@ -121,10 +121,12 @@ cge_status cge_network_init(cge_network *net, const cge_model *model, const cge_
     return CGE_OK;
 }
 
-/* The weights of a normalisation, which have no fan. */
-static void fill_with_ones(int32_t n, cge_real *w)
+/* Weights that have no fan, of a normalisation or slopes; see cge_layer_info. */
+static void fill_weights(const cge_layer_info *info, cge_real *w)
 {
-    for (; n > 0; n--) *w++ = CGE_REAL(1);
+    const cge_real value = info->fan_out == 0 ? CGE_REAL(1) : CGE_REAL(0.25);
+    int32_t i;
+    for (i = 0; i < info->weight_elems; i++) w[i] = value;
 }
 
 /* Draws one weight tensor; formulas at cge_init. Variance 2/fan is a uniform's with limit sqrt(3 * 2/fan). */
@@ -164,7 +166,7 @@ static void init_params(cge_network *net, uint64_t seed)
         cge_layer_info info;
         if (plan->weights == 0) continue;
         (void)!cge_infer_layer(layer, &plan->in, &info);
-        if (info.fan_in == 0) fill_with_ones(info.weight_elems, net->params + plan->params);
+        if (info.fan_in == 0) fill_weights(&info, net->params + plan->params);
         else draw_weights(&rng, &info, layer->init, net->params + plan->params);
         if (cge_normalises_batch(layer)) zero(net->params + plan->params + plan->in.c, plan->in.c); /* running mean */
     }

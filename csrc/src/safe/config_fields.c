@@ -22,6 +22,8 @@ static const cge_zero_meaning image_zeros[] = {
 
 static const cge_zero_meaning leaky_relu_zeros[] = {{CONFIG_FIELD(cge_leaky_relu, alpha), CGE_ZERO_HAS_SIGNS, 0}};
 
+static const cge_zero_meaning prelu_zeros[] = {{CONFIG_FIELD(cge_prelu, slopes), CGE_ZERO_MEANS_WORD, 1}};
+
 static const cge_zero_meaning norm_zeros[] = {
     {CONFIG_FIELD(cge_norm, in_h), CGE_ZERO_MEANS_INPUT, 0},  {CONFIG_FIELD(cge_norm, in_w), CGE_ZERO_MEANS_INPUT, 1},
     {CONFIG_FIELD(cge_norm, in_c), CGE_ZERO_MEANS_INPUT, 2},  {CONFIG_FIELD(cge_norm, eps), CGE_ZERO_MEANS_EPS, 0},
@@ -62,7 +64,8 @@ static const config_fields all_fields[] = {
     {46, COUNT_OF_ROWS(image_zeros), 0, image_zeros, NULL},
     {47, COUNT_OF_ROWS(image_zeros), 0, image_zeros, NULL},
     {48, COUNT_OF_ROWS(image_zeros), 0, image_zeros, NULL},
-    {60, COUNT_OF_ROWS(batch_norm_zeros), 0, batch_norm_zeros, NULL}};
+    {60, COUNT_OF_ROWS(batch_norm_zeros), 0, batch_norm_zeros, NULL},
+    {62, COUNT_OF_ROWS(prelu_zeros), 0, prelu_zeros, NULL}};
 static const config_fields no_fields = {0, 0, 0, NULL, NULL};
 
 static const config_fields *fields_of_kind(uint32_t id)
