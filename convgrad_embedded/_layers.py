@@ -951,6 +951,39 @@ class Scale(_Norm):
         frozen: bool = False
 
 
+@_by_position(1)
+@dataclass(frozen=True, repr=False, eq=False)
+class PReLU(_Norm):
+    """x where x >= 0, else w x: a LeakyReLU whose slope w learns. w begins as 0.25.
+
+    num_parameters: 1, one slope for all channels, or their number, one for each; w has that shape. trainable: True or False (as
+    frozen=True). Formula and defaults are PyTorch's; Keras has a slope for each number of a sample, which begins as 0.
+
+    ValueError if num_parameters is neither 1 nor the number of channels.
+
+    >>> net = cge.Network((1, 1, 2), [cge.PReLU(2)])
+    >>> net.set_weights([[0.5, 2.0]])
+    >>> net.predict(np.array([[-1.0, -1.0], [3.0, 3.0]])).tolist()
+    [[-0.5, -2.0], [3.0, 3.0]]
+    """
+
+    kind = "prelu"
+    config = "prelu"
+    weight_rank = 1
+    affine = True
+    use_bias = False
+    parts = ()
+    num_parameters: int = field(default=1, metadata=_count("slopes"))
+    trainable: Trainable = field(default=True, metadata=_TRAINABLE)
+    if TYPE_CHECKING:
+        frozen: InitVar[bool] = False
+
+    def check_input(self, in_shape: tuple[int, int, int]) -> None:
+        super().check_input(in_shape)
+        if self.num_parameters not in (1, in_shape[2]):
+            raise ValueError(f"num_parameters: expected 1 or {in_shape[2]}, the number of channels, got {self.num_parameters}")
+
+
 def learns_by_batch(layer: Layer) -> bool:
     """Whether it normalises by the statistics of a batch where it trains."""
     return isinstance(layer, BatchNorm) and not layer.frozen

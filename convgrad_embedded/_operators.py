@@ -458,6 +458,66 @@ def _dropout(operator: str, name: str, value: ArrayLike, p: float, key: int) -> 
     return _elementwise(operator, (_arrays.number("p", p, below=1.0), checked), name, value)
 
 
+def prelu_forward(x: ArrayLike, w: ArrayLike) -> Real:
+    """x where x >= 0, otherwise w x. x of any shape; w has one slope (1,), or one for each channel, x's last axis, (C,).
+
+    >>> cge.prelu_forward([[-1.0, -1.0], [3.0, 3.0]], [0.5, 2.0])
+    array([[-0.5, -2. ],
+           [ 3. ,  3. ]])
+    """
+    first = _of_slopes("x", x)
+    slopes = _slopes(w, first)
+    y = np.empty_like(first)
+    head = [first.size, slopes.size]
+    _core.run("prelu_forward", y.dtype, 1, head, (first, False), (slopes, False), (y, False))
+    return y
+
+
+def prelu_weight_grad(x: ArrayLike, dy: ArrayLike, num_parameters: int = 1) -> Real:
+    """dL/dw (num_parameters,), the sum of x dy where x is not above 0, from x and dL/dy of one shape.
+
+    num_parameters is 1 or the size of the last axis, else ValueError.
+
+    >>> cge.prelu_weight_grad([[-1.0, -2.0], [3.0, -1.0]], [[4.0, 5.0], [6.0, 7.0]], num_parameters=2)
+    array([ -4., -17.])
+    """
+    first = _of_slopes("x", x)
+    grads = _arrays.shaped("dy", _arrays.real("dy", dy, first), first.shape)
+    count = _arrays.integer("num_parameters", num_parameters, 1)
+    if count not in (1, first.shape[-1]):
+        raise ValueError(f"num_parameters: expected 1 or {first.shape[-1]}, the size of the last axis, got {count}")
+    dw = np.zeros(count, first.dtype)
+    _core.run("prelu_weight_grad", dw.dtype, 1, [first.size, count], (first, False), (grads, False), (dw, False))
+    return dw
+
+
+def prelu_input_grad(x: ArrayLike, w: ArrayLike, dy: ArrayLike) -> Real:
+    """dL/dx = dy where x > 0, else w dy, from x and dL/dy of one shape. w as in prelu_forward.
+
+    >>> cge.prelu_input_grad([-1.0, 0.0, 3.0], [0.5], [4.0, 4.0, 4.0])
+    array([2., 2., 4.])
+    """
+    first = _of_slopes("x", x)
+    slopes = _slopes(w, first)
+    grads = _arrays.shaped("dy", _arrays.real("dy", dy, first), first.shape)
+    dx, head = np.empty_like(first), [first.size, slopes.size]
+    _core.run("prelu_input_grad", dx.dtype, 1, head, (first, False), (slopes, False), (grads, False), (dx, False))
+    return dx
+
+
+def _of_slopes(name: str, value: ArrayLike) -> Real:
+    """With a last axis, and at least one number."""
+    array = _arrays.real(name, value)
+    if array.ndim == 0 or not 1 <= array.size <= _core.MAX_ELEMS:
+        raise ValueError(f"{name}: expected 1 .. {_core.MAX_ELEMS} numbers with a last axis, got shape {array.shape}")
+    return array
+
+
+def _slopes(w: ArrayLike, x: Real) -> Real:
+    array: Real = _arrays.shaped("w", _arrays.real("w", w, x), *sorted({(1,), (x.shape[-1],)}))
+    return array
+
+
 def dropout_forward(x: ArrayLike, p: float = 0.5, key: int = 0) -> Real:
     """x / (1 - p), with zeros in a share p of places, which follow from key (0 .. 2**64 - 1) and the number of the element.
 

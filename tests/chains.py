@@ -59,7 +59,8 @@ def random_layer(rng):
     if kind == "norm":
         options = {"affine": rng.random() < 0.7, "frozen": frozen}
         groups = rng.choice([1, 1, 2])
-        return rng.choice([cge.GroupNorm(groups, **options), cge.LayerNorm(**options), cge.InstanceNorm(eps=0.1, **options)])
+        norms = [cge.GroupNorm(groups, **options), cge.LayerNorm(**options), cge.InstanceNorm(eps=0.1, **options)]
+        return rng.choice([*norms, cge.PReLU(frozen=frozen)])
     if kind == "dropout":
         return cge.Dropout(rng.choice([0, 0.1, 0.5]), seed=rng.randint(0, 9))
     transposed = cge.ConvTranspose2d(

@@ -22,6 +22,7 @@ def random_norm(rng, channels):
         cge.GroupNorm(groups, eps=0.5),
         cge.InstanceNorm(eps=0.1, **options),
         cge.LayerNorm(**options),
+        cge.PReLU(rng.choice([1, channels]), frozen=options["frozen"]),
     ]
     return rng.choice(norms)
 
@@ -164,6 +165,12 @@ class Float32:
     group_norm = instance_norm = layer_norm = norm
     group_norm_back = instance_norm_back = layer_norm_back = norm_back
 
+    def prelu(self, layer, x, params):
+        return cge.prelu_forward(x, params[0])
+
+    def prelu_back(self, layer, x, y, dy, params):
+        return [cge.prelu_weight_grad(x, dy, layer.num_parameters)], [cge.prelu_input_grad(x, params[0], dy)]
+
     def activation(self, layer, x, params):
         return getattr(cge, f"{layer.kind}_forward")(x, *_alpha(layer))
 
@@ -235,6 +242,12 @@ class Float64:
 
     group_norm = instance_norm = layer_norm = norm
     group_norm_back = instance_norm_back = layer_norm_back = norm_back
+
+    def prelu(self, layer, x, params):
+        return reference.prelu_forward(x, params[0])
+
+    def prelu_back(self, layer, x, y, dy, params):
+        return [reference.prelu_weight_grad(x, dy, layer.num_parameters)], [reference.prelu_input_grad(x, params[0], dy)]
 
     def activation(self, layer, x, params):
         return getattr(reference, layer.kind)(x, *_alpha(layer))[0]

@@ -233,6 +233,21 @@ def gelu(x):
     return x * below, below + x * np.exp(-0.5 * np.minimum(np.abs(x), 40.0) ** 2) / np.sqrt(2.0 * np.pi)
 
 
+# ---- PReLU: by the two halves of the axis ----------------------------------------------------------------------------
+
+
+def prelu_forward(x, w):
+    return np.maximum(x, 0.0) + w * np.minimum(x, 0.0)
+
+
+def prelu_weight_grad(x, dy, num_parameters=1):
+    return (np.minimum(x, 0.0) * dy).reshape(-1, num_parameters).sum(0)
+
+
+def prelu_input_grad(x, w, dy):
+    return dy * (w + (1.0 - w) * np.heaviside(x, 0.0))
+
+
 # ---- normalisation: by groups of channels, as matrices [n][group][numbers of a group] ------------------------------------
 
 
@@ -630,6 +645,20 @@ class ConvTranspose2d(Layer):
         dw = conv_transpose2d_weight_grad(self.x, dy, w.shape[:2], **self.options)
         grads = [dw, conv_transpose2d_bias_grad(dy)]
         return conv_transpose2d_input_grad(w, dy, self.x.shape[1:3], **self.options), grads[: self.parameters]
+
+
+class PReLU(Layer):
+    parameters = 1
+
+    def __init__(self, num_parameters=1, *, frozen=False):
+        self.num_parameters, self.frozen = num_parameters, frozen
+
+    def forward(self, x, params):
+        self.x, self.w = x, params[0]
+        return prelu_forward(x, self.w)
+
+    def backward(self, dy):
+        return prelu_input_grad(self.x, self.w, dy), [prelu_weight_grad(self.x, dy, self.num_parameters)]
 
 
 class GroupNorm(Layer):

@@ -27,6 +27,7 @@ def chain():
                 L.MaxPooling2D(),
             ),
             *(L.DepthwiseConv2D(3, strides=2, padding="same", depth_multiplier=2), L.SeparableConv2D(12, 3), L.LeakyReLU()),
+            L.PReLU(shared_axes=[1, 2], alpha_initializer="random_normal"),
             *(L.Flatten(), L.Dropout(0.2), L.Dense(10, activation="softmax")),
         ]
     )
@@ -73,6 +74,7 @@ def test_models_predict_the_same(tmp_path, make, source, rng):
         (L.LSTM(3), "a layer that ours cannot express"),
         (L.Conv1D(3, 2, activation="softsign"), "the activation 'softsign'"),
         (L.ReLU(threshold=0.5), "threshold 0.5"),
+        (L.PReLU(), r"slopes of shape \(8, 3\)"),
         (L.BatchNormalization(axis=1), "normalises axis 1"),
     ],
 )

@@ -33,6 +33,7 @@ def same_predictions(net, path):
         ((8, 6, 2), [cge.AvgPool2d(3, padding=1), cge.Tanh(), cge.Flatten(), cge.Dense(4, use_bias=False)]),
         ((5, 5, 3), [cge.ReLU(), cge.GlobalAvgPool2d(), cge.Conv2d(4, 1), cge.Flatten()]),
         ((7,), [cge.Dense(4), cge.ReLU(), cge.Dense(2)]),
+        ((5, 4, 3), [cge.PReLU(3), cge.Conv2d(4, 2), cge.PReLU(), cge.Flatten(), cge.PReLU(48), cge.Dense(3), cge.PReLU(3)]),
     ],
 )
 def test_what_we_write_we_read(tmp_path, shape, layers):
@@ -252,6 +253,16 @@ def test_a_node_is_our_layer(tmp_path, rng, kind, attributes, layer):
     net = loaded(tmp_path, [2, 6, 5], node(kind, ["x"], "y", **attributes))
     x = rng.normal(size=(2, 6, 5, 2)).astype(np.float32)
     assert np.array_equal(net.predict(x), cge.Network((6, 5, 2), [layer]).predict(x))
+
+
+def test_slopes_are_those_of_channels(tmp_path, rng):
+    slopes = np.float32([0.5, -2.0])
+    parts = [constant("s", slopes.reshape(2, 1, 1)), node("PRelu", ["x", "s"], "y")]
+    net = loaded(tmp_path, [2, 6, 5], *parts)
+    x = rng.normal(size=(2, 6, 5, 2)).astype(np.float32)
+    assert net.layers == (cge.PReLU(2),) and np.array_equal(net.predict(x), np.where(x < 0, slopes * x, x))
+    with pytest.raises(ValueError, match=r"its slopes of shape \(2,\)"):
+        loaded(tmp_path, [2, 6, 5], constant("s", slopes), node("PRelu", ["x", "s"], "y"))
 
 
 def test_a_softmax_at_the_end_goes_into_the_loss(tmp_path):

@@ -123,6 +123,22 @@ def norm_cases(options):
     ]
 
 
+def prelu_cases(count):
+    return [
+        Case(cge.prelu_forward, reference.prelu_forward, dict(x=Y, w=(count,))),
+        Case(cge.prelu_weight_grad, reference.prelu_weight_grad, dict(x=Y, dy=Y), dict(num_parameters=count), "sum"),
+        Case(cge.prelu_input_grad, reference.prelu_input_grad, dict(x=Y, w=(count,), dy=Y)),
+    ]
+
+
+def prelu_slopes(forward):
+    options = dict(num_parameters=forward.shapes["w"][0])
+    return [
+        Slope(forward, cge.prelu_weight_grad, "w", ["x", "dy"], options),
+        Slope(forward, cge.prelu_input_grad, "x", ["x", "w", "dy"]),
+    ]
+
+
 KEY = 0x0123456789ABCDEF
 
 
@@ -217,6 +233,7 @@ CASES = [
     *(case for row in POOLS for case in pool_cases(*row)),
     *(case for row in ACTIVATIONS for case in activation_cases(*row)),
     *(case for options in NORMS for case in norm_cases(options)),
+    *(case for count in (1, 5) for case in prelu_cases(count)),
     *(
         Case(function, lambda p=0.5, key=0, **array: dropped(*array.values(), p, key), {name: Y}, options, "one draw")
         for options in DROPOUTS
@@ -380,6 +397,7 @@ SLOPES = [
     *(slope for options, _ in POOLS for slope in pool_slopes(options)),
     *(activation_slope(*row) for row in ACTIVATIONS),
     *(slope for options in NORMS for slope in norm_slopes(options)),
+    *(slope for case in CASES if case.function is cge.prelu_forward for slope in prelu_slopes(case)),
     loss_slope("softmax_cross_entropy", "labels"),
     loss_slope("mean_squared_error", "target"),
     loss_slope("mean_absolute_error", "target"),
@@ -573,7 +591,7 @@ def test_each_array_is_checked_and_named(case, rng):
         if "labels" in name:
             bad["floats"] = array.astype(np.float32)
         kind = case.function.__name__.removesuffix("_forward").removesuffix("_input_grad")
-        if kind in {*ELEMENTWISE, "dropout"} and name == first:
+        if kind in {*ELEMENTWISE, "dropout", "prelu", "prelu_weight_grad"} and name == first:
             del bad["rank"]
         for what, value in bad.items():
             with pytest.raises((TypeError, ValueError)) as refused:

@@ -81,6 +81,7 @@ def test_layers_are_layers_and_layer_is_none():
         cge.BatchNorm(),
         cge.ConvTranspose2d(1, 1),
         cge.Scale(),
+        cge.PReLU(),
         cge.Dropout(),
     ]
     assert all(isinstance(layer, cge.Layer) for layer in kinds)

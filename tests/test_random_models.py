@@ -73,6 +73,7 @@ FIELDS = {
     "dense": random_parameters,
     "maxpool2d": random_window,
     "avgpool2d": random_window,
+    "prelu": lambda rng: {"slopes": either(rng, 0, 0, 1, 2, 3), "flags": rng.randint(0, 1)},
     "leaky_relu": random_alpha,
     "elu": random_alpha,
     "zero_pad2d": random_pads,

@@ -107,6 +107,14 @@ def test_a_residual_network_with_pools_and_scales(tmp_path):
     np.testing.assert_allclose(net.predict(x), np.concatenate([q, q], 3).mean((1, 2)), atol=1e-5)
 
 
+def test_slopes_are_those_of_channels(tmp_path):
+    m, slopes = Model(x=(1, 3, 4, 2)), np.float32([0.5, -2.0])
+    m.constant("s", slopes.reshape(1, 1, 2))
+    m.op("PRELU", ["x", "s"], "y", (1, 3, 4, 2))
+    net, x = loaded(tmp_path, m), RNG.normal(size=(2, 3, 4, 2)).astype(np.float32)
+    assert net.layers == (cge.PReLU(2),) and np.array_equal(net.predict(x), np.where(x < 0, slopes * x, x))
+
+
 def test_a_flat_input_that_becomes_a_picture(tmp_path):
     m = Model(x=(1, 12))
     m.constant("to", np.array([-1, 3, 4, 1], np.int32)), m.constant("w", np.ones((1, 2, 2, 1), np.float32))

@@ -246,6 +246,33 @@ def test_normalisations_come_as_layers(rng):
     np.testing.assert_allclose(net.predict(x), module(as_torch(x)).detach(), rtol=1e-4, atol=1e-4)
 
 
+def test_slopes_come_go_and_learn(rng):
+    torch.manual_seed(3)
+    module = nn.Sequential(
+        *(nn.Conv2d(2, 6, 3), nn.PReLU(6), nn.MaxPool2d(2), nn.PReLU(), nn.Flatten(), nn.Linear(12, 4), nn.PReLU(4))
+    )
+    net = cge.Network.from_torch(module, (6, 5, 2), loss="mean_squared_error", optimizer=cge.SGD(0.1, momentum=0.5))
+    assert [layer for layer in net.layers if layer.kind == "prelu"] == [cge.PReLU(6), cge.PReLU(), cge.PReLU(4)]
+    optimizer = torch.optim.SGD(module.parameters(), 0.1, momentum=0.5)
+    for _ in range(4):
+        x, target = (rng.normal(size=shape).astype(np.float32) for shape in ((3, 6, 5, 2), (3, 4)))
+        loss = F.mse_loss(module(as_torch(x)), torch.from_numpy(target))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        assert net.train_on_batch(x, target) == pytest.approx(loss.item(), rel=1e-5)
+    state = net.state_dict()
+    for (name, ours), theirs in zip(state.items(), module.state_dict().values()):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5, err_msg=name)
+    assert cge.Network.from_torch(state, (6, 5, 2), net.layers).weights_hash() == net.weights_hash()
+
+
+def test_a_normalisation_behind_slopes_is_not_folded_into_them():
+    state = nn.Sequential(nn.Conv2d(2, 6, 3), nn.PReLU(6), nn.BatchNorm2d(6)).state_dict()
+    with pytest.raises(ValueError, match="2: a batch normalisation without a layer before it"):
+        cge.Network.from_torch(state, (6, 5, 2), [cge.Conv2d(6, 3), cge.PReLU(6)])
+
+
 @pytest.mark.parametrize(
     "module, message",
     [

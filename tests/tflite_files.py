@@ -17,7 +17,7 @@ CODES = {
         "RESHAPE": 22,
         "SOFTMAX": 25,
     },
-    **{"TANH": 28, "PAD": 34, "MEAN": 40, "SUB": 41, "LEAKY_RELU": 98, "CUMSUM": 128},
+    **{"TANH": 28, "PAD": 34, "MEAN": 40, "SUB": 41, "PRELU": 54, "LEAKY_RELU": 98, "CUMSUM": 128},
 }
 
 

@@ -30,6 +30,7 @@ from convgrad_embedded._layers import (
     GlobalAvgPool2d,
     Layer,
     MaxPool2d,
+    PReLU,
     ReLU,
     ceil_padding,
     scaled_transposed,
@@ -225,6 +226,16 @@ class Builder:
         if weight is not None and weight.shape[-1] != x.shape[2]:
             raise self.refuse(name, f"{weight.shape[-1]} weights do not fit an input of {x.shape[2]} channels")
         return Value(Node(name, make, arguments, (x,), weight, bias), x.shape, x.axes, x.flat)
+
+    def slopes(self, name: str, x: Value, slopes: Array) -> Value:
+        """PReLU, with one slope or one for each channel."""
+        slopes = _real(slopes).reshape(-1)
+        self._has_no_padding(name, x)
+        x = self._vector(name, x) if slopes.size > 1 else x
+        if slopes.size not in (1, x.shape[2]):
+            raise self.refuse(name, f"{slopes.size} slopes do not fit an input of {x.shape[2]} channels")
+        node = Node(name, PReLU, _given(num_parameters=(slopes.size, 1)), (x,), slopes)
+        return Value(node, x.shape, x.axes, x.flat)
 
     def numbers(
         self,
@@ -443,7 +454,7 @@ class Builder:
         for name in ("kernel_size", "stride", "dilation", "output_padding"):
             if name in arguments:
                 arguments[name] = _simplest(arguments[name])
-        if node.weight is not None and node.bias is None:
+        if node.weight is not None and node.bias is None and node.make is not PReLU:
             arguments["use_bias"] = False
         try:
             return node.make(**arguments)

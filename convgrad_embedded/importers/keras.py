@@ -369,6 +369,13 @@ def _leaky(build: Builder, node: _Layer, inputs: list[Value]) -> Value:
     return build.elementwise(node.name, inputs[0], LeakyReLU, alpha=float(np.asarray(alpha)))
 
 
+def _prelu(build: Builder, node: _Layer, inputs: list[Value]) -> Value:
+    (slopes,), channels = node.weights, inputs[0].shape[2]
+    if slopes.size != 1 and slopes.shape != (*[1] * (slopes.ndim - 1), channels):
+        raise Refused(f"slopes of shape {slopes.shape}; expected one for each channel: shared_axes=[1, 2]")
+    return build.slopes(node.name, inputs[0], slopes)
+
+
 def _zero_padding(build: Builder, node: _Layer, inputs: list[Value]) -> Value:
     _picture(node, inputs[0], 3)
     padding = node.settings["padding"]
@@ -412,6 +419,7 @@ _LAYERS: dict[str, Callable[[Builder, _Layer, list[Value]], Value]] = {
     "Activation": lambda build, node, inputs: _activated(build, node, inputs[0], node.settings["activation"]),
     "ReLU": _relu,
     "LeakyReLU": _leaky,
+    "PReLU": _prelu,
     "Softmax": lambda build, node, inputs: build.softmax(node.name, inputs[0]),
     "Flatten": lambda build, node, inputs: build.flatten(node.name, inputs[0]),
     "Reshape": lambda build, node, inputs: build.reshape(node.name, inputs[0], node.settings["target_shape"]),

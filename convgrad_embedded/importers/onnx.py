@@ -552,6 +552,11 @@ def _leaky(build: Builder, node: _Node, operands: list[Operand]) -> Value:
     return build.elementwise(node.name, _value(operands[0]), LeakyReLU, alpha=float(np.float32(node.number("alpha", 0.01))))
 
 
+def _prelu(build: Builder, node: _Node, operands: list[Operand]) -> Value:
+    x, slopes = _value(operands[0]), _constant(operands[1], "its slopes")
+    return build.slopes(node.name, x, _per_channel(x, slopes, "its slopes"))
+
+
 def _elu(build: Builder, node: _Node, operands: list[Operand]) -> Value:
     return build.named(node.name, _value(operands[0]), "elu", alpha=float(np.float32(node.number("alpha", 1.0))))
 
@@ -601,6 +606,7 @@ _CONVERTERS: dict[str, Callable[[Builder, _Node, list[Operand]], Value]] = {
     "Concat": _joined,
     "Relu": _simply(ReLU),
     "LeakyRelu": _leaky,
+    "PRelu": _prelu,
     "Sigmoid": _simply(Sigmoid),
     "Tanh": _simply(Tanh),
     "Elu": _elu,

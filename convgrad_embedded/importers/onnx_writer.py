@@ -261,6 +261,12 @@ def _scale(writer: _Writer, y: str, layer: Any, inputs: list[_Value], own: list[
     return name, x.is_vector
 
 
+def _prelu(writer: _Writer, y: str, layer: Any, inputs: list[_Value], own: list[Array]) -> _Result:
+    x, slopes = inputs[0], own[0]
+    shaped = slopes if x.is_vector or slopes.size == 1 else slopes.reshape(-1, 1, 1)
+    return writer.node("PRelu", [x.name, writer.constant(f"{y}_slope", shaped)], y), x.is_vector
+
+
 _LAYERS: dict[str, Callable[..., _Result]] = {
     "conv2d": _conv,
     "conv_transpose2d": _conv_transpose,
@@ -278,6 +284,7 @@ _LAYERS: dict[str, Callable[..., _Result]] = {
     "layer_norm": _norm,
     "batch_norm": _batch_norm,
     "scale": _scale,
+    "prelu": _prelu,
     "dropout": _elementwise("Identity"),
     "add": _add,
     "concat": _concat,

@@ -329,6 +329,11 @@ def _leaky(build: Builder, node: _Operator, operands: list[Operand]) -> Value:
     return build.elementwise(node.name, _value(operands[0]), LeakyReLU, alpha=node.number(0, "f"))
 
 
+def _prelu(build: Builder, node: _Operator, operands: list[Operand]) -> Value:
+    x, slopes = _value(operands[0]), _constant(operands[1], "its slopes")
+    return build.slopes(node.name, x, _per_channel(x, slopes, "its slopes"))
+
+
 def _simply(make: Any) -> Callable[[Builder, _Operator, list[Operand]], Value]:
     return lambda build, node, operands: build.elementwise(node.name, _value(operands[0]), make)
 
@@ -360,6 +365,7 @@ _OPERATORS: dict[int, tuple[str, _Converter]] = {
     41: ("SUB", _added),
     43: ("SQUEEZE", _squeezed),
     50: ("LOG_SOFTMAX", _softmaxed),
+    54: ("PRELU", _prelu),
     60: ("PADV2", _padded),
     70: ("EXPAND_DIMS", _expanded),
     98: ("LEAKY_RELU", _leaky),

@@ -259,6 +259,12 @@ def _layer_normalised(build: Builder, name: str, module: Any, x: Value) -> Value
     return build.numbers(name, x, LayerNorm, arguments, _array(module.weight), _array(module.bias))
 
 
+def _sloped(build: Builder, name: str, module: Any, x: Value) -> Value:
+    if module.num_parameters > 1 and not x.flat and x.axes[:1] != "C":
+        raise Refused(f"slopes of axis {x.axes[:1]}; expected channels")
+    return build.slopes(name, x, _array(module.weight))
+
+
 def _flatten(build: Builder, name: str, x: Value, start: int, end: int) -> Value:
     axes = len(x.dims()) + 1
     if start not in (1, 1 - axes) or end not in (-1, axes - 1):
@@ -319,6 +325,7 @@ _MODULES: dict[str, _Module] = {
     "Tanh": _simply(Tanh),
     "ReLU6": _named("relu6"),
     "LeakyReLU": lambda build, name, module, x: build.elementwise(name, x, LeakyReLU, alpha=module.negative_slope),
+    "PReLU": _sloped,
     "Identity": _same,
     "Dropout": _same,
     "Dropout2d": _same,
@@ -558,7 +565,8 @@ def _folded(
             found.append((prefix, dict(arrays)))
         elif "running_mean" in arrays:
             before = layouts[len(found) - 1].groups if 0 < len(found) <= len(layouts) else 0
-            if not found or _filters(found[-1][1]["weight"], before) != arrays["running_mean"].size:
+            weight = found[-1][1]["weight"] if found else np.zeros(0)
+            if weight.ndim < 2 or _filters(weight, before) != arrays["running_mean"].size:
                 raise Refused(f"{context}: {prefix}: a batch normalisation without a layer before it")
             _fold(found[-1][1], arrays, before)
         elif "weight" in arrays and set(arrays) <= {"weight", "bias"}:
