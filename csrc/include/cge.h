@@ -216,9 +216,10 @@ typedef struct cge_layer_info { /* what one layer of a model is, see cge_model_l
     cge_shape in, in2, out;     /* in2: of the second input; {0, 0, 0} where there is one input */
     int32_t weight_shape[4];    /* conv2d {kernel_h, kernel_w, in_c / groups, out_c}; dense {in, out, 1, 1}; else 0 */
     int32_t weight_elems, bias_elems;
-    int32_t fan_in, fan_out;    /* for initialisation. fan_in 0: all weights begin as 1, or as 1/4 if fan_out is not 0 */
+    int32_t fan_in, fan_out;    /* for initialisation; fan_in 0: all weights begin as `start` */
     int64_t macs;               /* multiply-adds of one forward pass of one sample, padded taps counted; the
                                    weight gradient and the input gradient take as many each */
+    float start;                /* see fan_in */
 } cge_layer_info;
 
 /* What some losses can be told; members that a loss does not read must be zero, and zero means default. */
@@ -1029,8 +1030,8 @@ CGE_MUST_USE cge_status cge_network_init(cge_network *net, const cge_model *mode
  * began with. options.params stays what the network was made with. */
 CGE_MUST_USE cge_status cge_network_set_params(cge_network *net, const cge_real *params);
 
-/* Draws all weights with the layers' cge_init from one stream, layer by layer, elements ascending; those of norms are 1, slopes of prelu 1/4.
- * Zeroes biases, velocity, gradients and step_count. Seeds rng with `seed` as well. Not for a network with options.params (CGE_ERR_MODE). */
+/* Draws all weights with the layers' cge_init from one stream, layer by layer, elements ascending; those of norms are 1, slopes
+ * of prelu 1/4. Zeroes biases, velocity, gradients and step_count. Seeds rng with `seed` as well. CGE_ERR_MODE with options.params. */
 CGE_MUST_USE cge_status cge_network_init_params(cge_network *net, uint64_t seed);
 
 /* Where layer `index` keeps its parameters and gradients, NULL where there are none. dw and db are of what learns. With

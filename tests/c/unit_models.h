@@ -49,8 +49,9 @@ static const cge_layer norm_biases[] = {
     CONV(4, 3, 3, 1, 1, 1, 1, 1, 1, 1, CGE_FROZEN), BETA_ALONE(instance_norm), PLAIN(relu), CONV(4, 3, 3, 1, 1, 1, 1, 1, 1, 1, 0), BETA_ALONE(layer_norm),
     PLAIN(tanh), DENSE(3, CGE_FROZEN, 0)};
 static const cge_layer sloped[] = {
-    CONV(4, 3, 3, 1, 1, 1, 1, 1, 1, 1, 0), PRELU(4, 0), POOL(maxpool2d, 2, 2, 0, 0, 0, 0, 0, 0), PLAIN(prelu), CONV(4, 3, 3, 1, 1, 1, 1, 1, 1, 2, 0),
-    PLAIN(relu), PRELU(4, CGE_FROZEN), CONV(3, 1, 1, 1, 1, 0, 0, 0, 0, 1, 0), PLAIN(tanh), PLAIN(prelu), DENSE(3, 0, 0)};
+    CONV(4, 3, 3, 1, 1, 1, 1, 1, 1, 1, 0), PRELU(4, 0), POOL(maxpool2d, 2, 2, 0, 0, 0, 0, 0, 0), PLAIN(prelu),
+    CONV(4, 3, 3, 1, 1, 1, 1, 1, 1, 2, 0), PLAIN(relu), PRELU(4, CGE_FROZEN), CONV(3, 1, 1, 1, 1, 0, 0, 0, 0, 1, 0),
+    PLAIN(tanh), PLAIN(prelu), DENSE(3, 0, 0)};
 
 static const cge_layer transposed[] = {
     CONV(4, 3, 3, 2, 2, 1, 1, 1, 1, 1, 0), PLAIN(relu), TRANSPOSED(5, 3, 2, 1, 1, 1, 0), PLAIN(relu),

@@ -47,6 +47,7 @@ static void find_param_shapes(cge_shape in, int32_t rows, cge_layer_info *info)
     if (rows > 1) info->weight_shape[1] = in.c;
     info->weight_elems = rows * in.c;
     info->bias_elems = in.c;
+    info->start = 1.0f;
 }
 
 /* ---- batch normalisation: w [3][in_c], weight, running mean, running variance ---- */

@@ -45,6 +45,7 @@ static cge_status norm_infer(const cge_layer *l, cge_shape in, cge_layer_info *i
     }
     info->weight_elems = p.g.in_c;
     info->bias_elems = p.g.in_c;
+    info->start = 1.0f;
     return CGE_OK;
 }
 

@@ -19,7 +19,7 @@ static cge_status prelu_infer(const cge_layer *l, cge_shape in, cge_layer_info *
     info->out = in;
     info->weight_shape[0] = slopes;
     info->weight_elems = slopes;
-    info->fan_out = 1; /* they begin as 1/4 */
+    info->start = 0.25f;
     return CGE_OK;
 }
 

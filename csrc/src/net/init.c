@@ -121,12 +121,10 @@ cge_status cge_network_init(cge_network *net, const cge_model *model, const cge_
     return CGE_OK;
 }
 
-/* Weights that have no fan, of a normalisation or slopes; see cge_layer_info. */
-static void fill_weights(const cge_layer_info *info, cge_real *w)
+/* The weights of a normalisation, or slopes, which have no fan. */
+static void fill_weights(int32_t n, cge_real start, cge_real *w)
 {
-    const cge_real value = info->fan_out == 0 ? CGE_REAL(1) : CGE_REAL(0.25);
-    int32_t i;
-    for (i = 0; i < info->weight_elems; i++) w[i] = value;
+    for (; n > 0; n--) *w++ = start;
 }
 
 /* Draws one weight tensor; formulas at cge_init. Variance 2/fan is a uniform's with limit sqrt(3 * 2/fan). */
@@ -166,7 +164,7 @@ static void init_params(cge_network *net, uint64_t seed)
         cge_layer_info info;
         if (plan->weights == 0) continue;
         (void)!cge_infer_layer(layer, &plan->in, &info);
-        if (info.fan_in == 0) fill_weights(&info, net->params + plan->params);
+        if (info.fan_in == 0) fill_weights(info.weight_elems, CGE_REAL(info.start), net->params + plan->params);
         else draw_weights(&rng, &info, layer->init, net->params + plan->params);
         if (cge_normalises_batch(layer)) zero(net->params + plan->params + plan->in.c, plan->in.c); /* running mean */
     }
