@@ -415,6 +415,7 @@ class Optimizer(NamedTuple):
     nesterov: int
     beta2: float
     epsilon: float
+    l1: float = 0.0
 
 
 def _optimizer(c: Any) -> Optimizer:

@@ -24,6 +24,7 @@ class Optimizer(_Described, ABC):
     if TYPE_CHECKING:  # fields of each, in an order of its own
         learning_rate: Rate
         weight_decay: float
+        l1: float
 
     def __init_subclass__(cls) -> None:
         if "kind" in vars(cls):
@@ -38,6 +39,7 @@ class Optimizer(_Described, ABC):
     def _check(self) -> None:
         check_rate(self.learning_rate)
         _arrays.number("weight_decay", self.weight_decay)
+        _arrays.number("l1", self.l1)
 
     @property
     def first_rate(self) -> float:
@@ -49,9 +51,14 @@ class Optimizer(_Described, ABC):
     def slots(self) -> int:
         """Numbers of memory for each parameter that learns."""
 
-    @abstractmethod
     def c_members(self) -> _core.Optimizer:
-        """As the C core has it."""
+        """As the C core has it, where an optimizer with L1 decay is a kind of its own."""
+        plain = self._c_members()
+        return plain._replace(kind=f"{self.kind}_l1", l1=self.l1) if _core.float32(self.l1) > 0 else plain
+
+    @abstractmethod
+    def _c_members(self) -> _core.Optimizer:
+        """Without L1 decay."""
 
     @classmethod
     @abstractmethod
@@ -70,8 +77,8 @@ class SGD(Optimizer):
 
     With nesterov, w -= learning_rate (g + momentum v). Momentum costs one number of memory per trainable parameter.
 
-    learning_rate: a number >= 0 or a schedule. 0 <= momentum < 1; weight_decay >= 0; nesterov needs momentum. Others are a
-    ValueError. All but the first two are given by name.
+    learning_rate: a number >= 0 or a schedule. 0 <= momentum < 1; weight_decay >= 0; nesterov needs momentum. l1 >= 0 adds
+    l1 sign(w) to g. Others are a ValueError. All but the first two are given by name.
 
     >>> net = cge.Network((1,), [cge.Dense(1, use_bias=False)], "mse", cge.SGD(0.125))
     >>> net.set_weights([[[1.0]]])
@@ -86,11 +93,11 @@ class SGD(Optimizer):
     momentum: float = 0.0
     weight_decay: float = 0.0
     nesterov: bool = False
+    l1: float = 0.0
 
     def _check(self) -> None:
-        check_rate(self.learning_rate)
+        super()._check()
         _arrays.number("momentum", self.momentum, below=1.0)
-        _arrays.number("weight_decay", self.weight_decay)
         if _arrays.boolean("nesterov", self.nesterov) and not self.momentum:
             raise ValueError("nesterov: expected momentum > 0 with it, got momentum 0")
 
@@ -98,13 +105,13 @@ class SGD(Optimizer):
     def slots(self) -> int:
         return int(_core.float32(self.momentum) > 0)
 
-    def c_members(self) -> _core.Optimizer:
+    def _c_members(self) -> _core.Optimizer:
         return _core.Optimizer(self.kind, self.first_rate, self.momentum, self.weight_decay, int(self.nesterov), 0.0, 0.0)
 
     @classmethod
     def from_c(cls, c: _core.Optimizer) -> SGD:
         rate, momentum, weight_decay = map(shortest, (c.learning_rate, c.momentum, c.weight_decay))
-        return cls(rate, momentum, weight_decay=weight_decay, nesterov=bool(c.nesterov))
+        return cls(rate, momentum, weight_decay=weight_decay, nesterov=bool(c.nesterov), l1=shortest(c.l1))
 
     def without_momentum(self) -> SGD | None:
         return replace(self, momentum=0.0, nesterov=False) if self.slots else None
@@ -128,6 +135,7 @@ class _Adam(_Adaptive):
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
     weight_decay: float = 0.0
+    l1: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -145,13 +153,14 @@ class _Adam(_Adaptive):
     def slots(self) -> int:
         return 2
 
-    def c_members(self) -> _core.Optimizer:
+    def _c_members(self) -> _core.Optimizer:
         return _core.Optimizer(self.kind, self.first_rate, self.betas[0], self.weight_decay, 0, self.betas[1], self.eps)
 
     @classmethod
     def from_c(cls, c: _core.Optimizer) -> _Adam:
         betas = (shortest(c.momentum), shortest(c.beta2))
-        return cls(shortest(c.learning_rate), betas, eps=shortest(c.epsilon), weight_decay=shortest(c.weight_decay))
+        rate, eps, weight_decay, l1 = map(shortest, (c.learning_rate, c.epsilon, c.weight_decay, c.l1))
+        return cls(rate, betas, eps=eps, weight_decay=weight_decay, l1=l1)
 
 
 @_by_position(2)
@@ -160,11 +169,11 @@ class Adam(_Adam):
     """Adam (Kingma & Ba 2015) in PyTorch's form: the mean m of the gradients and that of their squares, v, with the weights
     1 - betas; w -= learning_rate m' / (sqrt(v') + eps), m' and v' free of the bias of the first steps.
 
-    weight_decay adds weight_decay w to the gradient; AdamW takes it from the weights. Keras's default of eps is 1e-7. Takes two
-    numbers of memory per trainable parameter.
+    weight_decay adds weight_decay w to the gradient; AdamW takes it from the weights. l1 adds l1 sign(w) to it. Keras's
+    default of eps is 1e-7. Takes two numbers of memory per trainable parameter.
 
-    learning_rate: a number >= 0 or a schedule. 0 <= betas < 1, the second above 0; eps > 0; weight_decay >= 0. Others are a
-    ValueError.
+    learning_rate: a number >= 0 or a schedule. 0 <= betas < 1, the second above 0; eps > 0; weight_decay, l1 >= 0. Others
+    are a ValueError.
 
     >>> cge.Network((1,), [cge.Dense(1)], "mse", cge.Adam(0.01)).optimizer
     Adam(learning_rate=0.01)
@@ -178,7 +187,8 @@ class Adam(_Adam):
 class AdamW(_Adam):
     """Adam with decoupled weight decay (Loshchilov & Hutter 2019): w *= 1 - learning_rate weight_decay before each step.
 
-    The default of weight_decay is PyTorch's. Takes two numbers of memory per trainable parameter.
+    The default of weight_decay is PyTorch's. l1 adds l1 sign(w) to the gradient, as in Adam. Takes two numbers of memory per
+    trainable parameter.
 
     Arguments as Adam's.
 
@@ -196,11 +206,11 @@ class RMSprop(_Adaptive):
     """RMSprop (Tieleman & Hinton 2012) in PyTorch's form: v = alpha v + (1 - alpha) g g;
     w -= learning_rate g / (root(v) + eps).
 
-    With momentum, b = momentum b + g / (root(v) + eps) and w -= learning_rate b. Keras calls alpha rho (0.9 there, and eps is
-    1e-7). Takes one number of memory per trainable parameter, two with momentum.
+    With momentum, b = momentum b + g / (root(v) + eps) and w -= learning_rate b. l1 adds l1 sign(w) to g. Keras calls
+    alpha rho (0.9 there, and eps is 1e-7). Takes one number of memory per trainable parameter, two with momentum.
 
-    learning_rate: a number >= 0 or a schedule. 0 < alpha < 1; eps > 0; weight_decay >= 0; 0 <= momentum < 1. Others are a
-    ValueError.
+    learning_rate: a number >= 0 or a schedule. 0 < alpha < 1; eps > 0; weight_decay, l1 >= 0; 0 <= momentum < 1. Others
+    are a ValueError.
 
     >>> cge.Network((1,), [cge.Dense(1)], "mse", cge.RMSprop(0.01, momentum=0.9)).optimizer
     RMSprop(momentum=0.9)
@@ -213,6 +223,7 @@ class RMSprop(_Adaptive):
     eps: float = 1e-8
     weight_decay: float = 0.0
     momentum: float = 0.0
+    l1: float = 0.0
 
     def _check(self) -> None:
         super()._check()
@@ -223,7 +234,7 @@ class RMSprop(_Adaptive):
     def slots(self) -> int:
         return 2 if _core.float32(self.momentum) > 0 else 1
 
-    def c_members(self) -> _core.Optimizer:
+    def _c_members(self) -> _core.Optimizer:
         return _core.Optimizer(self.kind, self.first_rate, self.momentum, self.weight_decay, 0, self.alpha, self.eps)
 
     @classmethod
@@ -231,7 +242,7 @@ class RMSprop(_Adaptive):
         rate, alpha, eps, weight_decay, momentum = map(
             shortest, (c.learning_rate, c.beta2, c.epsilon, c.weight_decay, c.momentum)
         )
-        return cls(rate, alpha, eps=eps, weight_decay=weight_decay, momentum=momentum)
+        return cls(rate, alpha, eps=eps, weight_decay=weight_decay, momentum=momentum, l1=shortest(c.l1))
 
     def without_momentum(self) -> RMSprop | None:
         return replace(self, momentum=0.0) if self.slots > 1 else None
@@ -242,9 +253,9 @@ class RMSprop(_Adaptive):
 class Adagrad(_Adaptive):
     """Adagrad (Duchi et al. 2011) in PyTorch's form: v += g^2;  w -= learning_rate g / (sqrt(v) + eps), v from 0.
 
-    Keras begins with v = 0.1, and its eps is 1e-7. Takes one number of memory per trainable parameter.
+    l1 adds l1 sign(w) to g. Keras begins with v = 0.1, and its eps is 1e-7. Takes one number of memory per trainable parameter.
 
-    learning_rate: a number >= 0 or a schedule. eps > 0; weight_decay >= 0. Others are a ValueError.
+    learning_rate: a number >= 0 or a schedule. eps > 0; weight_decay, l1 >= 0. Others are a ValueError.
 
     >>> cge.Network((1,), [cge.Dense(1)], "mse", cge.Adagrad(0.5)).optimizer
     Adagrad(learning_rate=0.5)
@@ -255,17 +266,19 @@ class Adagrad(_Adaptive):
     learning_rate: Rate = 0.01
     eps: float = 1e-10
     weight_decay: float = 0.0
+    l1: float = 0.0
 
     @property
     def slots(self) -> int:
         return 1
 
-    def c_members(self) -> _core.Optimizer:
+    def _c_members(self) -> _core.Optimizer:
         return _core.Optimizer(self.kind, self.first_rate, 0.0, self.weight_decay, 0, 0.0, self.eps)
 
     @classmethod
     def from_c(cls, c: _core.Optimizer) -> Adagrad:
-        return cls(shortest(c.learning_rate), eps=shortest(c.epsilon), weight_decay=shortest(c.weight_decay))
+        rate, eps, weight_decay, l1 = map(shortest, (c.learning_rate, c.epsilon, c.weight_decay, c.l1))
+        return cls(rate, eps=eps, weight_decay=weight_decay, l1=l1)
 
 
 def check_rate(rate: Any) -> None:
@@ -288,7 +301,7 @@ def _positive(name: str, value: Any, below: float = float("inf")) -> None:
 
 def decode(c: _core.Optimizer) -> Optimizer:
     """Of the C core's settings."""
-    return OPTIMIZERS[c.kind].from_c(c)
+    return OPTIMIZERS[c.kind.removesuffix("_l1")].from_c(c)
 
 
 def owner(setting: str) -> str:

@@ -593,6 +593,7 @@ typedef struct cge_optimizer {
     int32_t nesterov;               /* 0 or 1; needs momentum > 0 */
     float beta2;                    /* not of sgd: see below */
     float epsilon;                  /* the same */
+    float l1;                       /* of cge_sgd_l1 and its like: finite, >= 0; else 0 */
     int32_t slot_elems;             /* these three: 0 in a model, a network's own from step to step */
     cge_real rate, root;
 } cge_optimizer;
@@ -626,6 +627,11 @@ CGE_MUST_USE cge_status cge_adam_update_f32(int32_t n, const cge_optimizer *o, u
 CGE_MUST_USE cge_status cge_adamw_update_f32(int32_t n, const cge_optimizer *o, uint64_t step, cge_real scale, const cge_real *dw, cge_real *w, cge_real *m, cge_real *v);
 CGE_MUST_USE cge_status cge_rmsprop_update_f32(int32_t n, const cge_optimizer *o, cge_real scale, const cge_real *dw, cge_real *w, cge_real *v, cge_real *m);
 CGE_MUST_USE cge_status cge_adagrad_update_f32(int32_t n, const cge_optimizer *o, cge_real scale, const cge_real *dw, cge_real *w, cge_real *v);
+
+/* L1 decay, the subgradient of l1 * sum |w| (Tibshirani 1996, Regression Shrinkage and Selection via the Lasso). A kind of its
+ * own for each of them, cge_sgd_l1, cge_adam_l1 and so on, which takes the step of the other with scale 1 and, in place of dw,
+ *   dw * scale + l1 * sign(w)                    sign(0) = 0; a multiply-add
+ * So weight_decay * w comes behind it. It is part of adamw's g too, whose weight_decay is not. */
 
 /* ---- networks -----------------------------------------------------------------------------------------------------
  *
@@ -683,6 +689,11 @@ extern const cge_optimizer_kind cge_adam;    /* 2: m, v */
 extern const cge_optimizer_kind cge_adamw;   /* 2: m, v */
 extern const cge_optimizer_kind cge_rmsprop; /* 1: v; with momentum 2: v, m */
 extern const cge_optimizer_kind cge_adagrad; /* 1: v */
+extern const cge_optimizer_kind cge_sgd_l1;  /* with l1, and as many numbers as those without */
+extern const cge_optimizer_kind cge_adam_l1;
+extern const cge_optimizer_kind cge_adamw_l1;
+extern const cge_optimizer_kind cge_rmsprop_l1;
+extern const cge_optimizer_kind cge_adagrad_l1;
 
 /* A row of a model: constant data, zero means default. What is wrong with one is told by whoever is given the model:
  * CGE_ERR_NULL, no kind, or no config where it is needed; CGE_ERR_ARGUMENT, a config where the kind has none, or another member

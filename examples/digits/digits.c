@@ -29,7 +29,7 @@ const cge_model digits_model = {
     .layer_count = DIGITS_LAYER_COUNT,
     .loss = &cge_softmax_cross_entropy,
     .optimizer = {.kind = &cge_sgd, .learning_rate = 0x1.99999ap-5f, .momentum = 0x1.ccccccp-1f, .weight_decay = 0,
-     .nesterov = 0, .beta2 = 0, .epsilon = 0, .slot_elems = 0, .rate = 0, .root = 0},
+     .nesterov = 0, .beta2 = 0, .epsilon = 0, .l1 = 0, .slot_elems = 0, .rate = 0, .root = 0},
     .input_kind = 0,
     .input_scale = 0,
     .input_offset = 0,

@@ -63,8 +63,9 @@ static const cge_layer transposed[] = {
     PLAIN(global_avgpool2d)};
 
 static const cge_layer slopes[] = {
-    PRELU(2, 0), CONV(4, 2, 2, 1, 1, 0, 0, 0, 0, 1, 0), PRELU(4, 0), POOL(maxpool2d, 2, 2, 0, 0, 0, 0, 0, 0), PRELU(0, 0), PLAIN(relu),
-    CONV(3, 1, 1, 1, 1, 0, 0, 0, 0, 1, CGE_NO_BIAS), PRELU(1, CGE_FROZEN), DENSE(3, 0, 0), PRELU(3, 0)};
+    PRELU(2, 0), CONV(4, 2, 2, 1, 1, 0, 0, 0, 0, 1, 0), PRELU(4, 0), POOL(maxpool2d, 2, 2, 0, 0, 0, 0, 0, 0),
+    PRELU(0, 0), PLAIN(relu), CONV(3, 1, 1, 1, 1, 0, 0, 0, 0, 1, CGE_NO_BIAS), PRELU(1, CGE_FROZEN), DENSE(3, 0, 0),
+    PRELU(3, 0)};
 
 #define CROSS_ENTROPY &cge_softmax_cross_entropy
 #define SQUARED_ERROR &cge_mean_squared_error
@@ -161,6 +162,12 @@ const test_model test_models[] = {
     {"norms", {{5, 4, 4}, TABLE(norms), CROSS_ENTROPY, SGD(0.1f, 0.9f, 1e-3f, 0), NULL, 0, 0}},
     {"scales", {{4, 4, 2}, TABLE(scales), CROSS_ENTROPY, SGD(0.1f, 0.9f, 1e-3f, 0), NULL, 0, 0}},
     {"transposed", {{2, 3, 2}, TABLE(transposed), CROSS_ENTROPY, SGD(0.1f, 0.9f, 1e-3f, 0), NULL, 0, 0}},
+    L1_MODEL("sgd, l1", 6, 5, 2, convnet_layers, CROSS_ENTROPY, sgd_l1, 0.05f, 0.9f, 0, 0, 0, 0.25f),
+    L1_MODEL("sgd, l1, no momentum", 1, 1, 7, perceptron_layers, SQUARED_ERROR, sgd_l1, 0.1f, 0, 1e-2f, 0, 0, 0.125f),
+    L1_MODEL("adam, l1", 6, 5, 2, convnet_layers, CROSS_ENTROPY, adam_l1, 0.01f, 0.9f, 1e-2f, 0.99f, 1e-4f, 0.5f),
+    L1_MODEL("adamw, l1", 6, 5, 2, first_frozen, CROSS_ENTROPY, adamw_l1, 0.01f, 0.9f, 0.05f, 0.99f, 1e-4f, 0.5f),
+    L1_MODEL("rmsprop, l1", 4, 4, 3, depthwise, CROSS_ENTROPY, rmsprop_l1, 0.01f, 0.5f, 0, 0.9f, 1e-4f, 0.25f),
+    L1_MODEL("adagrad, l1", 1, 1, 7, perceptron_layers, SQUARED_ERROR, adagrad_l1, 0.05f, 0, 0, 0, 1e-10f, 0.25f),
     {"slopes", {{5, 4, 2}, TABLE(slopes), CROSS_ENTROPY, SGD(0.1f, 0.9f, 0, 0), NULL, 0, 0}},
 };
 const int32_t test_model_count = (int32_t)(sizeof test_models / sizeof test_models[0]);

@@ -60,6 +60,10 @@ extern const cge_model perceptron; /* dense and tanh, mean squared error, plain 
 /* With an optimiser that has more settings. */
 #define ADAPTIVE(name, rate_, momentum_, decay_, beta2_, epsilon_) \
     {.kind = &cge_##name, .learning_rate = rate_, .momentum = momentum_, .weight_decay = decay_, .beta2 = beta2_, .epsilon = epsilon_}
+#define WITH_L1(name, rate_, momentum_, decay_, beta2_, epsilon_, l1_)                                                         \
+    {.kind = &cge_##name, .learning_rate = rate_, .momentum = momentum_, .weight_decay = decay_, .beta2 = beta2_,              \
+     .epsilon = epsilon_, .l1 = l1_}
+#define L1_MODEL(name, h, w, c, layers, loss, ...) {name, {{h, w, c}, TABLE(layers), loss, WITH_L1(__VA_ARGS__), NULL, 0, 0}}
 #define ADAPTIVE_MODEL(name, h, w, c, layers, loss, ...) {name, {{h, w, c}, TABLE(layers), loss, ADAPTIVE(__VA_ARGS__), NULL, 0, 0}}
 #define TABLE(layers) layers, (int32_t)(sizeof(layers) / sizeof((layers)[0]))
 

@@ -375,16 +375,53 @@ void kahan_add(kahan *k, float x)
     k->sum = sum;
 }
 
-int32_t oracle_slots(const cge_optimizer *o)
+static const struct {
+    const cge_optimizer_kind *kind, *without;
+} with_l1[] = {{&cge_sgd_l1, &cge_sgd},
+               {&cge_adam_l1, &cge_adam},
+               {&cge_adamw_l1, &cge_adamw},
+               {&cge_rmsprop_l1, &cge_rmsprop},
+               {&cge_adagrad_l1, &cge_adagrad}};
+
+/* Of the kind with the same step. */
+static cge_optimizer without_l1(const cge_optimizer *o)
 {
+    cge_optimizer plain = *o;
+    for (int32_t i = 0; i < COUNT_OF(with_l1); i++)
+        if (o->kind == with_l1[i].kind) plain.kind = with_l1[i].without;
+    plain.l1 = 0;
+    return plain;
+}
+
+int32_t oracle_settings(const cge_optimizer *o)
+{
+    if (o->kind == NULL || o->kind == &cge_sgd) return 0;
+    return without_l1(o).kind != o->kind ? 3 : 2;
+}
+
+int32_t oracle_slots(const cge_optimizer *given)
+{
+    const cge_optimizer plain = without_l1(given), *o = &plain;
     if (o->kind == &cge_adam || o->kind == &cge_adamw) return 2;
     if (o->kind == &cge_sgd) return o->momentum > 0;
     return o->momentum > 0 ? 2 : 1;
 }
 
+static void update_with_l1(const cge_optimizer *o, uint64_t step, int32_t n, float scale, const float *dw, float *w, float *v,
+                           int32_t slot)
+{
+    const cge_optimizer plain = without_l1(o);
+    for (int32_t i = 0; i < n; i++) {
+        const float sign = (float)(w[i] > 0) - (float)(w[i] < 0);
+        const float g = mul_add(dw[i], scale, o->l1 * sign);
+        oracle_update(&plain, step, 1, 1, &g, &w[i], oracle_slots(o) > 0 ? &v[i] : NULL, slot);
+    }
+}
+
 void oracle_update(const cge_optimizer *o, uint64_t step, int32_t n, float scale, const float *dw, float *w, float *v, int32_t slot)
 {
-    if (o->kind == &cge_adam) CHECK_OK(cge_adam_update_f32(n, o, step, scale, dw, w, v, v + slot));
+    if (oracle_settings(o) == 3) update_with_l1(o, step, n, scale, dw, w, v, slot);
+    else if (o->kind == &cge_adam) CHECK_OK(cge_adam_update_f32(n, o, step, scale, dw, w, v, v + slot));
     else if (o->kind == &cge_adamw) CHECK_OK(cge_adamw_update_f32(n, o, step, scale, dw, w, v, v + slot));
     else if (o->kind == &cge_rmsprop) CHECK_OK(cge_rmsprop_update_f32(n, o, scale, dw, w, v, v + slot));
     else if (o->kind == &cge_adagrad) CHECK_OK(cge_adagrad_update_f32(n, o, scale, dw, w, v));

@@ -23,6 +23,7 @@ float oracle_gradient(const cge_model *model, const float *params, const float *
 void oracle_update(const cge_optimizer *o, uint64_t step, int32_t n, float scale, const float *dw, float *w, float *v, int32_t slot);
 /* How many numbers it keeps for each. */
 int32_t oracle_slots(const cge_optimizer *o);
+int32_t oracle_settings(const cge_optimizer *o); /* words in files besides sgd's */
 
 /* A sum with Kahan's compensation. */
 typedef struct kahan {

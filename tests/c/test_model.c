@@ -286,12 +286,23 @@ static void test_refused_optimizers(void)
         {0xbf800000u, 0, 0, 0}, {0x7fc00000u, 0, 0, 0}, {0x7f800000u, 0, 0, 0}, {0, 0x3f800000u, 0, 0}, {0, 0xbf000000u, 0, 0},
         {0, 0x7fc00000u, 0, 0}, {0, 0, 0xbf800000u, 0}, {0, 0, 0x7f800000u, 0}, {0, 0, 0, 1},           {0, 0x3f000000u, 0, 2},
     };
+    static const struct {
+        const cge_optimizer_kind *kind;
+        uint32_t l1;
+    } bad_l1[] = {{&cge_sgd, 0x3f800000u},    {&cge_sgd, 0x7fc00000u},    {&cge_sgd_l1, 0xbf800000u},
+                  {&cge_sgd_l1, 0x7f800000u}, {&cge_sgd_l1, 0x7fc00000u}, {&cge_adam, 0x3f800000u}};
     check_case("optimiser");
     for (int32_t i = 0; i < COUNT_OF(bad); i++) {
         model->optimizer.learning_rate = float_from_bits(bad[i].learning_rate);
         model->optimizer.momentum = float_from_bits(bad[i].momentum);
         model->optimizer.weight_decay = float_from_bits(bad[i].weight_decay);
         model->optimizer.nesterov = bad[i].nesterov;
+        CHECK_REFUSED(CGE_ERR_ARGUMENT, cge_network_arena_bytes(model, NULL, bytes));
+    }
+    for (int32_t i = 0; i < COUNT_OF(bad_l1); i++) {
+        const float l1 = float_from_bits(bad_l1[i].l1);
+        const cge_optimizer o = {.kind = bad_l1[i].kind, .learning_rate = 0.1f, .beta2 = 0.5f, .epsilon = 1, .l1 = l1};
+        model->optimizer = o;
         CHECK_REFUSED(CGE_ERR_ARGUMENT, cge_network_arena_bytes(model, NULL, bytes));
     }
     model->optimizer.kind = NULL; /* nothing of it is read then */

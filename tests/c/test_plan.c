@@ -99,10 +99,13 @@ static const test_model planned[] = {
     ADAPTIVE_MODEL("depthwise, adagrad", 9, 8, 2, depthwise, &cge_softmax_cross_entropy, adagrad, 0.05f, 0, 0, 0, 1e-10f),
     MODEL("norms", 9, 8, 2, normed, &cge_softmax_cross_entropy, 0.05f, 0.5f, 0.01f, 0),
     MODEL("norms, frozen", 6, 5, 4, norms_frozen, &cge_mean_squared_error, 0.05f, 0.5f, 0, 0),
-    MODEL("slopes", 8, 7, 2, sloped, &cge_softmax_cross_entropy, 0.05f, 0.5f, 0.01f, 0),
     MODEL("norms whose biases learn", 6, 7, 1, norm_biases, &cge_softmax_cross_entropy, 0.05f, 0, 0, 0),
     MODEL("transposed", 7, 6, 2, transposed, &cge_softmax_cross_entropy, 0.05f, 0.5f, 0.01f, 0),
     MODEL("transposed, in part", 4, 3, 2, transposed_in_part, &cge_mean_squared_error, 0.05f, 0, 0, 0),
+    MODEL("slopes", 8, 7, 2, sloped, &cge_softmax_cross_entropy, 0.05f, 0.5f, 0.01f, 0),
+    L1_MODEL("N, sgd, l1", 9, 8, 2, small_n, &cge_softmax_cross_entropy, sgd_l1, 0.05f, 0.9f, 0.01f, 0, 0, 0.25f),
+    L1_MODEL("strides, groups, rmsprop, l1", 13, 11, 2, strides, &cge_mean_squared_error, rmsprop_l1, 0.01f, 0.5f, 0,
+             0.9f, 1e-4f, 0.25f),
 };
 
 /* ---- a life in an arena ---- */
@@ -572,6 +575,25 @@ static void test_wild_steps(const cge_memory_level *level, float rate, float sca
     check_step_refused(&p);
 }
 
+/* An l1 beyond the bounds of the smallest level is refused there before anything learns. */
+static void test_large_l1(const cge_memory_level *level, float l1, cge_status expected)
+{
+    test_model wild = planned[0];
+    place p;
+    wild.model.optimizer.kind = &cge_sgd_l1;
+    wild.model.optimizer.l1 = l1;
+    wild.model.optimizer.learning_rate = 2;
+    if (!prepare(&p, &wild, 0) || !start(&p, level, 1)) return;
+    take_samples(&p, 0, 1);
+    if (expected != CGE_OK) {
+        check_step_refused(&p);
+        return;
+    }
+    const cge_targets targets = {p.labels, p.values};
+    float loss = 0;
+    CHECK_OK(cge_network_train_batch(&p.net, p.x, &targets, 1, &loss));
+}
+
 /* A loss, and a bias of the last layer, that are too large for a squared error. */
 static void test_wild_targets(const cge_memory_level *level, float rate, float target)
 {
@@ -831,6 +853,10 @@ void suite_plan(void)
     test_restore();
     test_placing();
     test_rows_of_a_map();
+    test_large_l1(&cge_memory_small, 1e6f, CGE_OK);
+    test_large_l1(&cge_memory_small, 3e38f, CGE_ERR_NOT_FINITE);
+    test_large_l1(&cge_memory_smallest, 65535, CGE_OK);
+    test_large_l1(&cge_memory_smallest, 65537, CGE_ERR_NOT_FINITE);
     test_wild_targets(&cge_memory_small, 0.05f, 3e38f);
     test_wild_targets(&cge_memory_smallest, 0.05f, 3e38f);
     test_wild_targets(&cge_memory_smallest, 3e38f, 40);

@@ -41,7 +41,7 @@ static void train(int32_t steps)
 static int set_up(const char *name, const cge_model *model, size_t more_bytes)
 {
     const int32_t in = model->input.h * model->input.w * model->input.c, out = oracle_out_elems(model);
-    const int32_t settings = model->optimizer.kind == NULL || model->optimizer.kind == &cge_sgd ? 0 : 2;
+    const int32_t settings = oracle_settings(&model->optimizer);
     const int32_t velocities = model->optimizer.kind == NULL ? 0 : oracle_slots(&model->optimizer) * oracle_grad_elems(model);
     const size_t words = (size_t)(SAVED_HEADER_WORDS + saved_layer_words(model) + oracle_param_elems(model) + settings + velocities + 1);
     check_case(name);
@@ -81,6 +81,7 @@ static void check_same_model(const cge_model *a, const cge_model *b)
     CHECK(a->loss == b->loss && a->layer_count == b->layer_count && a->optimizer.kind == b->optimizer.kind);
     CHECK(same_float_bits(a->optimizer.learning_rate, b->optimizer.learning_rate) && same_float_bits(a->optimizer.momentum, b->optimizer.momentum));
     CHECK(same_float_bits(a->optimizer.beta2, b->optimizer.beta2) && same_float_bits(a->optimizer.epsilon, b->optimizer.epsilon));
+    CHECK(same_float_bits(a->optimizer.l1, b->optimizer.l1));
     CHECK(same_float_bits(a->optimizer.weight_decay, b->optimizer.weight_decay) && a->optimizer.nesterov == b->optimizer.nesterov);
     for (int32_t i = 0; i < a->layer_count; i++) {
         const cge_layer *p = &a->layers[i], *q = &b->layers[i];
@@ -223,10 +224,14 @@ static void test_kind_numbers(const test_model *m)
                  {&cge_kind_global_maxpool2d, 45}, {&cge_kind_zero_pad2d, 46}, {&cge_kind_crop2d, 47}, {&cge_kind_channel_slice, 48}, {&cge_kind_upsample2d, 44},
                  {&cge_kind_group_norm, 40}, {&cge_kind_instance_norm, 41}, {&cge_kind_layer_norm, 42}, {&cge_kind_dropout, 43}};
     static const cge_optimizer_kind *const optimizers[] = {&cge_sgd, &cge_adam, &cge_adamw, &cge_rmsprop, &cge_adagrad};
+    static const cge_optimizer_kind *const with_l1[] = {
+        &cge_sgd_l1, &cge_adam_l1, &cge_adamw_l1, &cge_rmsprop_l1, &cge_adagrad_l1};
     if (!set_up(m->name, &m->model, 0) || !save()) return;
     CHECK(saved_word(f.file, SAVED_LOSS) == (m->model.loss == &cge_softmax_cross_entropy ? 1u : 2u));
     for (int32_t i = 0; i < COUNT_OF(optimizers); i++)
         if (m->model.optimizer.kind == optimizers[i]) CHECK(saved_word(f.file, SAVED_OPTIMIZER) == (uint32_t)i + 1);
+    for (int32_t i = 0; i < COUNT_OF(with_l1); i++)
+        if (m->model.optimizer.kind == with_l1[i]) CHECK(saved_word(f.file, SAVED_OPTIMIZER) == (uint32_t)i + 33);
     for (int32_t i = 0; i < m->model.layer_count; i++)
         for (int32_t j = 0; j < COUNT_OF(kinds); j++)
             if (m->model.layers[i].kind == kinds[j].kind)

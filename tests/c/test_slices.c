@@ -46,6 +46,7 @@ static const test_model sliced[] = {
     ADAPTIVE_MODEL("groups, no biases, rmsprop", 8, 8, 2, grouped, &cge_softmax_cross_entropy, rmsprop, 0.01f, 0.5f, 0, 0.99f, 1e-8f),
     MODEL("norms", 9, 8, 2, normed, &cge_softmax_cross_entropy, 0.05f, 0.5f, 0.01f, 0),
     MODEL("norms, frozen", 6, 5, 4, norms_frozen, &cge_mean_squared_error, 0.05f, 0.5f, 0, 0),
+    L1_MODEL("N, sgd, l1", 9, 8, 2, small_n, &cge_softmax_cross_entropy, sgd_l1, 0.05f, 0, 0, 0, 0, 0.25f),
     MODEL("slopes", 8, 7, 2, sloped, &cge_softmax_cross_entropy, 0.05f, 0.5f, 0.01f, 0),
     MODEL("norms whose biases learn", 6, 7, 1, norm_biases, &cge_softmax_cross_entropy, 0.05f, 0, 0, 0),
     MODEL("transposed", 7, 6, 2, transposed, &cge_softmax_cross_entropy, 0.05f, 0.5f, 0.01f, 0),

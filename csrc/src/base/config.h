@@ -170,6 +170,14 @@ static inline int cge_is_finite_nonnegative(float x)
     return bits < 0x7f800000u || bits == 0x80000000u;
 }
 
+/* Of either sign. */
+static inline int cge_is_zero(float x)
+{
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits << 1 == 0;
+}
+
 /* x, or +0 where it is smaller in magnitude than the number with these bits. */
 static inline cge_real cge_not_below(cge_real_bits limit, cge_real x)
 {

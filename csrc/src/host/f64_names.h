@@ -6,10 +6,13 @@
 #define cge_absolute_error_add_f32 cge_absolute_error_add_f64
 #define cge_absolute_error_mean_f32 cge_absolute_error_mean_f64
 #define cge_adagrad cge_adagrad_f64
+#define cge_adagrad_l1 cge_adagrad_l1_f64
 #define cge_adagrad_update_f32 cge_adagrad_update_f64
 #define cge_adam cge_adam_f64
+#define cge_adam_l1 cge_adam_l1_f64
 #define cge_adam_update_f32 cge_adam_update_f64
 #define cge_adamw cge_adamw_f64
+#define cge_adamw_l1 cge_adamw_l1_f64
 #define cge_adamw_update_f32 cge_adamw_update_f64
 #define cge_avgpool2d_forward_f32 cge_avgpool2d_forward_f64
 #define cge_avgpool2d_input_grad_f32 cge_avgpool2d_input_grad_f64
@@ -167,10 +170,12 @@
 #define cge_relu_forward_f32 cge_relu_forward_f64
 #define cge_relu_input_grad_f32 cge_relu_input_grad_f64
 #define cge_rmsprop cge_rmsprop_f64
+#define cge_rmsprop_l1 cge_rmsprop_l1_f64
 #define cge_rmsprop_update_f32 cge_rmsprop_update_f64
 #define cge_rng_normal_f32 cge_rng_normal_f64
 #define cge_rng_uniform_f32 cge_rng_uniform_f64
 #define cge_sgd cge_sgd_f64
+#define cge_sgd_l1 cge_sgd_l1_f64
 #define cge_sgd_update_f32 cge_sgd_update_f64
 #define cge_sigmoid_forward_f32 cge_sigmoid_forward_f64
 #define cge_sigmoid_input_grad_f32 cge_sigmoid_input_grad_f64

@@ -131,13 +131,14 @@ static inline const cge_loss_kind *cge_loss_of(const cge_network *net, const cge
     return targets->weights != NULL ? targets->weights->kind : net->model->loss;
 }
 
-enum { CGE_OPTIMIZER_SETTINGS = 2, CGE_MOST_SLOTS = 2 };
+/* In files besides sgd's: beta2, epsilon; and l1. */
+enum { CGE_OPTIMIZER_SETTINGS = 2, CGE_L1_SETTINGS = 3, CGE_MOST_SLOTS = 2 };
 
 /* v points to a parameter's first number; the second lies o->slot_elems behind it. */
 struct cge_optimizer_kind {
     uint8_t id;
     uint8_t check_macs, update_macs; /* of a parameter, for steps in slices: stays_finite, update */
-    uint8_t saved_settings; /* in files besides sgd's: CGE_OPTIMIZER_SETTINGS or 0 */
+    uint8_t saved_settings; /* 0, CGE_OPTIMIZER_SETTINGS or CGE_L1_SETTINGS */
     cge_status (*check)(const cge_optimizer *o);
     int32_t (*slots)(const cge_optimizer *o); /* numbers that it keeps for each parameter that learns */
     /* Before a step: sets what net->optimizer says is a network's own. NULL: nothing, and a step with numbers below 2^64 cannot
@@ -146,6 +147,7 @@ struct cge_optimizer_kind {
     cge_real (*begin)(cge_network *net);
     int (*stays_finite)(int32_t n, const cge_optimizer *o, cge_real scale, const cge_real *dw, const cge_real *w, const cge_real *v);
     void (*update)(int32_t n, const cge_optimizer *o, cge_real scale, const cge_real *dw, cge_real *w, cge_real *v);
+    const cge_optimizer_kind *without_l1; /* of kinds with l1: the other; else NULL */
 };
 
 /* Whether a layer normalises by the statistics of a batch where it trains. */

@@ -12,7 +12,9 @@ static const cge_layer_kind *const all_layers[] = {
 static const cge_loss_kind *const all_losses[] = {
     &cge_softmax_cross_entropy, &cge_mean_squared_error, &cge_binary_cross_entropy, &cge_mean_absolute_error, &cge_huber,
     &cge_smoothed_cross_entropy, &cge_distillation};
-static const cge_optimizer_kind *const all_optimizers[] = {&cge_sgd, &cge_adam, &cge_adamw, &cge_rmsprop, &cge_adagrad};
+static const cge_optimizer_kind *const all_optimizers[] = {
+    &cge_sgd, &cge_adam, &cge_adamw, &cge_rmsprop, &cge_adagrad,
+    &cge_sgd_l1, &cge_adam_l1, &cge_adamw_l1, &cge_rmsprop_l1, &cge_adagrad_l1};
 
 static const cge_input_kind *const all_inputs[] = {&cge_input_u8};
 

@@ -1,5 +1,5 @@
 /* The kinds that divide by the root of the gradients' squares: Adam, AdamW, RMSprop, Adagrad. */
-#include "../layers/layer.h"
+#include "l1_optimizers.h"
 #include "../kernels/kernels.h"
 
 /*
@@ -70,7 +70,8 @@ static void adam_update(int32_t n, const cge_optimizer *o, cge_real scale, const
     cge_run_adam(n, &s, dw, w, v, v + o->slot_elems);
 }
 
-const cge_optimizer_kind cge_adam = {2, 5, 26, CGE_OPTIMIZER_SETTINGS, cge_adam_check, adam_slots, adam_begin, adam_stays_finite, adam_update};
+const cge_optimizer_kind cge_adam = {
+    2, 5, 26, CGE_OPTIMIZER_SETTINGS, cge_adam_check, adam_slots, adam_begin, adam_stays_finite, adam_update, NULL};
 
 static cge_real adamw_begin(cge_network *net)
 {
@@ -89,7 +90,8 @@ static void adamw_update(int32_t n, const cge_optimizer *o, cge_real scale, cons
     cge_run_adam(n, &s, dw, w, v, v + o->slot_elems);
 }
 
-const cge_optimizer_kind cge_adamw = {3, 5, 26, CGE_OPTIMIZER_SETTINGS, cge_adam_check, adam_slots, adamw_begin, adamw_stays_finite, adamw_update};
+const cge_optimizer_kind cge_adamw = {
+    3, 5, 26, CGE_OPTIMIZER_SETTINGS, cge_adam_check, adam_slots, adamw_begin, adamw_stays_finite, adamw_update, NULL};
 
 /* ---- RMSprop ---- */
 
@@ -115,7 +117,8 @@ static void rmsprop_update(int32_t n, const cge_optimizer *o, cge_real scale, co
 }
 
 const cge_optimizer_kind cge_rmsprop = {
-    4, 5, 28, CGE_OPTIMIZER_SETTINGS, cge_rmsprop_check, rmsprop_slots, divided_begin, divided_stays_finite, rmsprop_update};
+    4, 5, 28, CGE_OPTIMIZER_SETTINGS, cge_rmsprop_check, rmsprop_slots, divided_begin, divided_stays_finite, rmsprop_update,
+    NULL};
 
 /* ---- Adagrad ---- */
 
@@ -126,4 +129,12 @@ static int32_t adagrad_slots(const cge_optimizer *o)
 }
 
 const cge_optimizer_kind cge_adagrad = {
-    5, 4, 24, CGE_OPTIMIZER_SETTINGS, cge_adagrad_check, adagrad_slots, divided_begin, divided_stays_finite, cge_adagrad_apply};
+    5, 4, 24, CGE_OPTIMIZER_SETTINGS, cge_adagrad_check, adagrad_slots, divided_begin, divided_stays_finite, cge_adagrad_apply,
+    NULL};
+
+/* ---- with L1 decay ---- */
+
+const cge_optimizer_kind cge_adam_l1 = CGE_WITH_L1(34, 12, 33, &cge_adam);
+const cge_optimizer_kind cge_adamw_l1 = CGE_WITH_L1(35, 12, 33, &cge_adamw);
+const cge_optimizer_kind cge_rmsprop_l1 = CGE_WITH_L1(36, 12, 35, &cge_rmsprop);
+const cge_optimizer_kind cge_adagrad_l1 = CGE_WITH_L1(37, 11, 31, &cge_adagrad);

@@ -222,6 +222,7 @@ static void write_network(const cge_network *net, unsigned char *start, size_t b
         p = write_floats(p, &net->optimizer.beta2, 1);
         p = write_floats(p, &net->optimizer.epsilon, 1);
     }
+    if (extra_settings(net->optimizer.kind) == CGE_L1_SETTINGS) p = write_floats(p, &net->optimizer.l1, 1);
     p = write_floats(p, net->velocity, net->velocity_elems);
     if (saved_loss_words(net->model) != 0) p = write_loss_config(&net->model->loss_config, p);
     put_word(p, 0, cge_crc32(0, start, bytes - 4));
@@ -429,6 +430,7 @@ static cge_status read_settings(const unsigned char *p, cge_optimizer *o)
     if (settings == 0) return CGE_OK;
     o->beta2 = word_float(word_at(at, 0));
     o->epsilon = word_float(word_at(at, 1));
+    if (settings == CGE_L1_SETTINGS) o->l1 = word_float(word_at(at, 2));
     return CGE_OK;
 }
 
@@ -456,6 +458,7 @@ static cge_status read_model_header(const unsigned char *p, const cge_catalog *c
     m->optimizer.nesterov = word_size(word_at(p, H_NESTEROV));
     m->optimizer.beta2 = 0.0f;
     m->optimizer.epsilon = 0.0f;
+    m->optimizer.l1 = 0.0f;
     m->optimizer.slot_elems = 0;
     m->optimizer.rate = 0.0f;
     m->optimizer.root = 0.0f;

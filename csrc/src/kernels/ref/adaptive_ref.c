@@ -12,7 +12,7 @@ static cge_status check_divided(const cge_optimizer *o)
 {
     if (!cge_is_finite_nonnegative(o->learning_rate) || !cge_is_finite_nonnegative(o->weight_decay)) return CGE_ERR_ARGUMENT;
     if (!cge_is_finite_nonnegative(o->epsilon) || o->epsilon < 0x1p-126f || o->nesterov != 0) return CGE_ERR_ARGUMENT;
-    return is_decay_rate(o->momentum) ? CGE_OK : CGE_ERR_ARGUMENT;
+    return is_decay_rate(o->momentum) && cge_is_zero(o->l1) ? CGE_OK : CGE_ERR_ARGUMENT;
 }
 
 CGE_INTERNAL cge_status cge_rmsprop_check(const cge_optimizer *o)

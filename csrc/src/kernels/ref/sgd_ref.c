@@ -14,7 +14,7 @@ CGE_INTERNAL cge_status cge_sgd_check(const cge_optimizer *o)
     if (!cge_is_finite_nonnegative(o->learning_rate) || !cge_is_finite_nonnegative(o->weight_decay)) return CGE_ERR_ARGUMENT;
     if (!cge_is_finite_nonnegative(o->momentum) || o->momentum >= 1.0f) return CGE_ERR_ARGUMENT;
     if (o->nesterov != 0 && (o->nesterov != 1 || !(o->momentum > 0.0f))) return CGE_ERR_ARGUMENT;
-    return CGE_OK;
+    return cge_is_zero(o->l1) ? CGE_OK : CGE_ERR_ARGUMENT;
 }
 
 CGE_INTERNAL int cge_sgd_terms(const cge_optimizer *o)
