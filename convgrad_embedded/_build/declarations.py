@@ -153,11 +153,11 @@ def _batch(name: str, parameters: List[str]) -> Tuple[str, str]:
 
 
 def _plain(text: str) -> str:
-    """Declarations without what cffi cannot read: comments, directives, extern "C", attributes."""
+    """Declarations, each on a line, without what cffi cannot read: comments, directives, extern "C", attributes."""
     text = _COMMENT.sub("", _UNDEFINED.sub(lambda match: match.group(1) or "", text))
     text = _WRAPPED.sub(", ", text)
     kept = (_plain_line(line.rstrip()) for line in text.splitlines())
-    return "\n".join(line for line in kept if line)
+    return re.sub(r",\n +", ", ", "\n".join(line for line in kept if line))
 
 
 def _plain_line(line: str) -> str:
