@@ -71,6 +71,20 @@ def test_an_overflow_is_refused_and_changes_nothing(memory):
     assert net.weights_hash() == before
 
 
+@pytest.mark.parametrize("large", [-1e15, 1e15])
+def test_the_smallest_level_bounds_the_gradient_of_slopes(large):
+    """Its step is taken as a whole or not at all, so 2^64 is too much, where others go on up to infinity."""
+    for memory, is_bounded in (("fast", False), ("smallest", True)):
+        net = cge.Network((2,), [cge.PReLU(), cge.PReLU(2)], "mse", cge.SGD(1e-9), memory=memory)
+        before = net.weights_hash()
+        if is_bounded:
+            with pytest.raises(cge.NotFiniteError):
+                net.train_on_batch([[large, 1.0]], [[0.0, 0.0]])
+        else:
+            net.train_on_batch([[large, 1.0]], [[0.0, 0.0]])
+        assert (net.weights_hash() == before) == (is_bounded or large > 0)
+
+
 @pytest.mark.parametrize("layer", [cge.PReLU(), cge.PReLU(4), cge.PReLU(4, frozen=True)], ids=repr)
 def test_files_and_exports_keep_the_arguments(layer, tmp_path):
     net = cge.Network((2, 2, 4), [layer, cge.Dense(2)], LOSS, cge.SGD(0.1))
