@@ -7,6 +7,7 @@
  * one target around another: from it the vector kernels alone have the instruction.
  */
 #define CGE_FUSED 1
+#define CGE_FUSED_COPY 1
 #define CGE_INTERNAL static
 #define cge_kernels_ref cge_kernels_ref_fused
 #define cge_kernels_tiled cge_kernels_tiled_fused

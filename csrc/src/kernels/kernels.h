@@ -152,7 +152,7 @@ static inline void cge_run_conv_transpose2d_input_grad(const cge_conv2d_plan *p,
     cge_run_conv2d_forward(p, dy, w, NULL, dx, rows);
 }
 
-#if !CGE_F64
+#if !CGE_F64 && !defined(CGE_FUSED_COPY)
 /* The loops of the formulas, over all rows, for tests to compare with. */
 CGE_INTERNAL void cge_conv_transpose2d_forward_f32_ref(const cge_conv2d_plan *p, const cge_real *x, const cge_real *w,
                                                        const cge_real *b, cge_real *y);
