@@ -53,6 +53,7 @@ POINTER_MEMBERS = {
     "check_spread": "^check_spread$",
     "forward_units": "^forward_by_units$",
     "learn_units": "^learn_by_units$",
+    "learn_pass": "^cge_learn_pass_by_units$",
     "find": "^find_(forward|backward)_uses$",
     "compute": r"\b(\w*(max|avg)pool2d|conv2d|dense|(leaky_)?relu|sigmoid|tanh|elu|softmax|[^:]+_layer)_(forward|weight_grad)$",
     "forward_cuts": "^u8_forward_cuts$",

@@ -276,7 +276,7 @@ every_type = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 NO_OPERATORS = {
     *("arithmetic", "kernel_set", "include_dir", "source_files", "Input"),
     *("plot_memory", "plot_history", "plot_filters", "plot_confusion"),
-    *("Conv1d", "MaxPool1d", "AvgPool1d", "DepthwiseConv2d", "SeparableConv2d"),
+    *("Conv1d", "ConvTranspose1d", "MaxPool1d", "AvgPool1d", "DepthwiseConv2d", "SeparableConv2d"),
 }
 
 

@@ -81,7 +81,7 @@ FIELDS = {
     "channel_slice": lambda rng: {"begin": either(rng, 0, 0, 1, 2), "count": rng.randint(1, 3)},
     "upsample2d": lambda rng: {**both_axes(rng, "scale", 1, 2, 3), "bilinear": rng.randint(0, 1)},
 }
-KINDS = [kind for kind in cge._core.KINDS.values() if kind not in ("add", "concat")]
+KINDS = [kind for kind in dict.fromkeys(cge._core.KINDS.values()) if kind not in ("add", "concat")]
 
 
 def random_optimizer(rng):

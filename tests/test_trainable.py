@@ -39,9 +39,9 @@ def with_parts(layers, infos, parts):
         if info.param_elems > 0:
             part = parts[turn % len(parts)]
             turn += 1
-            if part == "bias" and not layer.use_bias:
+            if part == "bias" and not getattr(layer, "use_bias", False):
                 part = False
-            if not isinstance(part, (bool, str)) and layer.kind.endswith("_norm"):
+            if not isinstance(part, (bool, str)) and layer.kind not in ("conv2d", "dense"):
                 part = True
             if not isinstance(part, (bool, str)):  # 1 is not True
                 inputs = info.weight_shape[-2]

@@ -320,7 +320,7 @@ def _transposed_sides(node: _Node, total: Sequence[int], more: tuple[int, int]) 
     beginning unless it is SAME_UPPER. Less than none is output padding."""
     upper = node.text("auto_pad", "NOTSET") == "SAME_UPPER"
     halves = [(max(rows, 0) // 2, max(rows, 0) - max(rows, 0) // 2) for rows in total]
-    sides = [pair if upper else pair[::-1] for pair in halves]
+    sides = [(less, other) if upper else (other, less) for less, other in halves]
     return (sides[0], sides[1]), (more[0] + max(-total[0], 0), more[1] + max(-total[1], 0))
 
 
