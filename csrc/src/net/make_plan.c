@@ -27,7 +27,7 @@ static cge_status count_row(const cge_model *model, int32_t l, const cge_layer_p
         const int32_t source = cge_source(model, l, slot);
         in[slot] = source < 0 ? model->input : rows[source].out;
     }
-    if (options->training && level->learn_pass == NULL && cge_learns_by_batch(layer)) return CGE_ERR_MODE; /* one sample */
+    if (options->training && !level->holds_several && cge_learns_by_batch(layer)) return CGE_ERR_MODE; /* one sample */
     CGE_TRY(cge_infer_layer(layer, in, &info));
     return cge_count_layer(model, l, &info, options, counts, row);
 }

@@ -348,7 +348,7 @@ static cge_status count_chain(const cge_model *model, const cge_options *options
 static int plan_fits(const cge_plan *plan, const cge_options *options)
 {
     if (plan->level == NULL || plan->training != options->training) return 0;
-    return options->capacity == 1 || (plan->level->learn_pass != NULL && plan->spread == NULL);
+    return options->capacity == 1 || (plan->level->holds_several && plan->spread == NULL);
 }
 
 CGE_INTERNAL cge_status cge_resolve_options(const cge_options *options, cge_options *resolved)

@@ -867,7 +867,7 @@ CGE_NOINLINE cge_status go_on_afresh(cge_network *net, int64_t left)
 /* One sample after the other, by a plan. */
 static int trains_in_slices(const cge_network *net)
 {
-    return net->options.plan != NULL && net->options.plan->level->learn_pass == NULL;
+    return net->options.plan != NULL && !net->options.plan->level->holds_several;
 }
 
 cge_status cge_network_train_begin(cge_network *net, const void *x, const cge_targets *targets, int32_t count)

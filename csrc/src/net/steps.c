@@ -467,21 +467,34 @@ CGE_NOINLINE int step_is_bounded(const cge_network *net, const void *x, cge_real
     return 1;
 }
 
-static cge_status learn_by_units(cge_network *net, const void *x, const cge_targets *targets, int32_t sample, cge_real *loss)
+/* 0: a gradient is not finite. */
+static int units_learn(cge_network *net, const void *x, cge_real largest)
 {
     const cge_plan *plan = net->options.plan;
     const int32_t stem = cge_count_stem_units(plan->units, plan->unit_count);
+    if (plan->level->at_once && !step_is_bounded(net, x, largest)) return 0;
+    if (!units_backward(net, x, stem)) return 0;
+    return stem == 0 || !plan->units[stem - 1].learns || cge_stem_backward(net, (const cge_real *)x);
+}
+
+/* Of one sample. */
+static int learn_by_units(cge_network *net, const void *x, const cge_sample_list *s, int32_t begin, int32_t count,
+                          cge_progress *losses)
+{
+    const int32_t sample = cge_sample_index(s, begin);
     cge_real largest = 0;
     const cge_real *y = units_forward(net, net->params, x, &largest);
-    if (y == NULL) return CGE_ERR_NOT_FINITE;
-    *loss = cge_loss_of(net, targets)->forward(net, y, targets, sample);
-    if (!cge_is_finite(*loss)) return CGE_ERR_NOT_FINITE;
-    if (!cge_something_learns(plan)) return CGE_OK;
-    cge_start_backward(net, y, targets, sample);
-    if (plan->level->at_once && !step_is_bounded(net, x, largest)) return CGE_ERR_NOT_FINITE;
-    if (!units_backward(net, x, stem)) return CGE_ERR_NOT_FINITE;
-    if (stem == 0 || !plan->units[stem - 1].learns) return CGE_OK;
-    return cge_stem_backward(net, (const cge_real *)x) ? CGE_OK : CGE_ERR_NOT_FINITE;
+    cge_real loss;
+    (void)count;
+    if (y == NULL) return 0;
+    loss = cge_loss_of(net, s->targets)->forward(net, y, s->targets, sample);
+    if (!cge_is_finite(loss)) return 0;
+    if (cge_something_learns(net->options.plan)) {
+        cge_start_backward(net, y, s->targets, sample);
+        if (!units_learn(net, x, largest)) return 0;
+    }
+    cge_add_loss(losses, loss);
+    return 1;
 }
 
 static const cge_relays with_relays = {cge_relays_are_possible, cge_choose_relay_styles, cge_relay_scratch, cge_run_relay, cge_spread_mean};
@@ -499,14 +512,14 @@ static void enter_plan(cge_network *net)
 }
 
 #define LEVEL forward_by_units, learn_by_units, check_spread, enter_plan
-#define SMALL LEVEL, 0, NULL, 0, CGE_UNIT_STEM, NULL, NULL
-#define BATCH LEVEL, 0, NULL, 0, CGE_UNIT_STEM, NULL, cge_learn_pass_by_units
-#define SMALLEST LEVEL, 1, cge_conv2d_unit_backward_in_pieces, 0, CGE_UNIT_STEM, NULL, NULL
-#define TIGHT CGE_UNIT_STEM | CGE_UNIT_RELAY | CGE_UNIT_HANDS_ROWS_ON, &with_relays, NULL
+#define SMALL LEVEL, 0, NULL, 0, CGE_UNIT_STEM, NULL, 0
+#define BATCH forward_by_units, cge_learn_pass_by_units, check_spread, enter_plan, 0, NULL, 0, CGE_UNIT_STEM, NULL, 1
+#define SMALLEST LEVEL, 1, cge_conv2d_unit_backward_in_pieces, 0, CGE_UNIT_STEM, NULL, 0
+#define TIGHT CGE_UNIT_STEM | CGE_UNIT_RELAY | CGE_UNIT_HANDS_ROWS_ON, &with_relays, 0
 #define SMALL_TIGHT LEVEL, 0, NULL, 0, TIGHT
 #define SMALLEST_TIGHT LEVEL, 1, cge_conv2d_unit_backward_in_channels, 0, TIGHT
-#define SMALL_SLICED LEVEL, 0, NULL, 1, CGE_UNIT_STEM, NULL, NULL
-#define SMALLEST_SLICED LEVEL, 1, NULL, 1, CGE_UNIT_STEM, NULL, NULL
+#define SMALL_SLICED LEVEL, 0, NULL, 1, CGE_UNIT_STEM, NULL, 0
+#define SMALLEST_SLICED LEVEL, 1, NULL, 1, CGE_UNIT_STEM, NULL, 0
 const cge_memory_level cge_memory_small = {cge_check_plan, SMALL};
 const cge_memory_level cge_memory_batch = {cge_check_plan, BATCH};
 const cge_memory_level cge_memory_smallest = {cge_check_plan, SMALLEST};

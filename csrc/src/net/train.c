@@ -53,28 +53,14 @@ static void zero_grads(cge_network *net)
     net->pending = 0;
 }
 
-/* With a plan: one sample, whose gradients are added, or whose parameters have learned. 0: not finite. */
-static int learn_sample(cge_network *net, const cge_sample_list *s, int32_t index, cge_progress *losses)
+/* With a plan. */
+static int learn_by_plan(cge_network *net, const void *x, const cge_sample_list *s, int32_t begin, int32_t count,
+                         cge_progress *losses)
 {
-    const cge_memory_level *level = cge_level_of(&net->options);
-    const int32_t sample = cge_sample_index(s, index);
-    const void *x = cge_sample_at(net, s->x, sample);
-    cge_real loss = 0;
-    if (level->learn_units(net, x, s->targets, sample, &loss) != CGE_OK) return 0;
-    cge_add_loss(losses, loss);
-    return 1;
-}
-
-/* With a plan: one sample, or several. */
-static int learn_by_plan(cge_network *net, const cge_sample_list *s, int32_t begin, int32_t count, cge_progress *losses)
-{
-    const cge_memory_level *level = cge_level_of(&net->options);
-    int done;
     if (net->grads != NULL && net->pending == 0) memset(net->grads, 0, (size_t)net->grad_elems * sizeof *net->grads);
-    if (level->learn_pass == NULL) done = learn_sample(net, s, begin, losses);
-    else done = level->learn_pass(net, contiguous_samples(net, s, begin, count), s, begin, count, losses);
-    if (done) net->pending += count;
-    return done;
+    if (!cge_level_of(&net->options)->learn_pass(net, x, s, begin, count, losses)) return 0;
+    net->pending += count;
+    return 1;
 }
 
 /* One pass; 0 if a loss is not finite. */
@@ -82,11 +68,10 @@ static int accumulate_pass(cge_network *net, const cge_sample_list *s, int32_t b
 {
     const cge_loss_kind *loss = cge_loss_of(net, s->targets);
     const int32_t n = net->out_elems;
+    const void *x = contiguous_samples(net, s, begin, count);
     const cge_real *y;
-    const void *x;
     int32_t i;
-    if (net->options.plan != NULL) return learn_by_plan(net, s, begin, count, losses);
-    x = contiguous_samples(net, s, begin, count);
+    if (net->options.plan != NULL) return learn_by_plan(net, x, s, begin, count, losses);
     y = cge_pass_forward(net, net->params, x, count, 1);
     for (i = 0; i < count; i++, y += n) {
         int32_t sample = cge_sample_index(s, begin + i);

@@ -56,8 +56,9 @@ struct cge_memory_level {
     cge_status (*check_plan)(const cge_model *model, const cge_options *options, cge_network_plan *counts);
     /* Forward of one sample; returns the last output. */
     const cge_real *(*forward_units)(const cge_network *net, const cge_real *params, const void *x);
-    /* Forward, loss, backward of one sample; *loss is its loss. CGE_ERR_NOT_FINITE: see at_once. */
-    cge_status (*learn_units)(cge_network *net, const void *x, const cge_targets *targets, int32_t sample, cge_real *loss);
+    /* Forward, loss, backward of samples begin .. begin + count - 1, which lie at x. 0: not finite, see at_once. */
+    int (*learn_pass)(cge_network *net, const void *x, const cge_sample_list *s, int32_t begin, int32_t count,
+                      cge_progress *losses);
     /* Of a plan over several memories: see cge_spread_kind. */
     cge_status (*check_spread)(const cge_plan *plan, cge_network_plan *parts, const void *arena);
     /* What is not in the arena, or not there at all; the arena's parts are known. */
@@ -67,10 +68,7 @@ struct cge_memory_level {
     int32_t one_by_one; /* units run one after the other, each of which can be cut: no stem; there is room for CGE_SLICE_ELEMS */
     int32_t together;   /* styles of several units together */
     const cge_relays *relays; /* NULL: no unit has CGE_UNIT_RELAY */
-    /* In place of learn_units: samples begin .. begin + count - 1, which lie at x, in one pass. 0: not finite. NULL: there is
-     * one sample at a time, options->capacity is 1. */
-    int (*learn_pass)(cge_network *net, const void *x, const cge_sample_list *s, int32_t begin, int32_t count,
-                      cge_progress *losses);
+    int32_t holds_several; /* options->capacity may be above 1; else a pass is of one sample */
 };
 
 /* A plan over several memories (spread.c), as a table that no program without them links. */
