@@ -23,7 +23,7 @@ static int forward_stem(cge_network *net, const void *x, int32_t count)
 {
     for (net->pass_sample = 0; net->pass_sample < count; net->pass_sample++) {
         const void *sample = cge_sample_at(net, x, net->pass_sample);
-        cge_real largest;
+        cge_real largest = 0;
         cge_stem_forward(net, net->params, (const cge_real *)sample, &largest);
         if (!cge_stem_reads_finite(net, sample, largest)) return 0;
     }

@@ -174,8 +174,8 @@ typedef struct cge_stem_scratch {
 } cge_stem_scratch;
 CGE_INTERNAL void cge_add_to_stem(cge_stem_scratch *s, const cge_unit_call *c, int learns, int at_once);
 
-/* The stem of a plan forward, as a part of which its last unit has y; *largest, if not NULL, is the largest |x| of that unit.
- * And back through it: 0 if a gradient is not finite. */
+/* The stem of a plan forward, as a part of which its last unit has y; *largest, if not NULL, becomes the largest |x| of that
+ * unit if it was smaller. And back through it: 0 if a gradient is not finite. */
 CGE_INTERNAL void cge_stem_forward(const cge_network *net, const cge_real *params, const cge_real *x, cge_real *largest);
 CGE_INTERNAL int cge_stem_backward(const cge_network *net, const cge_real *x);
 
