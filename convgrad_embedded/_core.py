@@ -71,6 +71,9 @@ def _fused_fault() -> str | None:
     return None
 
 
+ArithmeticName = Literal["exact", "fused"]
+
+
 def arithmetic_named(context: str, name: Any) -> str:
     """The name itself, of an arithmetic that there is here."""
     if name not in ARITHMETIC_NAMES:
@@ -102,7 +105,7 @@ class _Using:
 
 
 @_arguments.checked
-def arithmetic(name: str) -> AbstractContextManager[None]:
+def arithmetic(name: ArithmeticName) -> AbstractContextManager[None]:
     """In a with statement: single operators compute "exact" or "fused", and new networks do, whatever CGE_ARITHMETIC says.
 
     "fused" rounds a * b + c once, as boards do whose library is built with FUSED=1. It holds for the thread that asked, and for

@@ -33,7 +33,7 @@ from convgrad_embedded import (
     _summary,
     importers,
 )
-from convgrad_embedded._core import LayerInfo, MemoryLevel, NotFiniteError, Real, Targets
+from convgrad_embedded._core import ArithmeticName, LayerInfo, MemoryLevel, NotFiniteError, Real, Targets
 from convgrad_embedded._gradcheck import GradientCheck
 from convgrad_embedded._graph import Sources, Tensor
 from convgrad_embedded._layers import CONFIGS, Layer, at_place, decode_layer, learns_by_batch
@@ -165,7 +165,7 @@ class Network:
         frozen_in: Place = "ram",
         memory_ranges: Sequence[int] | None = None,
         plan: Plan | None = None,
-        arithmetic: str | None = None,
+        arithmetic: ArithmeticName | None = None,
     ) -> None:
         shape, layers, sources = _table(input_shape, layers, inputs, outputs)
         if plan is not None:

@@ -12,7 +12,7 @@ memory, input_scale ... Without them it trains by SGD(0.01). loss=None makes a n
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Literal, Optional
 
 from convgrad_embedded import _arrays
 from convgrad_embedded._graph import Input, Tensor
@@ -33,6 +33,8 @@ from convgrad_embedded._optimizers import SGD
 
 __all__ = ["resnet8", "ds_cnn", "mobilenet_v1", "autoencoder", "mobilenet_v2", "frontnet", "lenet5", "net_n"]
 
+Norm = Optional[Literal["batch", "group"]]
+
 _LABELS, _VALUES = "softmax_cross_entropy", "mean_squared_error"
 _GROUP = 8  # channels
 # MobileNetV1: filters as a multiple of the channels, and the stride.
@@ -41,7 +43,7 @@ _SEPARABLE = ((2, 1), (2, 2), (1, 1), (2, 2), (1, 1), (2, 2), *[(1, 1)] * 5, (2,
 _INVERTED = ((1, 8, 1, 1), (6, 8, 2, 2), (6, 16, 3, 2), (6, 24, 4, 2), (6, 32, 3, 1), (6, 56, 3, 2), (6, 112, 1, 1))
 
 
-def resnet8(norm: str | None = None, *, input_shape: Sequence[int] = (32, 32, 3), classes: int = 10, **options: Any) -> Network:
+def resnet8(norm: Norm = None, *, input_shape: Sequence[int] = (32, 32, 3), classes: int = 10, **options: Any) -> Network:
     """ResNet-8 of MLPerf Tiny (CIFAR-10): 16, 32 and 64 filters, a skip around every two convolutions.
 
     norm and options as at the module's head; ValueError for another norm, or classes below 1.
@@ -57,7 +59,7 @@ def resnet8(norm: str | None = None, *, input_shape: Sequence[int] = (32, 32, 3)
     return _graph(x, _through(y, _head(classes)), options)
 
 
-def ds_cnn(norm: str | None = None, *, input_shape: Sequence[int] = (49, 10, 1), classes: int = 12, **options: Any) -> Network:
+def ds_cnn(norm: Norm = None, *, input_shape: Sequence[int] = (49, 10, 1), classes: int = 12, **options: Any) -> Network:
     """DS-CNN of MLPerf Tiny: words in 49 x 10 coefficients. Its dropout is left out.
 
     norm and options as at the module's head; ValueError for another norm, or classes below 1.
@@ -71,9 +73,7 @@ def ds_cnn(norm: str | None = None, *, input_shape: Sequence[int] = (49, 10, 1),
     return _chain(input_shape, [*layers, *_head(classes)], options)
 
 
-def mobilenet_v1(
-    norm: str | None = None, *, input_shape: Sequence[int] = (96, 96, 3), classes: int = 2, **options: Any
-) -> Network:
+def mobilenet_v1(norm: Norm = None, *, input_shape: Sequence[int] = (96, 96, 3), classes: int = 2, **options: Any) -> Network:
     """MobileNetV1 with a quarter of the channels, of MLPerf Tiny: a person in the picture or none.
 
     norm and options as at the module's head; ValueError for another norm, or classes below 1.
@@ -89,7 +89,7 @@ def mobilenet_v1(
     return _chain(input_shape, [*layers, *_head(classes)], options)
 
 
-def autoencoder(norm: str | None = None, **options: Any) -> Network:
+def autoencoder(norm: Norm = None, **options: Any) -> Network:
     """The fully connected autoencoder of MLPerf Tiny: 640 numbers of a spectrogram by way of 8. Targets are the samples.
 
     norm and options as at the module's head; ValueError for another norm.
@@ -104,7 +104,7 @@ def autoencoder(norm: str | None = None, **options: Any) -> Network:
 
 
 def mobilenet_v2(
-    norm: str | None = None, *, input_shape: Sequence[int] = (128, 128, 3), classes: int = 10, **options: Any
+    norm: Norm = None, *, input_shape: Sequence[int] = (128, 128, 3), classes: int = 10, **options: Any
 ) -> Network:
     """MobileNetV2 with 0.35 of the channels, without the layer of 1,280: what MCUNetV3 trains.
 
@@ -128,7 +128,7 @@ def mobilenet_v2(
     return _graph(x, _through(y, _head(classes)), options)
 
 
-def frontnet(norm: str | None = None, *, width: int = 32, input_shape: Sequence[int] = (96, 160, 1), **options: Any) -> Network:
+def frontnet(norm: Norm = None, *, width: int = 32, input_shape: Sequence[int] = (96, 160, 1), **options: Any) -> Network:
     """Like PULP-Frontnet: where a person is, x, y, z and angle, in 160 x 96 grey pixels that a nano-drone sees.
 
     width is the filters of the first layer: 32, or 16 for the small one. norm and options as at the module's head; ValueError
@@ -145,7 +145,7 @@ def frontnet(norm: str | None = None, *, width: int = 32, input_shape: Sequence[
     return _chain(input_shape, [*layers, Dense(4)], options, _VALUES)
 
 
-def lenet5(norm: str | None = None, *, input_shape: Sequence[int] = (28, 28, 1), classes: int = 10, **options: Any) -> Network:
+def lenet5(norm: Norm = None, *, input_shape: Sequence[int] = (28, 28, 1), classes: int = 10, **options: Any) -> Network:
     """LeNet-5 with ReLU, max pooling and all maps connected: digits of 28 x 28 pixels.
 
     norm, of the convolutions, and options as at the module's head; ValueError for another norm, or classes below 1.
@@ -158,7 +158,7 @@ def lenet5(norm: str | None = None, *, input_shape: Sequence[int] = (28, 28, 1),
     return _chain(input_shape, layers, options)
 
 
-def net_n(norm: str | None = None, *, input_shape: Sequence[int] = (28, 28, 1), classes: int = 10, **options: Any) -> Network:
+def net_n(norm: Norm = None, *, input_shape: Sequence[int] = (28, 28, 1), classes: int = 10, **options: Any) -> Network:
     """Two 3 x 3 convolutions of 8 and 16 filters, pooled by 2, and a dense layer: net N of this project's benchmarks.
 
     norm and options as at the module's head; ValueError for another norm, or classes below 1.
@@ -173,7 +173,7 @@ def net_n(norm: str | None = None, *, input_shape: Sequence[int] = (28, 28, 1), 
 # ---- what they are made of ---------------------------------------------------------------------------------------------
 
 
-def _norms(norm: str | None, channels: int) -> list[Layer]:
+def _norms(norm: Norm, channels: int) -> list[Layer]:
     """Behind a layer that puts out so many channels. What 8 does not divide is one group."""
     if norm is None:
         return []
@@ -184,7 +184,7 @@ def _norms(norm: str | None, channels: int) -> list[Layer]:
 
 
 def _conv(
-    norm: str | None,
+    norm: Norm,
     filters: int,
     kernel_size: Any,
     *,
@@ -197,7 +197,7 @@ def _conv(
     return layers if activation is None else [*layers, activation]
 
 
-def _separable(norm: str | None, channels: int, filters: int, stride: int = 1) -> list[Layer]:
+def _separable(norm: Norm, channels: int, filters: int, stride: int = 1) -> list[Layer]:
     return [*_conv(norm, channels, 3, stride=stride, groups=channels), *_conv(norm, filters, 1)]
 
 

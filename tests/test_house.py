@@ -435,6 +435,8 @@ net = cge.Network((4,), [cge.Dense(2)], "mse", cge.SGD(0.1), memory="tiny")
 net.fit([[0.0]], [[0.0]], verbose=3)
 net.plan(1000, frozen_in="rom")
 cge.plot_history(net, metric="val_loss")
+cge.arithmetic("fast")
+cge.models.ds_cnn(norm="layer")
 """
 RIGHT_WORDS = """import convgrad_embedded as cge
 
