@@ -20,7 +20,13 @@
 #define CGE_TEST_RAM_BYTES 1048576
 #endif
 #define CHECK_POOL_MAX 49152
-#define CHECK_RESERVED_BYTES (CGE_TEST_RAM_BYTES > 32768 ? 24576 : 9216) /* C library, the program's statics, stack */
+#ifdef CHECK_NETWORKS
+#define CHECK_STATIC_BYTES 2304 /* more than the other programs of a small board have */
+#else
+#define CHECK_STATIC_BYTES 0
+#endif
+/* C library, the program's statics, stack. */
+#define CHECK_RESERVED_BYTES (CGE_TEST_RAM_BYTES > 32768 ? 24576 : 9344 + CHECK_STATIC_BYTES)
 #if CGE_TEST_RAM_BYTES - CHECK_RESERVED_BYTES >= CHECK_POOL_MAX
 #define CHECK_POOL_BYTES CHECK_POOL_MAX
 #else

@@ -2,6 +2,7 @@
 #include "check.h"
 #include "suites.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define ENTRY(name) {#name, suite_##name},
@@ -10,8 +11,11 @@ static const check_suite suites[] = {CHECK_SUITES(ENTRY)};
 
 #ifdef CGE_BARE_METAL
 
+/* Else the C library takes as much as a block of the file that is printed to, which on small boards is the stack's. */
 int main(void)
 {
+    static char line[128];
+    setvbuf(stdout, line, _IOLBF, sizeof line);
     return check_run(suites, COUNT_OF(suites));
 }
 

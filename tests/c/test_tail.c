@@ -43,7 +43,9 @@ static void test_tail(const cge_memory_level *level, const cge_layer *rows)
     cge_layer_info info;
     cge_plan plan_of_one, plan_of_second;
     float losses[STEPS], again[STEPS];
-    if (!check_room("tail", 32768)) return;
+    size_t bytes_of_one = 0;
+    CHECK_OK(cge_network_arena_bytes(&whole, &(cge_options){.training = 1}, &bytes_of_one));
+    if (!check_room("tail", 4 * bytes_of_one)) return; /* three networks, their plans, parameters and features */
     if (!start(&one, &whole, level, &plan_of_one, (cge_options){.training = 1})) return;
     if (!CHECK_OK(cge_network_init_params(&one, 5))) return;
     float *params = check_floats(one.param_elems), *features = check_floats(SAMPLES * FEATURES);

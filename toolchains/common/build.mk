@@ -81,7 +81,7 @@ program_object = $(BUILD)/$(notdir $(basename $(1)))/$(subst /,_,$(2:.c=)).o
 
 # For size on boards; where flash is small four programs have some of the suites each (tests/c/suites.h).
 TEST_SOURCES := $(sort $(wildcard tests/c/*.c))
-TEST_PARTS := $(if $(filter 32 64 128 256,$(BOARD_FLASH_KB)),OPERATORS NETWORKS PLANS LAYERS)
+TEST_PARTS := $(if $(filter 32 64 128 256 512,$(BOARD_FLASH_KB)),OPERATORS NETWORKS PLANS LAYERS)
 TEST_FLAGS := $(if $(BOARD_PREFIX),-DCHECK_FEWER=1)# an emulator is 10 to 20 times as slow
 TESTS := $(if $(TEST_PARTS),$(TEST_PARTS:%=$(BUILD)/tests-%.elf),$(BUILD)/tests.elf)
 $(foreach part,$(TEST_PARTS),$(eval $(call program,$(BUILD)/tests-$(part).elf,$(TEST_SOURCES),-Os -DCHECK_$(part) $(TEST_FLAGS))))
