@@ -154,7 +154,7 @@ def linked_sources():
 def outcome(compiler, flags, directory, machine=(), innocent=(), link=(), runner=(), own=()):
     """The program's last line, or the compiler's complaint about the core."""
     tests, include = host.ROOT / "tests" / "c", ["-I", host.ROOT / "csrc" / "include"]
-    core = linked_sources() if machine else host.library_sources()
+    core = linked_sources() if machine == AS_FOR_A_BOARD else boards_sources() if machine else host.library_sources()
     objects, complaint = compile_all([compiler, *machine, *flags, *include], core, directory)
     if complaint:
         return complaint
