@@ -15,9 +15,7 @@
 #include "landing.h"
 #include "samples.h"
 
-#ifdef CGE_BARE_METAL
-#include "runtime.h"
-#endif
+#include "../report.h"
 
 /* All RAM of the program but the stack and the C library's. */
 static struct ram {
@@ -71,19 +69,6 @@ static cge_status report_outputs(const char *when)
     return status;
 }
 
-static cge_status report_weights(void)
-{
-    uint64_t hash;
-    const cge_status status = cge_network_params_hash(&ram.net, &hash);
-    if (status == CGE_OK) printf("weights: %08lx%08lx\n", (unsigned long)(hash >> 32), (unsigned long)(hash & 0xffffffffu));
-    return status;
-}
-
-static void report_bytes(size_t bytes, const char *what)
-{
-    printf("bytes: %lu %s\n", (unsigned long)bytes, what);
-}
-
 /* 0 if the stack is within the budget too. */
 static int report_budget(uint32_t stack)
 {
@@ -101,21 +86,11 @@ static cge_status run(void)
     if (status == CGE_OK) status = report_outputs("before");
     if (status == CGE_OK) status = learn();
     if (status == CGE_OK) status = report_outputs("after");
-    if (status == CGE_OK) status = report_weights();
+    if (status == CGE_OK) status = report_weights(&ram.net);
     return status;
 }
 
 int main(void)
 {
-    uint32_t stack = 0;
-    cge_status status;
-#ifdef CGE_BARE_METAL
-    stack_paint();
-#endif
-    status = run();
-#ifdef CGE_BARE_METAL
-    stack = stack_peak();
-#endif
-    if (status != CGE_OK) printf("error: %s\n", cge_status_text(status));
-    return report_budget(stack) != 0 || status != CGE_OK;
+    return report_run(run, report_budget);
 }

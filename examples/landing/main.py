@@ -288,11 +288,8 @@ def run_of(printed: str) -> Run:
 
 
 def run_firmware(generated: Path) -> str:
-    program = (OUT / "landing.elf").relative_to(demo.ROOT)
-    app = " ".join(str(path.relative_to(demo.ROOT)) for path in (HERE, generated))
-    demo.make("firmware", f"APP={app}", f"OUT={program}")
-    printed: str = demo.make("run", f"ELF={program}")
-    return printed
+    demo.build_firmware("landing", generated)
+    return demo.run_firmware("landing")
 
 
 def write_firmware(directory: Path, network: cge.Network, flight: Flight, test: Frames) -> Path:

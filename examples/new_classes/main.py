@@ -324,11 +324,8 @@ def run_of(printed: str) -> Run:
 
 
 def run_firmware(generated: Path) -> str:
-    program = (OUT / "new_classes.elf").relative_to(demo.ROOT)
-    app = " ".join(str(path.relative_to(demo.ROOT)) for path in (HERE, generated))
-    demo.make("firmware", f"APP={app}", f"OUT={program}")
-    printed: str = demo.make("run", f"ELF={program}")
-    return printed
+    demo.build_firmware("new_classes", generated)
+    return demo.run_firmware("new_classes")
 
 
 def write_firmware(directory: Path, study: Study, learned: Learned, budget: int) -> Path:
