@@ -6,7 +6,7 @@ import functools
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import MISSING, InitVar, dataclass, field, fields, replace
+from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Callable, ClassVar, Literal, NamedTuple, TypeVar, Union
 
 import numpy as np
@@ -775,10 +775,10 @@ class ConvTranspose2d(_Whole):
     dilation: Pair = field(default=1, metadata=_two("dilation", 1))
     groups: int = field(default=1, metadata=_count("groups"))
     use_bias: bool = field(default=True, metadata=_USE_BIAS)
-    init: str = field(default="he_uniform", metadata=_INIT)
+    init: _core.Init = field(default="he_uniform", metadata=_INIT)
     trainable: Trainable = field(default=True, metadata=_TRAINABLE)
     if TYPE_CHECKING:
-        frozen: InitVar[bool] = False
+        frozen: bool = False
 
     def _same_padding(self, in_size: Pair, kernel: Pair, stride: Pair, dilation: Pair) -> dict[str, int]:
         return _arrays.transposed_padding("same", kernel, stride, dilation, self.output_padding)
@@ -976,7 +976,7 @@ class PReLU(_Norm):
     num_parameters: int = field(default=1, metadata=_count("slopes"))
     trainable: Trainable = field(default=True, metadata=_TRAINABLE)
     if TYPE_CHECKING:
-        frozen: InitVar[bool] = False
+        frozen: bool = False
 
     def check_input(self, in_shape: tuple[int, int, int]) -> None:
         super().check_input(in_shape)

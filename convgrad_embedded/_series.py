@@ -91,7 +91,7 @@ def ConvTranspose1d(
     dilation: int = 1,
     groups: int = 1,
     use_bias: bool = True,
-    init: str = "he_uniform",
+    init: _core.Init = "he_uniform",
     trainable: Trainable = True,
 ) -> ConvTranspose2d:
     """Transposed convolution along a series (T, C), with weights (K, 1, filters / groups, C): a ConvTranspose2d of (K, 1).

@@ -294,14 +294,19 @@ def _sides(node: _Node, x: Value, kernel: tuple[int, int], stride: tuple[int, in
     return (pads[0], pads[half]), (pads[1], pads[3]) if half == 2 else (0, 0)
 
 
-def _conv(build: Builder, node: _Node, operands: list[Operand]) -> Value:
-    x = _picture(build, operands[0])
+def _weight_of(operands: list[Operand], x: Value) -> tuple[Array, tuple[int, int]]:
+    """Of a convolution of pictures or series, in ONNX's layout with two axes of the kernel, and the kernel's size."""
     weight = _constant(operands[1], "its weight")
     if weight.ndim != len(x.axes) + 1:
         raise Refused(f"weights of shape {weight.shape} for an input of {x.dims()}")
     if weight.ndim == 3:
         weight = weight[..., None]
-    kernel = (weight.shape[2], weight.shape[3])
+    return weight, (weight.shape[2], weight.shape[3])
+
+
+def _conv(build: Builder, node: _Node, operands: list[Operand]) -> Value:
+    x = _picture(build, operands[0])
+    weight, kernel = _weight_of(operands, x)
     stride, dilation = _pair(node.integers("strides"), 1), _pair(node.integers("dilations"), 1)
     return build.conv(
         node.name,
@@ -326,12 +331,7 @@ def _transposed_sides(node: _Node, total: Sequence[int], more: tuple[int, int]) 
 
 def _conv_transposed(build: Builder, node: _Node, operands: list[Operand]) -> Value:
     x = _picture(build, operands[0])
-    weight = _constant(operands[1], "its weight")
-    if weight.ndim != len(x.axes) + 1:
-        raise Refused(f"weights of shape {weight.shape} for an input of {x.dims()}")
-    if weight.ndim == 3:
-        weight = weight[..., None]
-    kernel = (weight.shape[2], weight.shape[3])
+    weight, kernel = _weight_of(operands, x)
     stride, dilation = _pair(node.integers("strides"), 1), _pair(node.integers("dilations"), 1)
     more = _pair(node.integers("output_padding"), 0)
     more = more if len(x.axes) == 3 else (more[0], 0)

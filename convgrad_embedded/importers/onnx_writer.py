@@ -133,8 +133,12 @@ def _conv(writer: _Writer, y: str, layer: Any, inputs: list[_Value], own: list[A
     members = layer.c_row(x.shape[:2]).fields
     one = {"kernel_h": 1, "kernel_w": 1}
     names = [_picture(writer, x, y), *_parameters(writer, y, [own[0].transpose(3, 2, 0, 1), *own[1:]])]
+    operator, more = "Conv", {}
+    if layer.kind == "conv_transpose2d":
+        operator = "ConvTranspose"
+        more["output_padding"] = [members["output_pad_h"], members["output_pad_w"]]
     name = writer.node(
-        "Conv",
+        operator,
         names,
         y,
         kernel_shape=list(own[0].shape[:2]),
@@ -142,25 +146,7 @@ def _conv(writer: _Writer, y: str, layer: Any, inputs: list[_Value], own: list[A
         dilations=_window(members, "dilation", one),
         pads=_pads(members),
         group=members["groups"] or 1,
-    )
-    return name, False
-
-
-def _conv_transpose(writer: _Writer, y: str, layer: Any, inputs: list[_Value], own: list[Array]) -> _Result:
-    x = inputs[0]
-    members = layer.c_row(x.shape[:2]).fields
-    one = {"kernel_h": 1, "kernel_w": 1}
-    names = [_picture(writer, x, y), *_parameters(writer, y, [own[0].transpose(3, 2, 0, 1), *own[1:]])]
-    name = writer.node(
-        "ConvTranspose",
-        names,
-        y,
-        kernel_shape=list(own[0].shape[:2]),
-        strides=_window(members, "stride", one),
-        dilations=_window(members, "dilation", one),
-        pads=_pads(members),
-        output_padding=[members["output_pad_h"], members["output_pad_w"]],
-        group=members["groups"] or 1,
+        **more,
     )
     return name, False
 
@@ -269,7 +255,7 @@ def _prelu(writer: _Writer, y: str, layer: Any, inputs: list[_Value], own: list[
 
 _LAYERS: dict[str, Callable[..., _Result]] = {
     "conv2d": _conv,
-    "conv_transpose2d": _conv_transpose,
+    "conv_transpose2d": _conv,
     "dense": _dense,
     "maxpool2d": _pool("MaxPool"),
     "avgpool2d": _pool("AveragePool"),
