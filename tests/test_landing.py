@@ -46,6 +46,11 @@ def test_the_firmware_learns_on_this_computer_what_python_learns(example, learne
     sizes = {what: size for size, what in example.demo.sizes_of(printed)}
     assert sizes["to train"] == -(-learned.after.arena_bytes // 8) * 8 and sizes["the frame"] == 64 * 64
     assert sizes["in all"] <= example.BUDGET_BYTES
+    page = (ROOT / "docs" / "landing.md").read_text()
+    said = {what: int(size.replace(",", "")) for size, what in re.findall(r"^\| ([\d,]+) \| ([\w ]+) \|$", page, re.MULTILINE)}
+    total = said.pop("in all")
+    assert sum(said.values()) == total <= example.BUDGET_BYTES
+    assert all(said[what] == sizes[what] for what in ("to train", "the frame"))
 
 
 def test_one_byte_less_does_not_compile(example, learned, tmp_path):

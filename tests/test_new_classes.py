@@ -80,6 +80,12 @@ def test_everything_but_the_c_library_is_counted_and_within_the_budget(example, 
     assert static == {"main": total - sizes["of the stack were used"], "front": 0, "tail": 0, "samples": 0}
 
 
+def test_the_page_says_what_the_board_says(example, board):
+    page = (ROOT / "docs" / "new_classes.md").read_text()
+    said = re.findall(r"^\| [\d,]+ \| ([\d,]+) \| ([^:|]*\w)[^|]* \|$", page, re.MULTILINE)
+    assert [(int(size.replace(",", "")), what) for size, what in said] == example.demo.sizes_of(board.printed)
+
+
 def static_bytes(path):
     """Of .data and .bss."""
     _, data, bss = map(int, re.findall(r"^\s*(\d+)\s+(\d+)\s+(\d+)", output("arm-none-eabi-size", path), re.MULTILINE)[0])
