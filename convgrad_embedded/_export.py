@@ -44,15 +44,20 @@ _NUMBERS_PER_LINE = 6
 _LINE = 116  # characters
 
 
-def write(network: Network, directory: Path, name: str, sealed: bool) -> list[Path]:
+def write(network: Network, directory: Path, name: str, sealed: bool, with_core: bool) -> list[Path]:
     _check_name(name)
     paths = [directory / f"{name}.h", directory / f"{name}.c"]
     with network._runtime.lock:  # the hash in the header is that of the weights in the source
         if not np.isfinite(network._runtime.params).all():
             raise ValueError("export: expected finite weights, got NaN or infinity among them")
         texts = (_header(network, name, sealed), _source(network, name, sealed))
-    directory.mkdir(parents=True, exist_ok=True)
-    _files.write({path: text.encode("ascii") for path, text in zip(paths, texts)})
+    files = {path: text.encode("ascii") for path, text in zip(paths, texts)}
+    if with_core:
+        files.update({directory / core: text for core, text in _sources.core(network.arithmetic == "fused").items()})
+        paths.append(directory / "cge_core.c")
+    for path in files:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    _files.write(files)
     return paths
 
 

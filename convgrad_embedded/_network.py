@@ -1583,8 +1583,13 @@ class Network:
             return _plan.find(self, _ranges("budget_bytes", budget_bytes), place)
         return _plan.find(self, (_arrays.integer("budget_bytes", budget_bytes, 1),), place)
 
-    def export(self, directory: PathLike, name: str = "network", *, sealed: bool = False) -> list[Path]:
+    def export(
+        self, directory: PathLike, name: str = "network", *, sealed: bool = False, with_core: bool = False
+    ) -> list[Path]:
         """Writes <name>.h and <name>.c for firmware: layers, weights, arena sizes. Returns the two paths.
+
+        with_core=True: the library as well, as cge_core.c, the third path, with its headers and what it includes. So
+        `gcc -std=c99 -Ifirmware firmware/*.c app.c` builds a program without anything else.
 
         With memory="small" or "smallest" they hold the plans as well, <name>_training_plan and <name>_inference_plan. Firmware
         works them out again and compares. sealed=True: it compares a checksum, which takes some 4 KB less code, and it compiles
@@ -1593,11 +1598,14 @@ class Network:
         >>> net = cge.Network((4,), [cge.Dense(2)], "softmax_cross_entropy", cge.SGD(0.1))
         >>> [path.name for path in net.export("firmware", name="two")]
         ['two.h', 'two.c']
+        >>> [path.name for path in net.export("whole", with_core=True)]
+        ['network.h', 'network.c', 'cge_core.c']
         """
         sealed = _arrays.boolean("sealed", sealed)
         if sealed and self._memory_plan(training=self.loss is not None) is None:
             raise ValueError('sealed: expected False with memory="fast", which has no plan, got True')
-        return _export.write(self, Path(directory), name, sealed)
+        with_core = _arrays.boolean("with_core", with_core)
+        return _export.write(self, Path(directory), name, sealed, with_core)
 
     def summary(self, board: str | None = None, print_fn: Callable[[str], object] | None = print) -> str | None:
         """Prints a table of the layers and what the network costs at each memory level; with `board`, whether it fits there.
