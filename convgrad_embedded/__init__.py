@@ -6,7 +6,9 @@
 (1490, 2)
 """
 
-from convgrad_embedded import callbacks, data, datasets, metrics, models, schedules
+from typing import TYPE_CHECKING
+
+from convgrad_embedded import _names, callbacks, data, datasets, metrics, models, schedules
 from convgrad_embedded._convolution import (
     conv2d_bias_grad,
     conv2d_forward,
@@ -170,3 +172,9 @@ __all__ = [
     "group_norm_forward", "group_norm_weight_grad", "group_norm_bias_grad", "group_norm_input_grad",
     "dropout_forward", "dropout_input_grad",
 ]  # fmt: skip
+
+
+if not TYPE_CHECKING:  # which knows what there is
+
+    def __getattr__(name: str) -> object:
+        raise AttributeError(_names.missing_from_package(name, __all__))

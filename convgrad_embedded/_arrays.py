@@ -193,7 +193,8 @@ def real(name: str, value: ArrayLike, like: Real | None = None, byte_hint: str =
         raise TypeError(f"{name}: expected float32 or float64, got {describe(array)}; {hint}")
     native = array.dtype.newbyteorder("=")
     if like is not None and native != like.dtype:
-        raise TypeError(f"{name}: expected {like.dtype} as the arguments before it, got {describe(array)}")
+        hint = f"use np.asarray({name}, np.{like.dtype})"
+        raise TypeError(f"{name}: expected {like.dtype} as the arguments before it, got {describe(array)}; {hint}")
     result: Real = _dense(array, native)
     return result
 
@@ -283,6 +284,8 @@ def shaped(name: str, array: Any, *shapes: Sequence[int | str], sample: Sequence
 
 def _axes_hint(name: str, shape: tuple[int, ...], sample: tuple[int, ...]) -> str:
     """How numbers of that shape become samples of this one."""
+    if shape[:1] == (0,):
+        return "; there is no sample in it"
     series = (sample[0], sample[2]) if len(sample) == 3 and sample[1] == 1 else sample
     if len(shape) > 2 and (*shape[2:], shape[1]) in (sample, series):
         return f"; channels first become channels last by np.moveaxis(np.asarray({name}), 1, -1)"

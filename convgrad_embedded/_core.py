@@ -24,7 +24,7 @@ from typing import Any, Callable, Literal, NamedTuple, Union
 import numpy as np
 from numpy.typing import NDArray
 
-from convgrad_embedded import _arguments
+from convgrad_embedded import _arguments, _shapes
 
 try:
     from convgrad_embedded._native import ffi, lib
@@ -258,7 +258,12 @@ def new_labels(values: list[int]) -> Any:
 def geometry(operator: str, fields: Mapping[str, int]) -> tuple[Any, Shape]:
     """A cge_conv2d or cge_pool2d and the output shape that follows from it."""
     g, out = ffi.new(f"cge_{operator} *", fields), ffi.new("cge_shape *")
-    check(getattr(lib, f"cge_{operator}_output_shape")(g, out), f"{operator} with {_described(fields)}")
+    status = getattr(lib, f"cge_{operator}_output_shape")(g, out)
+    if status == lib.CGE_ERR_SHAPE:
+        reason = _shapes.why_impossible(operator, fields, [(fields["in_h"], fields["in_w"], fields["in_c"])])
+        if reason is not None:
+            raise ValueError(reason)
+    check(status, f"{operator} with {_described(fields)}")
     return g, _shape(out)
 
 
@@ -510,7 +515,11 @@ class Model:
         self.is_graph |= len(in_shapes) > 1 or any(sources)
         self.learns_by_batch |= row.kind == "batch_norm" and not row.members.get("flags", 0) & FROZEN
         info = ffi.new("cge_layer_info *")
-        check(self._layer_info(index, in_shapes, info), context)
+        status = self._layer_info(index, in_shapes, info)
+        reason = _shapes.why_impossible(row.kind, row.fields, in_shapes) if status == lib.CGE_ERR_SHAPE else None
+        if reason is not None:
+            raise ValueError(f"{context}: {reason}")
+        check(status, context)
         self.infos.append(
             LayerInfo(
                 in_shape=_shape(getattr(info, "in")),

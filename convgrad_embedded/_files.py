@@ -39,7 +39,10 @@ def _stage(path: Path, content: bytes, undo: ExitStack) -> tuple[Path, Path] | N
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
     partial = target.with_name(f".{secrets.token_hex(8)}.part")
     mode = 0o666 if old is None else stat.S_IMODE(old.st_mode)
-    descriptor = os.open(partial, _CREATE, mode)  # not there before, so nobody else's, nor a link to elsewhere
+    try:
+        descriptor = os.open(partial, _CREATE, mode)  # not there before, so nobody else's, nor a link to elsewhere
+    except OSError as error:
+        raise type(error)(error.errno, error.strerror, str(path)) from None  # the name that the caller knows
     undo.callback(_remove, partial)
     with os.fdopen(descriptor, "wb") as file:
         if old is not None:

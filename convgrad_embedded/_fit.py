@@ -59,6 +59,8 @@ class Listeners:
     """The callbacks of one call of fit."""
 
     def __init__(self, given: Iterable[Any] | None) -> None:
+        if isinstance(given, Callback) or callable(given):
+            raise TypeError(f"callbacks: expected a list of callbacks, got {_arrays.describe(given)}; use callbacks=[it]")
         listed = _arrays.sequence("callbacks", () if given is None else given, "a list of callbacks")
         self._callbacks = [_callback(index, one) for index, one in enumerate(listed)]
         self._of_batches = [one for one in self._callbacks if type(one).on_batch_end is not Callback.on_batch_end]

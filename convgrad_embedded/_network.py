@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Callable, Literal, NamedTuple, Union
+from typing import TYPE_CHECKING, Any, Callable, Literal, NamedTuple, Union
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -28,6 +28,7 @@ from convgrad_embedded import (
     _graph,
     _learning,
     _losses,
+    _names,
     _optimizers,
     _plan,
     _summary,
@@ -232,8 +233,7 @@ class Network:
         self._import_notes: tuple[str, ...] = ()
         self._step_result: Any = None
         if optimizer is not None and not isinstance(optimizer, Optimizer):
-            given = _arrays.describe(optimizer)
-            raise TypeError(f"optimizer: expected an optimizer such as SGD(0.01) or Adam(), or None, got {given}")
+            raise TypeError(_optimizers.why_none(optimizer))
         self._model = self._build(self._precision)
         training = self.loss is not None
         if capacity is None:
@@ -317,11 +317,16 @@ class Network:
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Refuses what would have no effect: slips of the pen, and what is fixed when the network is made."""
-        is_first = name in _FIXED and not hasattr(self, name)  # vars(self) would make every later look-up slower
+        is_first = name in _FIXED and not _is_set(self, name)  # vars(self) would make every later look-up slower
         is_subclass_own = hasattr(type(self), name) and not hasattr(Network, name)
         if not (name.startswith("_") or name in _SETTABLE or is_first or is_subclass_own):
             raise AttributeError(_why_not_set(name))
         super().__setattr__(name, value)
+
+    if not TYPE_CHECKING:  # which knows what a network has
+
+        def __getattr__(self, name: str) -> Any:
+            raise AttributeError(_names.missing_from_network(name, dir(type(self))))
 
     def __repr__(self) -> str:
         optimizer = None if self._optimizer is None else self.optimizer
@@ -1579,7 +1584,7 @@ class Network:
         """
         self._check_trainable()
         place = self.frozen_in if frozen_in is None else _arrays.choice("frozen_in", frozen_in, _plan.PLACES)
-        if isinstance(budget_bytes, Iterable):
+        if isinstance(budget_bytes, Iterable) and not isinstance(budget_bytes, (str, bytes)):
             return _plan.find(self, _ranges("budget_bytes", budget_bytes), place)
         return _plan.find(self, (_arrays.integer("budget_bytes", budget_bytes, 1),), place)
 
@@ -1677,6 +1682,15 @@ def _check_batch_statistics(layers: Sequence[Layer], memory: str, capacity: int 
 def _options_text(given: dict[str, Any]) -> str:
     """Those that are no default."""
     return "".join(f", {name}={value!r}" for name, value in given.items() if value)
+
+
+def _is_set(net: Network, name: str) -> bool:
+    """hasattr, without working out a message."""
+    try:
+        object.__getattribute__(net, name)
+    except AttributeError:
+        return False
+    return True
 
 
 def _why_not_set(name: str) -> str:

@@ -312,3 +312,12 @@ def owner(setting: str) -> str:
 def settings() -> set[str]:
     """The names of all settings of all optimizers."""
     return {f.name for cls in OPTIMIZERS.values() for f in fields(cls)}  # type: ignore[arg-type]
+
+
+def why_none(given: Any) -> str:
+    """What is wrong with what was given as an optimizer."""
+    name = given.__name__ if isinstance(given, type) else given if isinstance(given, str) else ""
+    meant = next((cls.__name__ for cls in OPTIMIZERS.values() if cls.__name__.lower() == name.lower()), None)
+    expected = "SGD(0.01) or Adam(), or None" if meant is None else f"{meant}(...)"
+    what = f"the class {name}" if isinstance(given, type) else _arrays.describe(given)
+    return f"optimizer: expected an optimizer such as {expected}, got {what}"

@@ -386,3 +386,134 @@ class Broken:
 def test_objects_that_make_no_array_are_named():
     text = message(lambda: SPECS["digits"].network().predict(Broken()), TypeError)
     assert text == "x: expected an array, got Broken that makes none: no array today"
+
+
+# ---- geometries that are impossible --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "shape, layer, text",
+    [
+        ((8, 9, 4), cge.Conv2d(8, (9, 3)), "kernel_size: expected at most 8, the height of the padded input, got 9"),
+        (
+            (8, 9, 4),
+            cge.Conv2d(8, (3, 12), padding=1),
+            "kernel_size: expected at most 11, the width of the padded input, got 12",
+        ),
+        (
+            (8, 9, 4),
+            cge.Conv2d(8, 5, dilation=2),
+            "kernel_size: expected at most 8, the height of the padded input, got 5 with dilation 2, which reaches over 9",
+        ),
+        (
+            (8, 9),
+            cge.Conv2d(8, 3),
+            "kernel_size: expected at most 1, the width of the padded input, got 3; a picture of one channel is (8, 9, 1)",
+        ),
+        ((8, 9, 4), cge.Conv2d(8, 3, groups=3), "groups: expected a divisor of 4, the number of input channels, got 3"),
+        ((8, 9, 4), cge.Conv2d(9, 3, groups=2), "groups: expected a divisor of 9, the number of filters, got 2"),
+        ((8, 9, 4), cge.MaxPool2d(9), "pool_size: expected at most 8, the height of the padded input, got 9"),
+        (
+            (8, 9, 4),
+            cge.AvgPool2d((2, 3), padding=((1, 2), (0, 0))),
+            "padding: expected less than the window's height, 2, got 2",
+        ),
+        ((8, 9, 4), cge.MaxPool2d((5, 3), padding=(2, 3)), "padding: expected less than the window's width, 3, got 3"),
+        ((8, 9, 4), cge.Crop2d((4, 0)), "cropping: expected less than the height 8, top and bottom together, got 8"),
+        ((8, 9, 4), cge.Crop2d(((0, 0), (4, 5))), "cropping: expected less than the width 9, left and right together, got 9"),
+        ((8, 9, 4), cge.ChannelSlice(3, 2), "expected channels 0 .. 3, got 3 .. 4"),
+    ],
+)
+def test_a_layer_that_does_not_fit_says_which_argument(shape, layer, text):
+    got = message(lambda: cge.Network(shape, [layer]), ValueError)
+    assert got.startswith(f"layers[0] {layer!r} on input ") and got.endswith(f"): {text}")
+
+
+def test_an_operator_that_does_not_fit_says_which_argument():
+    x = np.ones((1, 8, 9, 4))
+    expected = "kernel_size: expected at most 8, the height of the padded input, got 9"
+    assert message(lambda: cge.conv2d_forward(x, np.ones((9, 3, 4, 2))), ValueError) == expected
+    expected = "groups: expected a divisor of 3, the number of filters, got 2"
+    assert message(lambda: cge.conv2d_forward(x, np.ones((3, 3, 2, 3)), groups=2), ValueError) == expected
+    expected = "pool_size: expected at most 9, the width of the padded input, got 10"
+    assert message(lambda: cge.maxpool2d_forward(x, (2, 10)), ValueError) == expected
+
+
+def test_branches_that_do_not_meet_say_their_shapes():
+    x = cge.Input((8, 9, 4))
+    more, smaller = cge.Conv2d(5, 1)(x), cge.MaxPool2d(2)(x)
+    text = message(lambda: cge.Network(inputs=x, outputs=cge.Add()(x, more)), ValueError)
+    assert text.endswith("expected inputs of one shape, got (8, 9, 4) and (8, 9, 5)")
+    text = message(lambda: cge.Network(inputs=x, outputs=cge.Concat()(x, smaller)), ValueError)
+    assert text.endswith("expected inputs of one height and width, got (8, 9, 4) and (4, 4, 4)")
+
+
+# ---- names from elsewhere ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name, ours",
+    [
+        ("Linear", "Dense"), ("Sequential", "Network"), ("BatchNorm2d", "BatchNorm"), ("Conv2D", "Conv2d"),
+        ("MaxPooling2D", "MaxPool2d"), ("con2d_forward", "conv2d_forward"), ("EarlyStopping", "callbacks.EarlyStopping"),
+    ],
+)  # fmt: skip
+def test_the_package_knows_what_others_call_it(name, ours):
+    assert message(lambda: getattr(cge, name), AttributeError) == f"convgrad_embedded has no {name}; did you mean {ours}?"
+    assert not hasattr(cge, name)
+
+
+def test_all_names_that_are_proposed_exist():
+    for ours in cge._names._ELSEWHERE.values():
+        found = cge
+        for part in ours.split("."):
+            found = getattr(found, part)
+    assert not set(cge._names._ELSEWHERE) & set(cge.__all__)
+    assert not [name for name in cge._names._OF_NETWORKS if hasattr(cge.Network, name)]
+
+
+def test_a_network_knows_what_others_call_it():
+    net = cge.Network((4,), [cge.Dense(2)])
+    expected = "a network has no count_params; use param_count"
+    assert message(lambda: net.count_params(), AttributeError) == expected
+    assert message(lambda: net.pred, AttributeError) == "a network has no pred; did you mean predict?"
+    assert message(lambda: net.xyzzy, AttributeError) == "a network has no xyzzy"
+    assert not hasattr(net, "__array__")
+
+
+def test_an_optimizer_by_its_name():
+    def made(optimizer):
+        return lambda: cge.Network((4,), [cge.Dense(2)], "mse", optimizer)
+
+    start = "optimizer: expected an optimizer such as "
+    assert message(made("adam"), TypeError) == start + "Adam(...), got str 'adam'"
+    assert message(made(cge.SGD), TypeError) == start + "SGD(...), got the class SGD"
+    assert message(made(0.1), TypeError) == start + "SGD(0.01) or Adam(), or None, got float 0.1"
+
+
+def test_one_callback_is_no_list(rng):
+    net = cge.Network((4,), [cge.Dense(2)], "mse", cge.SGD(0.1))
+    stop = cge.callbacks.EarlyStopping("loss")
+    for one in (stop, print):
+        text = message(lambda one=one: net.fit(np.ones((2, 4)), np.ones((2, 2)), callbacks=one, verbose=False), TypeError)
+        assert text.startswith("callbacks: expected a list of callbacks, got ") and text.endswith("; use callbacks=[it]")
+
+
+def test_arrays_without_samples_and_of_two_types():
+    net = cge.Network((4,), [cge.Dense(2)], "mse", cge.SGD(0.1))
+    text = message(lambda: net.fit(np.ones((0, 4)), np.ones((0, 2))), ValueError)
+    assert text.startswith("x: expected shape (N, 4)") and text.endswith(", got (0, 4); there is no sample in it")
+    text = message(lambda: cge.dense_forward(np.ones((1, 4), np.float32), np.ones((4, 2))), TypeError)
+    assert text.endswith("; use np.asarray(w, np.float32)")
+
+
+def test_budgets_in_words_are_refused():
+    net = cge.Network((4,), [cge.Dense(2)], "mse", cge.SGD(0.1))
+    assert message(lambda: net.plan(budget_bytes="10KB"), TypeError) == "budget_bytes: expected an integer, got str '10KB'"
+
+
+def test_a_missing_directory_is_named_as_the_caller_knows_it(tmp_path):
+    path = tmp_path / "none" / "net.cge"
+    with pytest.raises(FileNotFoundError) as caught:
+        cge.Network((4,), [cge.Dense(2)]).save(path)
+    assert caught.value.filename == str(path)
