@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
+import zipfile
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,7 +26,7 @@ from convgrad_embedded._optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, 
 Report = dict[str, Any]
 Result = tuple[int, Report, str]  # exit status, for --json, for people
 
-_FINE, _NOT_FINE, _NOT_UNDERSTOOD = 0, 1, 2
+_FINE, _NOT_FINE, _NOT_UNDERSTOOD, _READER_GONE = 0, 1, 2, 128 + 13  # the last as a shell tells SIGPIPE
 _DATASETS = {"digits": datasets.load_digits, "fashion_mnist": datasets.load_fashion_mnist}
 _READERS = {".onnx": Network.from_onnx, ".tflite": Network.from_tflite, ".keras": Network.from_keras, ".h5": Network.from_keras}
 _OPTIMIZERS: dict[str, type[Optimizer]] = {kind.kind: kind for kind in (SGD, Adam, AdamW, RMSprop, Adagrad)}
@@ -49,8 +52,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _NOT_UNDERSTOOD
     except KeyboardInterrupt:
         return 130
-    print(json.dumps(report, indent=2) if given.json else text)
-    return int(status)
+    return _print(json.dumps(report, indent=2) if given.json else text) or int(status)
+
+
+def _print(text: str) -> int:
+    """To standard output; the status of a process whose reader has gone, as `head` does, or 0."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python flushes at its end
+        return _READER_GONE
+    return 0
 
 
 # ---- commands --------------------------------------------------------------------------------------------------------
@@ -280,9 +292,12 @@ def _data(name: str) -> tuple[tuple[Any, Any], tuple[Any, Any] | None]:
     if name in _DATASETS:
         return _DATASETS[name]()
     try:
-        with np.load(name) as file:
+        file = np.load(name)
+        if not isinstance(file, np.lib.npyio.NpzFile):
+            raise ValueError("it holds one array and no names")
+        with file:
             arrays = {key: file[key] for key in file.files}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"data: expected {', '.join(_DATASETS)} or an .npz file, got {name!r}: {error}") from None
     if {"x", "y"} <= set(arrays):
         return (arrays["x"], arrays["y"]), None

@@ -106,6 +106,29 @@ def test_data_from_a_file(told, saved, tmp_path):
     assert told("evaluate", saved, "--data", tmp_path / "parts.npz")[1]["samples"] == 10
 
 
+def test_data_that_cannot_be_read_are_one_line(run, saved, tmp_path):
+    np.savez_compressed(tmp_path / "whole.npz", x=np.arange(9999.0), y=np.zeros(1))
+    whole = (tmp_path / "whole.npz").read_bytes()
+    np.save(tmp_path / "one.npy", np.zeros(3))
+    files = {"empty.npz": b"", "text.npz": b"x,y", "cut.npz": whole[:2000]}
+    files["changed.npz"] = whole[:300] + bytes(64) + whole[364:]
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    for name in (*files, "one.npy", "none.npz"):
+        status, out, err = run("train", saved, "--data", tmp_path / name)
+        assert (status, out, err.count("\n")) == (2, "", 1)
+        assert "data: expected digits, fashion_mnist or an .npz file, got" in err
+
+
+def test_a_reader_that_goes_away_is_no_error(saved):
+    """As `| head` does; the status is the one that a shell gives to who died of SIGPIPE."""
+    command = [sys.executable, "-m", "convgrad_embedded", "boards"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.close()
+    assert (process.wait(), process.stderr.read()) == (141, b"")
+    process.stderr.close()
+
+
 def test_export_and_import(run, told, saved, tmp_path):
     assert run("export", saved, tmp_path / "fw", "--name", "digits") == (
         0,
