@@ -163,10 +163,18 @@ def place(path, node, text):
 
 class PythonMutants(ast.NodeVisitor):
     def __init__(self, path, source):
-        self.path, self.source, self.found, self.depth = path, source, [], 0
+        self.path, self.found, self.depth = path, [], 0
+        self.lines = source.splitlines(keepends=True)
 
     def text(self, node):
-        return ast.get_source_segment(self.source, node)
+        """As ast.get_source_segment, which splits the whole source each time."""
+        return self.segment(node.lineno, node.col_offset, node.end_lineno, node.end_col_offset)
+
+    def segment(self, line, column, end_line, end_column):
+        lines = self.lines[line - 1 : end_line]
+        lines[-1] = lines[-1][:end_column]
+        lines[0] = lines[0][column:]
+        return "".join(lines)
 
     def add(self, node, text):
         self.found.append(place(self.path, node, text))
@@ -224,14 +232,11 @@ class PythonMutants(ast.NodeVisitor):
                 right.col_offset,
                 f" {COMPARISONS[type(operator)]} ",
             )
-            if "(" not in self.between(middle) and ")" not in self.between(middle):
+            between = self.segment(*middle[1:5])
+            if middle.line == middle.end_line and "(" not in between and ")" not in between:
                 self.found.append(middle)
             left = right
         self.generic_visit(node)
-
-    def between(self, mutant):
-        lines = self.source.splitlines()
-        return lines[mutant.line - 1][mutant.column : mutant.end_column] if mutant.line == mutant.end_line else "("
 
     def visit_BinOp(self, node):
         if type(node.op) in OPERATORS and not (isinstance(node.left, ast.Constant) and isinstance(node.left.value, str)):
@@ -568,7 +573,7 @@ def options(words):
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("paths", nargs="*")
-    return parser.parse_args(words)
+    return parser.parse_intermixed_args(words)  # paths may stand behind options
 
 
 def main(what, *rest):

@@ -140,3 +140,11 @@ def test_make_hands_count_seed_and_minutes_on():
     done = host.run(["make", "-n", "mutants", "COUNT=7", "SEED=5", "MINUTES=2"], cwd=mutants.ROOT)
     for half in ("c", "python"):
         assert f"tests/mutants.py {half} --count 7 --seed 5 --minutes 2" in done
+
+
+@pytest.mark.parametrize(
+    "words", ["c --count 7 csrc/src csrc/b.c", "c csrc/src csrc/b.c --count 7", "c csrc/src --count 7 csrc/b.c"]
+)
+def test_paths_stand_before_options_or_behind_them(words):
+    given = mutants.options(words.split())
+    assert given.half == "c" and given.count == 7 and given.paths == ["csrc/src", "csrc/b.c"]
