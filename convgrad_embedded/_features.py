@@ -22,10 +22,11 @@ if TYPE_CHECKING:
 Kept = Union[bool, str, "os.PathLike[str]"]  # in RAM, or in the file of that name
 
 
-def reader_across(sources: _graph.Sources, last: int) -> tuple[int, int] | None:
-    """The first layer behind `last` that reads one before it, and which; None: the network can be cut there."""
+def reading_across(layers: Sequence[Any], sources: _graph.Sources, last: int) -> str:
+    """Which layer behind `last` is the first that reads one before it; empty: the network can be cut there."""
     pairs = ((index, source) for index in range(last + 1, len(sources)) for source in sources[index])
-    return next(((index, source) for index, source in pairs if source < last), None)
+    across = (f"layers[{index}] {layers[index]!r} reads {_named(source)}, too" for index, source in pairs if source < last)
+    return next(across, "")
 
 
 def cached(
@@ -64,13 +65,12 @@ def last_of_front(network: Network) -> int:
     )
     first, why = next(changing, (len(layers) - 1, "is the only one"))
     for last in range(first - 1, -1, -1):
-        if reader_across(sources, last) is None:
+        if not reading_across(layers, sources, last):
             return last
     if first > 0:
-        index, read = reader_across(sources, first - 1) or (0, 0)
         raise ValueError(
             f"cache_features: expected a layer before layers[{first}] {layers[first]!r}, which {why}, that all behind it read "
-            f"alone; layers[{index}] {layers[index]!r} reads {_named(read)}, too"
+            f"alone; {reading_across(layers, sources, first - 1)}"
         )
     raise ValueError(
         f"cache_features: expected a network whose first layers do not learn, got layers[0] {layers[0]!r}, which {why}; "
@@ -81,13 +81,9 @@ def last_of_front(network: Network) -> int:
 def check_cut(layers: Sequence[Any], sources: _graph.Sources, last: int) -> None:
     if last == len(layers) - 1:
         raise ValueError(f"upto: expected a layer before the last, got layer {last}; nothing is behind it")
-    across = reader_across(sources, last)
-    if across is not None:
-        index, read = across
-        raise ValueError(
-            f"upto: expected a layer that all behind it read alone, got layer {last}; "
-            f"layers[{index}] {layers[index]!r} reads {_named(read)}, too"
-        )
+    across = reading_across(layers, sources, last)
+    if across:
+        raise ValueError(f"upto: expected a layer that all behind it read alone, got layer {last}; {across}")
 
 
 def _named(source: int) -> str:

@@ -73,7 +73,7 @@ class _NetworkEstimator(BaseEstimator):  # type: ignore[misc]
         if network.output_shape != (outputs,):
             raise ValueError(f"layers: expected a network with the output {(outputs,)}, got {network.output_shape}")
         options = {"verbose": 0, "sample_weight": weight, "epochs": self.epochs, "batch_size": self.batch_size, **options}
-        self.history_ = network.fit(x.reshape(-1, *network.input_shape), y, **options)
+        self.history_ = network.fit(x.reshape(len(x), *network.input_shape), y, **options)
         self.network_ = network
 
     def _chosen_loss(self) -> Loss | None:
@@ -102,7 +102,7 @@ class _NetworkEstimator(BaseEstimator):  # type: ignore[misc]
         """(N, outputs)"""
         check_is_fitted(self)
         x = _validated(self, X, dtype=np.float32, reset=False)
-        return self.network_.predict(x.reshape(-1, *self.network_.input_shape))
+        return self.network_.predict(x.reshape(len(x), *self.network_.input_shape))
 
 
 class NetworkClassifier(ClassifierMixin, _NetworkEstimator):  # type: ignore[misc]
@@ -168,7 +168,7 @@ class NetworkRegressor(RegressorMixin, _NetworkEstimator):  # type: ignore[misc]
 
     def fit(self, X: ArrayLike, y: Any, sample_weight: Any = None, **fit_options: Any) -> NetworkRegressor:
         """Trains a new network. fit_options: what Network.fit takes besides, such as callbacks and validation_split."""
-        x, values = _validated(self, X, y, dtype=np.float32, multi_output=True, y_numeric=True)
+        x, values = _validated(self, X, y, dtype=np.float32, multi_output=True)
         self._is_column = values.ndim == 1
         targets = np.asarray(values, np.float64).reshape(len(x), -1)
         self._train(x, targets, targets.shape[1], sample_weight, fit_options)
