@@ -88,6 +88,16 @@ CONVOLUTION = {
         ValueError,
         ["kernel", "(4, 4)", "(3, 3)"],
     ),
+    "manual kernel too tall": (
+        lambda: cge.manual_convolution_gradient(f32(3, 3), f32(4, 2), f32(1, 2)),
+        ValueError,
+        ["kernel: expected at most", "(4, 2)", "(3, 3)"],
+    ),
+    "manual kernel too wide": (
+        lambda: cge.manual_convolution_gradient(f32(3, 3), f32(2, 4), f32(2, 1)),
+        ValueError,
+        ["kernel: expected at most", "(2, 4)", "(3, 3)"],
+    ),
     "manual rgb channels": (
         lambda: cge.manual_convolution_gradient_rgb(f32(3, 3, 4), f32(2, 2), f32(2, 2)),
         ValueError,

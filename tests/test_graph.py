@@ -148,6 +148,16 @@ def test_a_graph_that_is_a_chain_is_one():
     assert made.to_bytes() == listed.to_bytes() and repr(made) == repr(listed)
 
 
+def test_files_and_exported_c_name_the_layer_before_as_zero(tmp_path):
+    """What both then hold of a chain is zeros, and layers may be put in between."""
+    x = cge.Input(4)
+    h = cge.ReLU()(cge.Dense(4)(x))
+    net = cge.Network(inputs=x, outputs=cge.Add()(cge.Tanh()(cge.Add()(h, x)), h))
+    net.export(tmp_path, "named")
+    rows = re.findall(r"\{(-?\d+), (-?\d+)\}", (tmp_path / "named.c").read_text())
+    assert rows[:5] == [("0", "0"), ("0", "0"), ("0", "-1"), ("0", "0"), ("0", "2")]
+
+
 def test_inputs_of_two_may_be_a_list_as_in_keras():
     x = cge.Input(4)
     for call in (cge.Add()([x, x]), cge.Add()((x, x)), cge.Add()(x, x)):
