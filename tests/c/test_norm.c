@@ -1,4 +1,6 @@
 /* Normalisation over groups: the contract's loops in the contract's order, bit for bit, and double sums within rounding. */
+#include "../../csrc/src/layers/layer.h"
+
 #include "check.h"
 #include "suites.h"
 
@@ -231,8 +233,61 @@ static void test_overflowing_variance(void)
     CHECK(before != after);
 }
 
+static void check_layer_bounds(const cge_layer *layer, const float *x, const float *w, float of_dx, float of_params)
+{
+    float bounds[2] = {-1, -1};
+    const cge_layer_call c = {
+        .layer = layer, .in = {1, 3, 2}, .out = {1, 3, 2}, .count = 1, .parts = 1, .x = x, .w = w, .bounds = bounds};
+    layer->kind->weight_grad(&c);
+    CHECK_SAME(of_dx, bounds[0], 0);
+    CHECK_SAME(of_params, bounds[1], 1);
+}
+
+/* With |dy| <= 1. Of slopes: dx is at most 1 or |w|, dw a sum of |x|. Of scale and shift: dx is at most |w|, dw and db are sums
+ * over positions. Given statistics: |w| / sqrt(variance + eps), and no gradients. */
+static void test_bounds(void)
+{
+    static const cge_prelu two = {.slopes = 2};
+    static const cge_batch_norm eps = {.eps = 3};
+    static const float large[6] = {0, -7, 1, 2, 3, 4}, small[6] = {0, -0.5f, 0.25f, 0, 0, 0};
+    static const float w[6] = {2, -5, 100, 200, 1, 13}; /* [3][2] of a norm: weights, means, variances */
+    const cge_layer one_slope = {.kind = &cge_kind_prelu}, slopes = {.kind = &cge_kind_prelu, .config = &two};
+    const cge_layer scale = {.kind = &cge_kind_scale}, norm = {.kind = &cge_kind_batch_norm, .config = &eps};
+    check_case("bounds");
+    check_layer_bounds(&one_slope, large, w, 3, 6 * 7);
+    check_layer_bounds(&slopes, small, w, 6, 6 * 0.5f);
+    check_layer_bounds(&scale, large, w, 5, 3 * 7);
+    check_layer_bounds(&scale, small, w, 5, 3);
+    check_layer_bounds(&norm, large, w, 5 * 0.25f, 0);
+}
+
+/* Assigned, not added: of dy = 0 all gradients are zeros, whatever dw and db held. */
+static void test_gradients_of_nothing(void)
+{
+    static const cge_conv_transpose2d config = {.out_c = 2, .kernel_h = 1, .kernel_w = 1};
+    static const cge_prelu two = {.slopes = 2};
+    static const cge_layer layers[] = {{.kind = &cge_kind_conv_transpose2d, .config = &config}, {.kind = &cge_kind_group_norm},
+                                       {.kind = &cge_kind_scale}, {.kind = &cge_kind_batch_norm},
+                                       {.kind = &cge_kind_prelu, .config = &two}};
+    static const float x[6] = {1, -7, 1, 2, 3, 4}, dy[6] = {0};
+    check_case("gradients of nothing");
+    for (int32_t i = 0; i < COUNT_OF(layers); i++) {
+        float w[6] = {1, 2, 3, 4, 1, 13}, dw[6] = {5, 5, 5, 5, 5, 5}, db[6] = {5, 5, 5, 5, 5, 5};
+        const int32_t weights = i == 0 ? 4 : 2, biases = i < 4 ? 2 : 0;
+        const cge_layer_call c = {.layer = &layers[i], .in = {1, 3, 2}, .out = {1, 3, 2}, .count = 1, .parts = 1, .x = x,
+                                  .w = w, .dy = dy, .dw = dw, .db = biases > 0 ? db : NULL};
+        layers[i].kind->weight_grad(&c);
+        for (int32_t at = 0; at < 6; at++) {
+            CHECK_SAME(at < weights ? 0.0f : 5.0f, dw[at], 10 * i + at);
+            CHECK_SAME(at < biases ? 0.0f : 5.0f, db[at], 10 * i + at);
+        }
+    }
+}
+
 void suite_norm_layers(void)
 {
+    test_gradients_of_nothing();
+    test_bounds();
     test_refused_layers();
     test_bytes_first();
     test_overflowing_variance();
