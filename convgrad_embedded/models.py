@@ -179,8 +179,7 @@ def _norms(norm: Norm, channels: int) -> list[Layer]:
         return []
     if _arrays.choice("norm", norm, ["batch", "group"]) == "batch":
         return [BatchNorm()]
-    groups = max(1, channels // _GROUP)
-    return [GroupNorm(groups if channels % groups == 0 else 1)]
+    return [GroupNorm(1 if channels % _GROUP else channels // _GROUP)]
 
 
 def _conv(

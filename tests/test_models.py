@@ -69,6 +69,11 @@ def test_each_makes_a_step_with_group_norms_and_folds_without_batch_norms(name, 
     np.testing.assert_allclose(folded.predict(x), whole.predict(x), rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.parametrize("width, groups", [(8, 1), (24, 3), (6, 1), (20, 1), (25, 1)])
+def test_groups_have_8_channels_where_that_divides_them(width, groups):
+    assert models.frontnet("group", width=width).layers[1] == cge.GroupNorm(groups)
+
+
 def test_skips_lead_around_two_convolutions():
     assert models.resnet8().sources[4:7] == ((3,), (4, 1), (5,))
     net = models.mobilenet_v2()
