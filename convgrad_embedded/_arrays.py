@@ -277,9 +277,17 @@ def shaped(name: str, array: Any, *shapes: Sequence[int | str], sample: Sequence
         expected = " or ".join("(" + ", ".join(map(str, shape)) + ("," if len(shape) == 1 else "") + ")" for shape in shapes)
         hint = "" if sample is None else _axes_hint(name, tuple(array.shape), tuple(sample))
         raise ValueError(f"{name}: expected shape {expected}, got {array.shape}{hint}")
-    if math.prod(array.shape[-3:]) > _core.MAX_ELEMS or any(size > INT32_MAX for size in array.shape):
-        raise ValueError(f"{name}: a sample of shape {array.shape} has more than {_core.MAX_ELEMS} numbers")
+    if any(size > INT32_MAX for size in array.shape):
+        raise ValueError(f"{name}: expected at most {INT32_MAX} along an axis, got shape {array.shape}")
     return array
+
+
+def batch(name: str, array: Any, axes: int) -> Any:
+    """`array` as samples, which are its last `axes` axes, if the core takes so many numbers in one."""
+    sample = array.shape[-axes:]
+    if math.prod(sample) > _core.MAX_ELEMS:
+        raise ValueError(f"{name}: a sample of shape {sample} has more than {_core.MAX_ELEMS} numbers")
+    return array.reshape(-1, *sample)
 
 
 def _axes_hint(name: str, shape: tuple[int, ...], sample: tuple[int, ...]) -> str:
@@ -309,7 +317,7 @@ def images(
     shapes: list[Sequence[int | str]] = [(count or "N", *letters)]
     if count in (None, 1):
         shapes.append(letters)
-    result: Real = shaped(name, array, *shapes).reshape((-1,) + array.shape[-3:])
+    result: Real = batch(name, shaped(name, array, *shapes), 3)
     return result
 
 

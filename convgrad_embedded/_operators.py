@@ -124,7 +124,7 @@ def _vectors(
     shapes: list[Sequence[int | str]] = [(count or "N", n)]
     if count in (None, 1):
         shapes.append((n,))
-    result: Real = _arrays.shaped(name, array, *shapes).reshape(-1, array.shape[-1])
+    result: Real = _arrays.batch(name, _arrays.shaped(name, array, *shapes), 1)
     return result
 
 

@@ -210,7 +210,7 @@ def _pictures(value: ArrayLike) -> NDArray[Any]:
     if array.dtype == np.uint8:
         shapes = (("N", "H", "W", "C"), ("H", "W", "C"))
         dense: NDArray[Any] = np.require(_arrays.shaped("x", array, *shapes), None, ["C", "A"])
-        return dense.reshape((-1,) + array.shape[-3:])
+        return _arrays.batch("x", dense, 3)  # type: ignore[no-any-return]
     images = _arrays.images("x", value)
     if images.dtype != np.float32:
         raise TypeError(f"x: expected float32 or uint8, got {images.dtype}; use np.asarray(x, np.float32)")
