@@ -134,5 +134,5 @@ class FeatureSource(_fit.ArraySource):
             tail.hand_back()
 
     def evaluate(self) -> Evaluation:
-        self._tail.take_over()
+        """Of the tail as the epoch left it."""
         return self._tail.network._evaluate(self._features, self.data[1], sharing=True)

@@ -81,11 +81,16 @@ def test_bytes_are_read_by_the_front(data):
 def test_features_are_computed_once_and_read_from_the_file(data, tmp_path, monkeypatch):
     net, other = chain("dense"), chain("dense")
     other.fit(*data, epochs=4, validation_split=0.2, verbose=0)
-    forwards = []
-    front = type(net._runtime).forward
-    monkeypatch.setattr(type(net._runtime), "forward", lambda self, x, y: forwards.append(len(x)) or front(self, x, y))
+    forwards, evaluated = [], []
+    runtime = type(net._runtime)
+    front, evaluate = runtime.forward, runtime.evaluate
+    monkeypatch.setattr(runtime, "forward", lambda self, x, y: forwards.append(len(x)) or front(self, x, y))
+    monkeypatch.setattr(
+        runtime, "evaluate", lambda self, x, *y, **how: evaluated.append(x.shape) or evaluate(self, x, *y, **how)
+    )
     net.fit(*data, epochs=4, validation_split=0.2, verbose=0, cache_features=tmp_path / "features.npy")
     assert forwards == [40, 10] and net.to_bytes() == other.to_bytes()
+    assert evaluated == [(count, 3, 3, 4) for count in (40, 10)] * 4
     monkeypatch.undo()
     assert np.array_equal(np.load(tmp_path / "features.npy"), net.predict(data[0], upto=3))
 
