@@ -195,6 +195,16 @@ def test_what_is_not_understood_is_one_line(run, saved, arguments, message):
     assert err.startswith(f"convgrad-embedded {arguments[0]}: ")
 
 
+def test_an_interrupt_ends_with_its_status(run, saved, monkeypatch):
+    """128 + SIGINT, as shells have it."""
+
+    def interrupted(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cge.Network, "fit", interrupted)
+    assert run("train", saved, "--data", "digits", "--epochs", 1) == (130, "", "")
+
+
 def test_as_a_module(saved):
     done = subprocess.run(
         [sys.executable, "-m", "convgrad_embedded", "summary", saved], capture_output=True, text=True, cwd=ROOT

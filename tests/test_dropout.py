@@ -36,11 +36,12 @@ def network(layers=LAYERS, **options):
 @pytest.mark.parametrize("p", [0.0, 0.1, 0.5, 0.999, float(np.nextafter(np.float32(1), np.float32(0)))])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_the_mask_is_that_of_its_definition(p, dtype, rng):
-    x, key = rng.normal(size=700).astype(dtype), 0x123456789ABCDEF0
+    x = rng.normal(size=700).astype(dtype)
     scale = dtype(1) / (dtype(1) - dtype(np.float32(p)))
-    expected = np.where(kept(700, p, key), x * scale, dtype(0))
-    assert (cge.dropout_forward(x, p, key) == expected).all()
-    assert (cge.dropout_input_grad(x, p, key) == expected).all()
+    for key in (0x123456789ABCDEF0, 0, 2**64 - 1):
+        expected = np.where(kept(700, p, key), x * scale, dtype(0))
+        assert (cge.dropout_forward(x, p, key) == expected).all()
+        assert (cge.dropout_input_grad(x, p, key) == expected).all()
 
 
 @pytest.mark.parametrize("p", [0.1, 0.5, 0.8])
