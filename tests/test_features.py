@@ -73,6 +73,18 @@ def test_so_it_is_in_a_graph_with_clipping_and_weights(data, rng):
     assert not graph().fit(*data, verbose=0, cache_features=True).get("val_loss")
 
 
+def test_the_cut_is_at_the_last_place_where_one_can_be(data):
+    """Not behind the ReLU, around which the skip leads."""
+
+    def skip():
+        x = cge.Input(SHAPE)
+        h = cge.Conv2d(4, 3, frozen=True)(x)
+        y = cge.Add()(cge.Conv2d(4, 1)(cge.ReLU()(h)), h)
+        return cge.Network(inputs=x, outputs=cge.Dense(5)(y), loss="softmax_cross_entropy", optimizer=cge.SGD(0.05), seed=4)
+
+    both(skip, data, epochs=2)
+
+
 def test_bytes_are_read_by_the_front(data):
     x = np.round(np.abs(data[0]) * 64).clip(0, 255).astype(np.uint8)
     both(lambda: chain("dense", input_scale=1 / 256), (x, data[1]), epochs=2)
