@@ -194,7 +194,7 @@ static const cge_model learning_model = {
     {6, 4, 2}, TABLE(learning), &cge_softmax_cross_entropy, SGD(0.05f, 0.9f, 1e-3f, 0), NULL, 0, 0};
 static const cge_model frozen_model = {
     {6, 4, 2}, TABLE(frozen), &cge_softmax_cross_entropy, SGD(0.05f, 0.5f, 0, 0), NULL, 0, 0};
-enum { RUN_ELEMS = 6 * 4 * 2, RUN_STEPS = 12, RUN_BATCH = 4 };
+enum { RUN_ELEMS = 6 * 4 * 2, RUN_STEPS = 12, RUN_BATCH = 4, RUN_OUTPUTS = 3 };
 
 static void set_statistics(const cge_network *net)
 {
@@ -220,7 +220,7 @@ static uint64_t run(const cge_model *model, const cge_memory_level *level, int32
     cge_plan plan;
     size_t bytes = 0;
     uint64_t hash = 0;
-    float loss = 0;
+    float loss = 0, y[RUN_BATCH * RUN_OUTPUTS], one[RUN_OUTPUTS];
     if (!check_room("batch norm, a run", 24576)) return 0;
     if (level != NULL) {
         CHECK_OK(cge_plan_bytes(model, &bytes));
@@ -238,6 +238,11 @@ static uint64_t run(const cge_model *model, const cge_memory_level *level, int32
         }
     }
     CHECK_OK(cge_network_params_hash(&net, &hash));
+    CHECK_OK(cge_network_forward(&net, x, RUN_BATCH, y)); /* one sample at a time, where passes had several */
+    for (int32_t i = 0; i < RUN_BATCH; i++) {
+        CHECK_OK(cge_network_forward(&net, x + i * RUN_ELEMS, 1, one));
+        for (int32_t at = 0; at < RUN_OUTPUTS; at++) CHECK_SAME(one[at], y[i * RUN_OUTPUTS + at], i);
+    }
     return hash;
 }
 
