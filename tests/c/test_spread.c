@@ -133,6 +133,7 @@ static int settle(house *h)
         h->ranges[r].bytes = (size_t)h->spread.elems[r] * 4;
         begin += h->ranges[r].bytes + PAD + (-h->ranges[r].bytes & 7u);
     }
+    for (int32_t r = h->spread.range_count; r < MOST - 1; r++) CHECK(h->spread.elems[r] == 0); /* ranges that there are not */
     memset(h->at[0], 0xff, begin);
     return CHECK_OK(cge_network_init(&h->net, h->model, &h->options, h->at[0], h->arena_bytes));
 }
