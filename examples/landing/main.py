@@ -26,6 +26,7 @@ import convgrad_embedded as cge
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 import demo  # noqa: E402
+import samples  # noqa: E402
 from demo import say  # noqa: E402
 
 OUT = demo.ROOT / "build" / "landing"
@@ -299,29 +300,8 @@ def write_firmware(directory: Path, network: cge.Network, flight: Flight, test: 
         "flight_frames": flight.pictures, "flight_targets": flight.targets, "test_frames": test.pictures[:BOARD_TEST_COUNT]
     }  # fmt: skip
     constants = {"FLIGHT_COUNT": len(flight.pictures), "TEST_COUNT": BOARD_TEST_COUNT, "BUDGET_BYTES": BUDGET_BYTES}
-    declared = {declaration(name, array): array.reshape(len(array), -1) for name, array in arrays.items()}
-    (directory / "samples.h").write_text(
-        "/* What the firmware sees and knows, written by examples/landing/main.py. */\n"
-        "#ifndef SAMPLES_H\n#define SAMPLES_H\n\n#include <stdint.h>\n\n"
-        + "".join(f"#define SAMPLES_{name} {value}\n" for name, value in constants.items())
-        + "\n"
-        + "".join(f"extern {text};\n" for text in declared)
-        + "\n#endif\n"
-    )
-    definitions = (text + " = {\n" + ",\n".join(map(row, array)) + "\n};\n" for text, array in declared.items())
-    (directory / "samples.c").write_text('#include "samples.h"\n\n' + "\n".join(definitions))
+    samples.write(directory, "examples/landing/main.py", arrays, constants)
     return directory
-
-
-def declaration(name: str, array: NDArray[Any]) -> str:
-    kind = "uint8_t" if array.dtype == np.uint8 else "float"
-    return f"const {kind} samples_{name}[{len(array)}][{array[0].size}]"
-
-
-def row(numbers: NDArray[Any]) -> str:
-    """Numbers as they are, to the last bit."""
-    texts = map(str, numbers) if numbers.dtype == np.uint8 else (float(number).hex() + "f" for number in numbers)
-    return "    {" + ",".join(texts) + "}"
 
 
 # ---- the picture -----------------------------------------------------------------------------------------------------

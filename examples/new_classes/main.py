@@ -29,6 +29,7 @@ import convgrad_embedded as cge
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 import demo  # noqa: E402
+import samples  # noqa: E402
 from demo import percent, say  # noqa: E402
 
 OUT = demo.ROOT / "build" / "new_classes"
@@ -217,9 +218,9 @@ class Study:
     def remember(self, choice: Choice, view: Callable[[Pictures], NDArray[Any]]) -> cge.data.ReplayBuffer:
         """First the old ones, then the new ones as they come."""
         numbers = np.concatenate([choice.old, choice.new])
-        samples = view(self.training[0][numbers])
-        memory = cge.data.ReplayBuffer(choice.slots, samples.shape[1:], samples.dtype, classes=CLASSES, seed=choice.seed)
-        for x, y in zip(samples, self.training[1][numbers]):
+        views = view(self.training[0][numbers])
+        memory = cge.data.ReplayBuffer(choice.slots, views.shape[1:], views.dtype, classes=CLASSES, seed=choice.seed)
+        for x, y in zip(views, self.training[1][numbers]):
             memory.add(x, y)
         return memory
 
@@ -344,7 +345,7 @@ def write_firmware(directory: Path, study: Study, learned: Learned, budget: int)
         "SLOTS": choice.slots, "SEED": choice.seed, "PASSES": PASSES, "BUDGET_BYTES": budget,
         "NEW_COUNT": len(new), "OLD_COUNT": len(old), "TEST_COUNT": len(test[1]),
     }  # fmt: skip
-    write_samples(directory, arrays, constants)
+    samples.write(directory, "examples/new_classes/main.py", arrays, constants)
     return directory
 
 
@@ -352,30 +353,6 @@ def pixels_of(pictures: Pictures) -> Bytes:
     """As the camera has them; the network takes 1/256 of that."""
     pixels: Bytes = (pictures * 256).astype(np.uint8).reshape(len(pictures), -1)
     return pixels
-
-
-def write_samples(directory: Path, arrays: dict[str, NDArray[Any]], constants: dict[str, int]) -> None:
-    """samples.h and samples.c."""
-    declared = {declaration(name, array): array for name, array in arrays.items()}
-    (directory / "samples.h").write_text(
-        "/* What the firmware sees and knows, written by examples/new_classes/main.py. */\n"
-        "#ifndef SAMPLES_H\n#define SAMPLES_H\n\n#include <stdint.h>\n\n"
-        + "".join(f"#define SAMPLES_{name} {value}\n" for name, value in constants.items())
-        + "\n"
-        + "".join(f"extern {text};\n" for text in declared)
-        + "\n#endif\n"
-    )
-    definitions = (text + " = {\n" + ",\n".join(map(row, array)) + "\n};\n" for text, array in declared.items())
-    (directory / "samples.c").write_text('#include "samples.h"\n\n' + "\n".join(definitions))
-
-
-def declaration(name: str, array: NDArray[Any]) -> str:
-    kind = {1: "int32_t", 2: "uint8_t"}[array.ndim]
-    return f"const {kind} samples_{name}" + "".join(f"[{size}]" for size in array.shape)
-
-
-def row(numbers: NDArray[Any]) -> str:
-    return "    " + (f"{{{','.join(map(str, numbers))}}}" if numbers.ndim else str(numbers))
 
 
 # ---- the picture -----------------------------------------------------------------------------------------------------
