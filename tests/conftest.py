@@ -1,3 +1,6 @@
+import fcntl
+import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -6,6 +9,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # reference, ordered, capi and the other helpers
 
+import board  # noqa: E402
 import host  # noqa: E402
 
 
@@ -20,6 +24,43 @@ def root():
 
 
 @pytest.fixture(scope="session")
-def core_archive(tmp_path_factory):
+def once(tmp_path_factory):
+    """A directory by its name, filled by a function that runs once for all processes in which tests run."""
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent
+
+    def directory(name, fill):
+        folder, filled = root / f"once-{name}", root / f"once-{name}-filled"
+        with open(root / f"once-{name}-lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not filled.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                fill(folder)
+                filled.touch()
+        return folder
+
+    return directory
+
+
+@pytest.fixture(scope="session")
+def core_archive(once):
     """The core, compiled for the host as a firmware project would compile it."""
-    return host.build_library(tmp_path_factory.mktemp("core"))
+    return once("core", host.build_library) / "libcge.a"
+
+
+@pytest.fixture(scope="session")
+def board_library(once):
+    """Puts a board's library into a build directory, where `make` with the same variables finds it. Boards whose compiler gets
+    the same flags have the same; it is compiled once."""
+
+    def put(name, build, **variables):
+        board.need("arm-none-eabi-gcc")
+        compiled_for = board.first_of_its_kind(name)
+        key = "-".join([compiled_for, *(f"{key}{value}" for key, value in sorted(variables.items()))])  # no =, for make
+        made = once(key, lambda folder: board.make("lib", "-j2", BOARD=compiled_for, BUILD=folder, WERROR=1, **variables))
+        shutil.copytree(made, build, dirs_exist_ok=True)  # with its times
+        return build
+
+    return put

@@ -95,7 +95,7 @@ int main(void)
 
 
 @pytest.fixture(scope="module")
-def counts(tmp_path_factory):
+def counts(tmp_path_factory, board_library):
     """{name: (instructions, what the program printed beside the name)}"""
     for tool in ("make", "gcc", "qemu-system-arm", "arm-none-eabi-gcc"):
         if shutil.which(tool) is None:
@@ -126,7 +126,8 @@ def counts(tmp_path_factory):
     (folder / "app" / "main.c").write_text(program)
     plugin, elf = folder / "insn_plugin.so", folder / "program.elf"
     board_bench.run_tool(["gcc", "-O2", "-shared", "-fPIC", ROOT / "benchmarks" / "insn_plugin.c", "-o", plugin])
-    variables = [f"BOARD={BOARD}", f"BUILD={folder / 'build'}", f"APP={folder / 'app'}", f"OUT={elf}"]
+    build = board_library(BOARD, folder / "build")
+    variables = [f"BOARD={BOARD}", f"BUILD={build}", "WERROR=1", f"APP={folder / 'app'}", f"OUT={elf}"]
     board_bench.run_tool(["make", "-s", "-j2", "firmware", *variables])
     printed, counted = board_bench.run(board_bench.emulated_boards()[BOARD], elf, plugin, folder)
     return {line.split()[0]: (int(count.split()[0]), line.split()[1]) for line, count in zip(printed, counted)}

@@ -35,19 +35,19 @@ def commands():
     return lines
 
 
-def test_the_readmes_two_commands_run_it_without_python(commands, tmp_path):
+def test_the_readmes_two_commands_run_it_without_python(commands, tmp_path, board_library):
     need("arm-none-eabi-gcc", "qemu-system-arm")
     (_, board, app, out), (_, same_board, _, elf) = commands
     assert (board, out) == (same_board, elf)
-    program = tmp_path / "learn.elf"
-    make("firmware", "-j2", board, f"APP={app}", f"OUT={program}", f"BUILD={tmp_path}", "PYTHON=false", WERROR=1)
+    program, build = tmp_path / "learn.elf", board_library(board.split("=")[1], tmp_path / "build")
+    make("firmware", "-j2", board, f"APP={app}", f"OUT={program}", f"BUILD={build}", "PYTHON=false", WERROR=1)
     status, printed = run(program, board.split("=")[1])
     assert status == 0, printed
     reads = [int(digit) for digit in re.findall(r"^step \d: loss was \d+ / 1000, now reads (\d)$", printed, re.MULTILINE)]
     assert len(reads) == 6 and reads[0] != 1 and reads[-1] == 1
 
 
-def test_the_tutorials_program_runs_on_the_board_of_its_commands(tmp_path):
+def test_the_tutorials_program_runs_on_the_board_of_its_commands(tmp_path, board_library):
     need("arm-none-eabi-gcc", "qemu-system-arm")
     text = (ROOT / "docs" / "tutorials" / "board.md").read_text(encoding="utf-8")
     patterns = [rf"^make {target} (BOARD=\w+) (?:APP|ELF)=(\S+)" for target in ("firmware", "run")]
@@ -57,16 +57,17 @@ def test_the_tutorials_program_runs_on_the_board_of_its_commands(tmp_path):
     (tmp_path / "page.py").write_text("".join(blocks["python"]))
     subprocess.run([sys.executable, "page.py"], cwd=tmp_path, check=True, timeout=300, stdout=subprocess.DEVNULL)
     (tmp_path / app / "main.c").write_text(blocks["c"][0])
-    program = tmp_path / "tutorial.elf"
-    make("firmware", "-j2", board, f"APP={tmp_path / app}", f"OUT={program}", f"BUILD={tmp_path / 'build'}", WERROR=1)
+    program, build = tmp_path / "tutorial.elf", board_library(board.split("=")[1], tmp_path / "build")
+    make("firmware", "-j2", board, f"APP={tmp_path / app}", f"OUT={program}", f"BUILD={build}", WERROR=1)
     status, printed = run(program, board.split("=")[1])
     assert status == 0, printed
 
 
-def test_the_freertos_sample_takes_the_committed_network(tmp_path):
+def test_the_freertos_sample_takes_the_committed_network(tmp_path, board_library):
     need("arm-none-eabi-gcc", "qemu-system-arm")
     program = tmp_path / "freertos.elf"
     app = f"APP=examples/freertos tests/freertos {DIGITS}"
-    make("firmware", "-j2", app, BOARD="netduinoplus2", OUT=program, BUILD=tmp_path, WERROR=1)
+    build = board_library("netduinoplus2", tmp_path / "build")
+    make("firmware", "-j2", app, BOARD="netduinoplus2", OUT=program, BUILD=build, WERROR=1)
     status, printed = run(program, "netduinoplus2")
     assert status == 0 and printed.startswith("ok, weights "), printed

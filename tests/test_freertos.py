@@ -20,8 +20,13 @@ def network():
     return cge.Network((8, 8, 1), layers, "softmax_cross_entropy", cge.SGD(0.05, momentum=0.9), seed=3)
 
 
+@pytest.fixture(scope="module")
+def build(tmp_path_factory, board_library):
+    return board_library(BOARD, tmp_path_factory.mktemp("build"))
+
+
 @pytest.fixture
-def execute(network, tmp_path, tmp_path_factory, monkeypatch):
+def execute(network, tmp_path, build, monkeypatch):
     """What the sample, with changes, does on the board: (exit status, output, program)."""
     need("arm-none-eabi-gcc", "qemu-system-arm")
     monkeypatch.setenv("QEMU_ARGS", "-icount shift=6")  # 64 ns an instruction: a slow board, and a tick in 15,625 of them
@@ -36,7 +41,7 @@ def execute(network, tmp_path, tmp_path_factory, monkeypatch):
         (app / "main.c").write_text(text)
         network.export(app, name="digits")
         program = tmp_path / "freertos.elf"
-        make("firmware", "-j2", BOARD=BOARD, BUILD=tmp_path_factory.getbasetemp() / "freertos_build", WERROR=1, OUT=program,
+        make("firmware", "-j2", BOARD=BOARD, BUILD=build, WERROR=1, OUT=program,
              APP=f"{app} {ROOT / 'tests' / 'freertos'}")
         return *run(program, BOARD), program
 

@@ -73,7 +73,7 @@ def test_programs_may_have_cxx_files(board, suffix, libraries, tmp_path):
     app.mkdir()
     (app / f"main{suffix}").write_text(CXX)
     (app / "twice.c").write_text("int twice(int value);\nint twice(int value)\n{\n    return 2 * value;\n}\n")
-    make("firmware", BOARD=board, BUILD=libraries / board, APP=app, OUT=program, WERROR=1, OPT="-O1")
+    make("firmware", BOARD=board, BUILD=libraries / board, APP=app, OUT=program, WERROR=1, OPT="-O0")
     output = subprocess.check_output([program], text=True) if board == "host" else run(program, board)[1]
     assert output.split() == ["42,", "ok"]
 

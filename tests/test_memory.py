@@ -425,15 +425,16 @@ int main(void)
 
 
 @pytest.mark.parametrize("options", [{}, {"PLAIN": 1, "OPT": "-O2"}, {"PLAIN": 1, "OPT": "-Os"}], ids=["whole", "-O2", "-Os"])
-def test_what_a_plan_takes_more_of_code_and_stack_is_what_the_summary_counts(options, tmp_path):
+def test_what_a_plan_takes_more_of_code_and_stack_is_what_the_summary_counts(options, tmp_path, board_library):
     need("arm-none-eabi-gcc", "arm-none-eabi-size", "qemu-system-arm")
     code, stack, net = [], [], net_n("smallest")
     plan = net._model.plan("smallest", training=True).table_bytes
+    build = board_library("netduinoplus2", tmp_path / "build", **options)
     for number, address in enumerate(("NULL", "&net_training_plan")):
         app, program = tmp_path / f"app{number}", tmp_path / f"{number}.elf"
         net.export(app, name="net")
         (app / "main.c").write_text(STACK.replace("PLAN;", f"{address};"))
-        make("firmware", "-j2", BOARD="netduinoplus2", BUILD=tmp_path / "build", APP=app, OUT=program, WERROR=1, **options)
+        make("firmware", "-j2", BOARD="netduinoplus2", BUILD=build, APP=app, OUT=program, WERROR=1, **options)
         code.append(int(run(["arm-none-eabi-size", program]).splitlines()[-1].split()[0]))
         status, printed = emulate(program, "netduinoplus2")
         assert status == 0

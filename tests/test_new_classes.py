@@ -40,7 +40,7 @@ def study(example):
 
 
 @pytest.fixture(scope="module")
-def board(example, study, tmp_path_factory):
+def board(example, study, tmp_path_factory, board_library):
     """What was learned here, and a function that builds the firmware for a budget."""
     need("arm-none-eabi-gcc", "qemu-system-arm")
     folder = tmp_path_factory.mktemp("new_classes")
@@ -48,6 +48,7 @@ def board(example, study, tmp_path_factory):
 
     first = example.BUDGETS["Crazyflie"]
     generated = example.write_firmware(folder / "generated", study, learned, first)
+    board_library("netduinoplus2", folder / "build")
 
     def build(budget, ok=True):
         header = generated / "samples.h"

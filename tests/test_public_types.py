@@ -62,7 +62,7 @@ def test_library_and_application_may_differ_in_the_size_of_enums(board, library,
     app, program = tmp_path / "app", tmp_path / "program.elf"
     app.mkdir()
     (app / "main.c").write_text(PROGRAM)
-    options = {"WHOLE": "", "OPT": "-O1", "CFLAGS": library, "V": 1}
+    options = {"WHOLE": "", "OPT": "-O0", "CFLAGS": library, "V": 1}
     log = make("firmware", BOARD=board, BUILD=tmp_path / "build", APP=app, OUT=program, **options)
     application = {"-fshort-enums": "-fno-short-enums", "-fno-short-enums": "-fshort-enums"}[library]
     ends = (f" -c {app}/main.c", f" -o {program}")

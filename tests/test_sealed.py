@@ -131,14 +131,14 @@ def test_what_has_no_plan_has_no_seal(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_what_a_constant_plan_saves_on_a_cortex_m4f(tmp_path):
+def test_what_a_constant_plan_saves_on_a_cortex_m4f(tmp_path, board_library):
     """At least what docs/memory.md says, the plan's tables counted."""
     need("arm-none-eabi-gcc", "arm-none-eabi-size")
-    sizes = []
+    sizes, build = [], board_library("crazyflie21", tmp_path / "build")
     for define, sealed in (("#define MADE_HERE 1\n", False), ("", False), ("", True)):
         app = export(network(), tmp_path / f"app{len(sizes)}", sealed, define)
         program = tmp_path / f"{len(sizes)}.elf"
-        make("firmware", "-j2", BOARD="crazyflie21", BUILD=tmp_path / "build", APP=app, OUT=program, WERROR=1)
+        make("firmware", "-j2", BOARD="crazyflie21", BUILD=build, APP=app, OUT=program, WERROR=1)
         code, _, bss = host.run(["arm-none-eabi-size", program]).splitlines()[-1].split()[:3]
         sizes.append((int(code), int(bss)))
     made, constant, seal = sizes

@@ -21,10 +21,10 @@ GENERATIONS = 1 + PASSES * STEPS // STEPS_A_GENERATION  # the first is what flas
 
 
 @pytest.fixture(scope="module")
-def aboard(tmp_path_factory):
+def aboard(tmp_path_factory, board_library):
     """What the firmware is built of, and what Python needs to do the same."""
     need("arm-none-eabi-gcc", "qemu-system-arm")
-    generated, build = tmp_path_factory.mktemp("generated"), tmp_path_factory.mktemp("build")
+    generated, build = tmp_path_factory.mktemp("generated"), board_library(BOARD, tmp_path_factory.mktemp("build"))
     (x, y), test = cge.datasets.load_digits()
     learned = demo.new_network(cge.SGD(0.05, momentum=0.9))
     learned.fit(x, y, epochs=2, batch_size=32, verbose=False)

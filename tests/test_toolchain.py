@@ -1,12 +1,12 @@
 """The build, its figures and the boards: what `make` promises, asked of `make` itself."""
 
-import os
 import re
 import shutil
 import subprocess
 import sys
 
 import pytest
+from board import make, need, output, run
 from host import ROOT
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
@@ -20,34 +20,13 @@ BARE_METAL_EMULATED = ["netduinoplus2", "mps2_an385", "mps2_an386", "mps2_an500"
 # SMALL=1; and the stack of a training step.
 NET_LIMIT_BYTES, SMALL_NET_LIMIT_BYTES = 18 * 1024 + 512, 10 * 1024 + 512
 STACK_LIMIT_BYTES = 1024
-
-
-def make(*arguments, ok=True, root=ROOT, **variables):
-    """Runs make, gives what it printed; apart from any make that runs these tests."""
-    words = ["make", "-C", str(root), "--no-print-directory", *map(str, arguments), *(f"{k}={v}" for k, v in variables.items())]
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS")) and k not in ("BOARD", "BUILD")}
-    done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment, timeout=300)
-    assert (done.returncode == 0) == ok, f"{' '.join(words)}: status {done.returncode}\n{done.stdout}"
-    return done.stdout
-
-
-def need(*tools):
-    for tool in tools:
-        if shutil.which(tool) is None:
-            (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(f"needs {tool}: `make setup` as root installs it")
-
-
-def output(*command):
-    return subprocess.run(list(map(str, command)), check=True, capture_output=True, text=True).stdout
+CRC32 = "csrc/src/base/crc32.c"  # a library of this alone is there at once
 
 
 @pytest.fixture(scope="module")
-def m4f(tmp_path_factory):
+def m4f(tmp_path_factory, board_library):
     """Build directory of the Crazyflie's library."""
-    need("arm-none-eabi-gcc")
-    build = tmp_path_factory.mktemp("m4f")
-    make("lib", "-j2", BOARD="crazyflie21", BUILD=build, WERROR=1)
-    return build
+    return board_library("crazyflie21", tmp_path_factory.mktemp("m4f"))
 
 
 @pytest.fixture(scope="module")
@@ -62,28 +41,37 @@ def boards_build(tmp_path_factory):
     return tmp_path_factory.mktemp("boards")
 
 
+def build_firmware(directory, board, source, build, **variables):
+    """A program from C text; its path."""
+    app, program = directory / "app", directory / f"{board}.elf"
+    (app / "deeper").mkdir(parents=True, exist_ok=True)
+    (app / "deeper" / "main.c").write_text(source)
+    make("firmware", "-j2", BOARD=board, BUILD=build, APP=app, OUT=program, WERROR=1, **variables)
+    return program
+
+
 @pytest.fixture
-def firmware(tmp_path, boards_build):
+def firmware(tmp_path, boards_build, board_library):
     """Builds a program for a board from C text, gives the path of the program."""
 
     def build(board, source):
         need("arm-none-eabi-gcc", "qemu-system-arm")
-        app = tmp_path / "app" / "deeper"
-        app.mkdir(parents=True, exist_ok=True)
-        (app / "main.c").write_text(source)
-        program = tmp_path / f"{board}.elf"
-        make("firmware", "-j2", BOARD=board, BUILD=boards_build / board, APP=app.parent, OUT=program, WERROR=1)
-        return program
+        if not (boards_build / board).exists():
+            board_library(board, boards_build / board)
+        return build_firmware(tmp_path, board, source, boards_build / board)
 
     return build
 
 
-def run(program, board, seconds=60):
-    """(exit status, output) of a program under the board's emulator."""
-    emulator = re.search(r"^BOARD_QEMU = (.*)$", (ROOT / "toolchains" / f"{board}.mk").read_text(), re.MULTILINE)[1]
-    done = subprocess.run([ROOT / "toolchains/common/run.sh", emulator, program], stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, text=True, env={**os.environ, "RUN_SECONDS": str(seconds)})
-    return done.returncode, done.stdout
+@pytest.fixture
+def bare_firmware(tmp_path, boards_build):
+    """The same for programs that call nothing of the library but cge_crc32. On every board the C tests call the rest."""
+
+    def build(board, source):
+        need("arm-none-eabi-gcc", "qemu-system-arm")
+        return build_firmware(tmp_path, board, source, boards_build / f"{board}-bare", LIBRARY_SOURCES=CRC32)
+
+    return build
 
 
 # ---- the library's promises --------------------------------------------------------------------------------------------
@@ -283,6 +271,17 @@ def test_objects_follow_the_flags(tmp_path):
     assert "csrc/src/base/crc32.c" in make(target, BUILD=tmp_path, OPT="-O1")
 
 
+def test_a_program_is_linked_again_when_only_the_memory_is_another(tmp_path):
+    """So boards that are compiled for in the same way share a library."""
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app" / "main.c").write_text("int main(void) { return 0; }\n")
+    need("arm-none-eabi-gcc")
+    variables = {"APP": tmp_path / "app", "BUILD": tmp_path, "OUT": tmp_path / "a.elf", "LIBRARY_SOURCES": CRC32}
+    steps = [re.findall(r"^  (CC|LD) ", make("firmware", BOARD=board, **variables), re.MULTILINE) for board in
+             ("netduinoplus2", "netduinoplus2", "nrf52840dk")]
+    assert steps == [["CC", "CC", "CC", "LD"], [], ["LD"]]
+
+
 # ---- programs on emulated boards -------------------------------------------------------------------------------------
 
 PROGRAM = """
@@ -302,19 +301,19 @@ int main(void)
 
 
 @pytest.mark.parametrize("board", BARE_METAL_EMULATED)
-def test_exit_status_and_output_cross_the_emulator(board, firmware):
-    assert run(firmware(board, PROGRAM), board) == (7, "41 0 5 cbf43926\n")
+def test_exit_status_and_output_cross_the_emulator(board, bare_firmware):
+    assert run(bare_firmware(board, PROGRAM), board) == (7, "41 0 5 cbf43926\n")
 
 
 @pytest.mark.parametrize("board", BARE_METAL_EMULATED)
-def test_fault_ends_with_a_failure_and_says_where(board, firmware):
-    status, printed = run(firmware(board, "int main(void)\n{\n    __builtin_trap();\n}\n"), board)
+def test_fault_ends_with_a_failure_and_says_where(board, bare_firmware):
+    status, printed = run(bare_firmware(board, "int main(void)\n{\n    __builtin_trap();\n}\n"), board)
     assert status == 1 and re.search(r"fault at pc 0x[0-9a-f]{8} lr 0x[0-9a-f]{8}", printed)
 
 
-def test_program_that_hangs_is_ended(firmware):
+def test_program_that_hangs_is_ended(bare_firmware):
     status, printed = run(
-        firmware("netduinoplus2", "int main(void)\n{\n    for (;;) {\n    }\n}\n"), "netduinoplus2", seconds=1
+        bare_firmware("netduinoplus2", "int main(void)\n{\n    for (;;) {\n    }\n}\n"), "netduinoplus2", seconds=1
     )
     assert status == 124 and "did not end within 1 seconds" in printed
 
@@ -342,21 +341,21 @@ int main(void)
 
 
 @pytest.mark.parametrize("frame", [300, 1500])
-def test_stack_peak_sees_a_frame(frame, firmware):
-    status, printed = run(firmware("microbit", stack_program(frame)), "microbit")
+def test_stack_peak_sees_a_frame(frame, bare_firmware):
+    status, printed = run(bare_firmware("microbit", stack_program(frame)), "microbit")
     assert status == 0 and frame <= int(printed) <= frame + 32
 
 
-def test_stack_that_outgrows_its_room_is_a_failure(firmware):
+def test_stack_that_outgrows_its_room_is_a_failure(bare_firmware):
     """Of 16 KB, which linker.ld keeps where there is RAM enough."""
-    status, printed = run(firmware("netduinoplus2", stack_program(17000)), "netduinoplus2")
+    status, printed = run(bare_firmware("netduinoplus2", stack_program(17000)), "netduinoplus2")
     assert status == 1 and "the stack and the heap met" in printed
 
 
-def test_make_run_fails_with_the_program(firmware):
-    make("run", BOARD="netduinoplus2", ELF=firmware("netduinoplus2", "int main(void) { return 0; }\n"))
+def test_make_run_fails_with_the_program(bare_firmware):
+    make("run", BOARD="netduinoplus2", ELF=bare_firmware("netduinoplus2", "int main(void) { return 0; }\n"))
     assert "Error 3" in make(
-        "run", BOARD="netduinoplus2", ELF=firmware("netduinoplus2", "int main(void) { return 3; }\n"), ok=False
+        "run", BOARD="netduinoplus2", ELF=bare_firmware("netduinoplus2", "int main(void) { return 3; }\n"), ok=False
     )
 
 

@@ -49,10 +49,11 @@ $(LIBRARY): $(foreach source,$(LIBRARY_SOURCES),$(call library_object,$(source))
 $(BUILD)/unity.c: $(CORE_SOURCES)
 	@mkdir -p $(@D); printf '#include "%s"\n' $(abspath $^) > $@
 
-# The command line as a file that changes only when the line does: all objects depend on it.
-FLAGS_LINE = $(COMPILER) $(FLAGS) $(CXX_COMPILER) $(CXX_FLAGS) $(SIZE_FLAGS) $(WHOLE_FLAGS) $(LINK_FLAGS) $(LIBRARY_SOURCES)
-$(BUILD)/flags: FORCE
-	@mkdir -p $(@D); echo '$(FLAGS_LINE)' | cmp -s - $@ || echo '$(FLAGS_LINE)' > $@
+# The command line as a file that changes only when the line does: all objects depend on it, and programs on that of linking.
+$(BUILD)/flags: LINE = $(COMPILER) $(FLAGS) $(CXX_COMPILER) $(CXX_FLAGS) $(SIZE_FLAGS) $(WHOLE_FLAGS) $(LIBRARY_SOURCES)
+$(BUILD)/link-flags: LINE = $(LINK_FLAGS)
+$(BUILD)/flags $(BUILD)/link-flags: FORCE
+	@mkdir -p $(@D); echo '$(LINE)' | cmp -s - $@ || echo '$(LINE)' > $@
 FORCE:
 
 # ---- programs ----------------------------------------------------------------------------------------------------
@@ -73,7 +74,7 @@ LINK_LIBRARIES = $(LIBRARY) $(if $(FUSED),-lm)
 
 define program # program, sources, further compile flags, further link flags
 $(foreach source,$(2) $(RUNTIME_SOURCES),$(eval $(call compile,$(source),$(call program_object,$(1),$(source)),$(PROGRAM_FLAGS) $(3))))
-$(1): $(foreach source,$(2) $(RUNTIME_SOURCES),$(call program_object,$(1),$(source))) $(LIBRARY) toolchains/common/linker.ld
+$(1): $(foreach source,$(2) $(RUNTIME_SOURCES),$(call program_object,$(1),$(source))) $(LIBRARY) toolchains/common/linker.ld $(BUILD)/link-flags
 	@mkdir -p $$(@D)
 	$$(call run,LD,$$@) $(COMPILER) $$(FLAGS) $$(filter %.o,$$^) $(LINK_FLAGS) $(4) $$(LINK_LIBRARIES) -o $$@
 endef
