@@ -46,7 +46,7 @@ CONTENTS = {
     "Guides": [
         *("docs/choosing", "docs/troubleshooting", "docs/training", "docs/memory", "docs/optimizers", "docs/graphs"),
         *("docs/norms", "docs/frameworks", "docs/camera", "docs/slices", "docs/arithmetic", "docs/porting"),
-        *("docs/new_classes", "docs/landing"),
+        *("docs/new_classes", "docs/landing", "docs/motions"),
     ],
     "Reference": [
         *("docs/api/network", "docs/api/layers", "docs/api/losses", "docs/api/optimizers", "docs/api/operators"),

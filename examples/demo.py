@@ -248,12 +248,13 @@ def stop(message: str) -> NoReturn:
     sys.exit(1 if os.environ.get("CI") == "true" else 0)
 
 
-def build_firmware(name: str, generated: Path) -> None:
-    make("firmware", f"APP=examples/{name} {generated.relative_to(ROOT)}", f"OUT={program(name)}")
+def build_firmware(name: str, generated: Path, board: str = BOARD) -> None:
+    app = f"APP=examples/{name} {generated.relative_to(ROOT)}"
+    make("firmware", f"-j{os.cpu_count() or 1}", app, f"OUT={program(name)}", f"BOARD={board}")
 
 
-def run_firmware(name: str, **environment: str) -> str:
-    return make("run", f"ELF={program(name)}", **environment)
+def run_firmware(name: str, board: str = BOARD, **environment: str) -> str:
+    return make("run", f"ELF={program(name)}", f"BOARD={board}", **environment)
 
 
 def program(name: str) -> Path:
@@ -292,7 +293,7 @@ def write_drone_samples(directory: Path, training: Samples, test: Samples, budge
 
 
 def make(*arguments: str, **environment: str) -> str:
-    command = ["make", "--no-print-directory", *arguments, f"BOARD={BOARD}"]
+    command = ["make", "--no-print-directory", *arguments]
     environment = {**os.environ, **environment}
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
     if done.returncode != 0:

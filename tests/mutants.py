@@ -432,6 +432,7 @@ SLOW = [  # they compile, emulate, install or read sources
     "test_interrupts.py",
     "test_landing.py",
     "test_make_options.py",
+    "test_motions.py",
     "test_mutants.py",
     "test_new_classes.py",
     "test_packaging.py",
