@@ -969,6 +969,8 @@ typedef struct cge_step {       /* where a step that is taken in slices stands: 
 
 typedef struct cge_network { /* plain data; read the members marked "public", leave the others alone */
     const cge_model *model;  /* public; constant while the network lives */
+    const cge_layer_plan *plans; /* at the start of the arena; with a plan its own */
+    cge_real *activations;
     cge_options options;     /* public: what it was initialised with, defaults filled in */
     cge_optimizer optimizer; /* public: the model's; learning_rate (and momentum, if it was not 0) may be changed
                                 between steps, e.g. by a schedule */
@@ -986,8 +988,7 @@ typedef struct cge_network { /* plain data; read the members marked "public", le
     int32_t busy;            /* public: 1 while a call or a step in slices is at work, see "interrupts, tasks, networks" */
     int32_t loss_grad, window_elems;
     int32_t pass_sample, pass_count; /* with a plan: whose tensors units work on, and of how many samples */
-    void *arena;
-    cge_real *activations, *staging, *window;
+    cge_real *staging, *window;
     cge_rng rng;             /* public: draws the orders of epochs, by cge_rng_shuffle; saved with the network */
     uint64_t step_count;     /* public: updates so far */
     cge_step step;

@@ -11,6 +11,7 @@ CGE_INTERNAL cge_real cge_sqrt(cge_real x);
 CGE_INTERNAL cge_real cge_erf(cge_real x);
 CGE_INTERNAL cge_real cge_cospi(cge_real x);
 CGE_INTERNAL cge_real cge_sinpi_near(cge_real r); /* sin(pi r), |r| <= 1/4 */
+CGE_INTERNAL cge_real cge_rng_centred(cge_rng *rng); /* 2 u - 1, u uniform */
 CGE_INTERNAL cge_real cge_rng_normal(cge_rng *rng);
 
 #endif

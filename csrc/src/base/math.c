@@ -276,12 +276,17 @@ cge_real cge_rng_uniform_f32(cge_rng *rng)
     return CGE_REAL(cge_rng_next(rng) >> 8) * CGE_REAL(0x1p-24);
 }
 
+CGE_INTERNAL cge_real cge_rng_centred(cge_rng *rng)
+{
+    return CGE_REAL(2) * cge_rng_uniform_f32(rng) - CGE_REAL(1);
+}
+
 CGE_INTERNAL cge_real cge_rng_normal(cge_rng *rng)
 {
     cge_real u, v, s;
     do {
-        u = CGE_REAL(2) * cge_rng_uniform_f32(rng) - CGE_REAL(1);
-        v = CGE_REAL(2) * cge_rng_uniform_f32(rng) - CGE_REAL(1);
+        u = cge_rng_centred(rng);
+        v = cge_rng_centred(rng);
         s = u * u + v * v;
     } while (s >= CGE_REAL(1) || !(s > 0));
     return u * cge_sqrt(CGE_REAL(-2) * cge_log(s) / s);

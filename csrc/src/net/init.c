@@ -10,14 +10,9 @@
 
 #include "../base/hash.h"
 
-CGE_INTERNAL const cge_layer_plan *cge_layer_plans(const cge_network *net)
-{
-    return net->options.plan != NULL ? net->options.plan->layers : (const cge_layer_plan *)net->arena;
-}
-
 CGE_INTERNAL cge_status cge_check_network(const cge_network *net)
 {
-    return net == NULL || net->model == NULL || net->arena == NULL ? CGE_ERR_NULL : CGE_OK;
+    return net == NULL || net->model == NULL || net->plans == NULL ? CGE_ERR_NULL : CGE_OK;
 }
 
 static int32_t *busy_word(const cge_network *net)
@@ -64,15 +59,20 @@ cge_status cge_network_arena_bytes(const cge_model *model, const cge_options *op
     return CGE_OK;
 }
 
+static void copy(int32_t n, const cge_real *from, const cge_real *to)
+{
+    if (n > 0) memcpy(cge_writable(to), from, (size_t)n * sizeof *from);
+}
+
 static void copy_what_learns(cge_network *net)
 {
-    const cge_real *from = net->options.params;
-    cge_param_block blocks[CGE_PARAM_BLOCKS];
-    int32_t l, i;
+    int32_t l;
     for (l = 0; l < net->model->layer_count; l++) {
-        cge_find_params(net, net->params, l, blocks);
-        for (i = 0; i < CGE_PARAM_BLOCKS; from += blocks[i++].elems)
-            if (!blocks[i].outside && blocks[i].elems > 0) memcpy(cge_writable(blocks[i].at), from, (size_t)blocks[i].elems * sizeof *from);
+        const cge_layer_plan *plan = &cge_layer_plans(net)[l];
+        const cge_layer_weights at = cge_weights_of(net, net->params, l);
+        const cge_real *from = net->options.params + plan->params;
+        if (!at.w_outside) copy(at.at_w, from, at.w);
+        if (!at.b_outside) copy(plan->biases, from + plan->weights, at.b);
     }
 }
 
@@ -89,28 +89,24 @@ cge_status cge_network_init(cge_network *net, const cge_model *model, const cge_
     if (arena_bytes < needed_bytes(model, &resolved, &plan)) return CGE_ERR_ARENA;
     CGE_TRY(cge_plan_network(model, &resolved, &plan, (cge_layer_plan *)arena));
     base = (cge_real *)(void *)((unsigned char *)arena + plans_bytes(model, &resolved));
+    memset(net, 0, sizeof *net);
     net->model = model;
+    net->plans = resolved.plan != NULL ? resolved.plan->layers : (const cge_layer_plan *)arena;
     net->options = resolved;
     net->optimizer = model->optimizer;
     (void)!cge_rng_seed(&net->rng, 0);
-    net->step_count = 0;
     net->params = resolved.params != NULL && !resolved.training ? cge_writable(resolved.params) : base + plan.params;
     net->grads = base + plan.grads;
     net->velocity_elems = plan.activations - plan.velocity;
-    net->velocity = net->velocity_elems > 0 ? base + plan.velocity : NULL;
+    if (net->velocity_elems > 0) net->velocity = base + plan.velocity;
     net->param_elems = plan.param_elems;
     net->held_elems = cge_trains_in_part(net) ? plan.held_elems : plan.param_elems;
     net->grad_elems = plan.grad_elems;
     net->in_elems = plan.in_elems;
     net->out_elems = plan.out_elems;
-    net->pending = 0;
     net->first_trainable = plan.first_trainable;
-    net->busy = 0;
-    net->pass_sample = 0;
     net->pass_count = 1;
-    memset(&net->step, 0, sizeof net->step);
     net->loss_grad = plan.loss_grad;
-    net->arena = arena;
     net->activations = base + plan.activations;
     net->staging = base + plan.staging;
     net->window = base + plan.window;
@@ -131,13 +127,11 @@ static void fill_weights(int32_t n, cge_real start, cge_real *w)
 static void draw_weights(cge_rng *rng, const cge_layer_info *info, int32_t init, cge_real *w)
 {
     const int glorot = init == CGE_INIT_GLOROT_UNIFORM || init == CGE_INIT_GLOROT_NORMAL;
+    const int normal = init == CGE_INIT_HE_NORMAL || init == CGE_INIT_GLOROT_NORMAL;
     const cge_real fan = CGE_REAL(info->fan_in) + (glorot ? CGE_REAL(info->fan_out) : CGE_REAL(0));
-    const cge_real deviation = cge_sqrt(CGE_REAL(2) / fan), limit = cge_sqrt(CGE_REAL(6) / fan);
+    const cge_real scale = cge_sqrt((normal ? CGE_REAL(2) : CGE_REAL(6)) / fan);
     int32_t i;
-    for (i = 0; i < info->weight_elems; i++)
-        w[i] = init == CGE_INIT_HE_NORMAL || init == CGE_INIT_GLOROT_NORMAL
-                   ? deviation * cge_rng_normal(rng)
-                   : limit * (CGE_REAL(2) * cge_rng_uniform_f32(rng) - CGE_REAL(1));
+    for (i = 0; i < info->weight_elems; i++) w[i] = scale * (normal ? cge_rng_normal(rng) : cge_rng_centred(rng));
 }
 
 cge_status cge_network_set_params(cge_network *net, const cge_real *params)
@@ -155,8 +149,8 @@ static void init_params(cge_network *net, uint64_t seed)
     CGE_OWN_FP_MODE
     cge_rng rng;
     int32_t l;
-    (void)!cge_rng_seed(&rng, seed);
-    net->rng = rng;
+    (void)!cge_rng_seed(&net->rng, seed);
+    rng = net->rng;
     zero(net->params, net->param_elems);
     for (l = 0; l < net->model->layer_count; l++) {
         const cge_layer *layer = &net->model->layers[l];

@@ -24,8 +24,10 @@ static inline cge_real *cge_writable(const cge_real *params)
     return (cge_real *)(uintptr_t)params;
 }
 
-/* The plans lie at the start of the arena. */
-CGE_INTERNAL const cge_layer_plan *cge_layer_plans(const cge_network *net);
+static inline const cge_layer_plan *cge_layer_plans(const cge_network *net)
+{
+    return net->plans;
+}
 
 /* Bytes of one sample of x. */
 static inline size_t cge_sample_bytes(const cge_network *net)

@@ -62,7 +62,7 @@ CGE_INTERNAL cge_status cge_infer_layer(const cge_layer *layer, const cge_shape 
 CGE_INTERNAL cge_status cge_check_input(const cge_model *model)
 {
     if (model->input_kind != NULL) return model->input_kind->check(model);
-    return model->input_offset != 0 || !(model->input_scale >= 0.0f && model->input_scale <= 0.0f) ? CGE_ERR_ARGUMENT : CGE_OK;
+    return model->input_offset != 0 || !cge_is_zero(model->input_scale) ? CGE_ERR_ARGUMENT : CGE_OK;
 }
 
 CGE_INTERNAL cge_status cge_check_model(const cge_model *model)
@@ -151,12 +151,11 @@ static tensor tensor_at(const region *r, int end, int32_t elems)
 }
 
 /* Counts a tensor that lives above `stack`, while `other` lives at the opposite end or on the stack. */
-static void count_pair(region *r, int32_t stack, int32_t elems, tensor other)
+static void count_pair(region *r, int32_t stack, int32_t elems, const tensor *other)
 {
-    int32_t needed = stack; /* up to the end of what lies low */
-    if (other.end == LOW && sum_of(other.offset, other.elems) > needed) needed = sum_of(other.offset, other.elems);
-    needed = sum_of(needed, elems);
-    if (other.end == HIGH) needed = sum_of(needed, other.elems);
+    const int32_t end = other->end == LOW ? sum_of(other->offset, other->elems) : 0;
+    int32_t needed = sum_of(end > stack ? end : stack, elems); /* up to the end of what lies low */
+    if (other->end == HIGH) needed = sum_of(needed, other->elems);
     if (needed > r->peak) r->peak = needed;
 }
 
@@ -221,13 +220,12 @@ static int32_t count_gradients(const walk_plan *w)
 }
 
 /* Transient outputs alternate so that the last of them is high when the first kept one is placed low. */
-static tensor place_output(const walk_plan *w, region *r, int32_t output, int32_t elems, tensor x)
+static void place_output(const walk_plan *w, region *r, int32_t output, int32_t elems, tensor *last)
 {
     const int end = output < w->first_kept && ((w->first_kept - output) & 1) != 0 ? HIGH : LOW;
-    const tensor y = tensor_at(r, end, elems);
-    count_pair(r, r->stack, elems, x);
+    count_pair(r, r->stack, elems, last);
+    *last = tensor_at(r, end, elems);
     if (output >= w->first_kept) r->stack = sum_of(r->stack, elems);
-    return y;
 }
 
 /* Gradients are made from the last to the first, from the loss's at `loss_end` on, at alternating ends. Here they come from the first on: each is counted beside the one after it, from which it is computed. By then what is on
@@ -238,14 +236,14 @@ typedef struct gradients {
     int left;       /* own gradients still to come; their parity tells the end */
 } gradients;
 
-static tensor place_gradient(gradients *g, region *r, int loss_end, int32_t elems)
+static int32_t place_gradient(gradients *g, region *r, int loss_end, int32_t elems)
 {
-    const tensor dx = tensor_at(r, (g->left & 1) != 0 ? loss_end : HIGH - loss_end, elems);
-    if (g->last.elems >= 0) count_pair(r, g->stack, g->last.elems, dx);
-    g->last = dx;
+    const int32_t before = g->last.elems;
+    g->last = tensor_at(r, (g->left & 1) != 0 ? loss_end : HIGH - loss_end, elems);
+    if (before >= 0) count_pair(r, g->stack, before, &g->last);
     g->stack = r->stack;
     g->left--;
-    return dx;
+    return g->last.offset;
 }
 
 /* Layers that write over the gradient that they are given: where that lies is known now. */
@@ -272,15 +270,15 @@ static int32_t walk(const walk_plan *w, int loss_end, int32_t size, cge_layer_pl
     info.out = w->model->input;
     for (l = 0; l <= layer_count; l++) {
         const cge_shape in = info.out;
-        if (l == layer_count && g.left > 0) count_pair(&r, r.stack, elems_of(w, in), y);
+        if (l == layer_count && g.left > 0) count_pair(&r, r.stack, elems_of(w, in), &y);
         if (has_own_gradient(w, l)) {
-            const int32_t dx = place_gradient(&g, &r, loss_end, elems_of(w, in)).offset;
+            const int32_t dx = place_gradient(&g, &r, loss_end, elems_of(w, in));
             if (l == layer_count) *loss_grad = dx;
             else if (layers != NULL) layers[l].dx = dx;
         }
         if (l == layer_count) break;
         (void)!cge_infer_layer(&w->model->layers[l], &in, &info); /* checked before */
-        if (has_own_output(w, l)) y = place_output(w, &r, output++, elems_of(w, info.out), y);
+        if (has_own_output(w, l)) place_output(w, &r, output++, elems_of(w, info.out), &y);
         if (layers != NULL) layers[l].y = y.offset;
     }
     if (layers != NULL) pass_gradients_on(w, *loss_grad, layers);
@@ -290,18 +288,16 @@ static int32_t walk(const walk_plan *w, int loss_end, int32_t size, cge_layer_pl
 /* ---- the whole arena ---- */
 
 /* grads -1: it does not learn. */
-static cge_layer_plan layer_row(const cge_layer_info *info, int32_t params, int32_t grads)
+static void fill_row(cge_layer_plan *row, const cge_layer_info *info, int32_t params, int32_t grads)
 {
-    cge_layer_plan row;
-    row.in = info->in;
-    row.out = info->out;
-    row.weights = info->weight_elems;
-    row.biases = info->bias_elems;
-    row.params = params;
-    row.grads = grads;
-    row.y = -1;
-    row.dx = -1;
-    return row;
+    row->in = info->in;
+    row->out = info->out;
+    row->weights = info->weight_elems;
+    row->biases = info->bias_elems;
+    row->params = params;
+    row->grads = grads;
+    row->y = -1;
+    row->dx = -1;
 }
 
 CGE_INTERNAL void cge_begin_counts(const cge_model *model, cge_network_plan *plan)
@@ -310,7 +306,7 @@ CGE_INTERNAL void cge_begin_counts(const cge_model *model, cge_network_plan *pla
     plan->held_elems = 0;
     plan->grad_elems = 0;
     plan->first_trainable = model->layer_count;
-    plan->in_elems = cge_shape_elems(model->input);
+    plan->in_elems = model->input.h * model->input.w * model->input.c;
 }
 
 CGE_INTERNAL cge_status cge_count_layer(const cge_model *model, int32_t l, const cge_layer_info *info, const cge_options *options, cge_network_plan *plan, cge_layer_plan *row)
@@ -319,7 +315,7 @@ CGE_INTERNAL cge_status cge_count_layer(const cge_model *model, int32_t l, const
     const int32_t learning = cge_learning_elems(&model->layers[l], info, options->training);
     if (elems > CGE_MAX_ELEMS - plan->param_elems) return CGE_ERR_OVERFLOW;
     if (learning > 0 && plan->first_trainable == model->layer_count) plan->first_trainable = l;
-    if (row != NULL) *row = layer_row(info, plan->param_elems, learning > 0 ? plan->grad_elems : -1);
+    if (row != NULL) fill_row(row, info, plan->param_elems, learning > 0 ? plan->grad_elems : -1);
     plan->param_elems += elems;
     plan->grad_elems += learning;
     if (learning > 0) plan->held_elems += cge_held_elems(&model->layers[l], info->weight_elems, info->bias_elems, options->plan != NULL);
@@ -353,8 +349,8 @@ static int plan_fits(const cge_plan *plan, const cge_options *options)
 
 CGE_INTERNAL cge_status cge_resolve_options(const cge_options *options, cge_options *resolved)
 {
-    static const cge_options defaults = {0, 0, NULL, NULL, NULL};
-    *resolved = options != NULL ? *options : defaults;
+    if (options == NULL) memset(resolved, 0, sizeof *resolved);
+    else *resolved = *options;
     if (resolved->capacity == 0) resolved->capacity = 1;
     if (resolved->capacity < 0 || resolved->capacity > CGE_MAX_ELEMS) return CGE_ERR_ARGUMENT;
     if (resolved->training != 0 && resolved->training != 1) return CGE_ERR_ARGUMENT;
@@ -422,12 +418,12 @@ CGE_INTERNAL cge_status cge_plan_network(const cge_model *model, const cge_optio
 
     plan->params = 0;
     plan->grads = options->params == NULL ? plan->param_elems : options->training ? plan->held_elems : 0;
-    plan->velocity = sum_of(plan->grads, grads);
-    plan->activations = sum_of(plan->velocity, slots_of(model) * plan->grad_elems);
-    plan->staging = sum_of(plan->activations, activations);
-    plan->window = sum_of(plan->staging, room.gathered);
+    plan->velocity = plan->grads + grads;
+    plan->activations = plan->velocity + slots_of(model) * plan->grad_elems;
+    plan->staging = plan->activations + activations;
+    plan->window = plan->staging + room.gathered;
     plan->window_elems = room.window;
-    plan->end = sum_of(plan->window, room.windows);
+    plan->end = plan->window + room.windows; /* of at most seven times TOO_MANY: below 2^31 */
     if (plan->end >= TOO_MANY) return CGE_ERR_OVERFLOW;
     return level != NULL ? level->check_spread(options->plan, plan, layers) : CGE_OK;
 }
