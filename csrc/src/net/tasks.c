@@ -43,6 +43,30 @@ CGE_INTERNAL void cge_run_tasks(const cge_network *net, void (*task)(void *argum
         for (i = 0; i < tasks; i++) task(argument, i);
 }
 
+typedef struct told_task {
+    int (*task)(void *argument, int32_t index);
+    void *argument;
+    unsigned char told[CGE_MAX_TOLD];
+} told_task;
+
+static void tell_task(void *argument, int32_t index)
+{
+    told_task *t = (told_task *)argument;
+    t->told[index] = t->task(t->argument, index) != 0;
+}
+
+CGE_INTERNAL int cge_all_tasks(const cge_network *net, int (*task)(void *argument, int32_t index), void *argument, int32_t tasks)
+{
+    told_task t;
+    int32_t i;
+    t.task = task;
+    t.argument = argument;
+    cge_run_tasks(net, tell_task, &t, tasks);
+    for (i = 0; i < tasks; i++)
+        if (!t.told[i]) return 0;
+    return 1;
+}
+
 CGE_INTERNAL int64_t cge_layers_work(const cge_network *net, int32_t begin, int32_t end)
 {
     const cge_layer_plan *plan = cge_layer_plans(net) + begin;

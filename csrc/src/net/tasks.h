@@ -14,13 +14,16 @@
  * so that both threads end at about the same time: a step of net N takes 345 us instead of 357. But a layer without
  * pixels prepares its weights once for all samples of a task. */
 enum { CGE_PER_THREAD = CGE_WINDOWS_PER_THREAD, CGE_WEIGHT_GRADS_PER_THREAD = 1, CGE_INPUT_GRADS_PER_THREAD = 4 };
-enum { CGE_MAX_SLICES = 64 }; /* of an update */
+enum { CGE_MAX_TOLD = 64 };
 
 /* How many tasks to cut `items` into. */
 CGE_INTERNAL int32_t cge_tasks_for(const cge_network *net, int32_t per_thread, int32_t items, int64_t work);
 
 /* task(argument, 0 .. tasks - 1), in any order. */
 CGE_INTERNAL void cge_run_tasks(const cge_network *net, void (*task)(void *argument, int32_t index), void *argument, int32_t tasks);
+
+/* Whether none of them, at most CGE_MAX_TOLD, returns 0. All are run. */
+CGE_INTERNAL int cge_all_tasks(const cge_network *net, int (*task)(void *argument, int32_t index), void *argument, int32_t tasks);
 
 /* Of `count` samples, those that layer l can take apart from each other: all, or in training one if it looks at all of them. */
 CGE_INTERNAL int32_t cge_samples_apart(const cge_network *net, int32_t l, int32_t count);
@@ -36,7 +39,7 @@ CGE_INTERNAL int32_t cge_section_end(const cge_network *net, int32_t begin);
 #else /* boards have one core for this: no code for more */
 
 enum { CGE_PER_THREAD, CGE_WEIGHT_GRADS_PER_THREAD, CGE_INPUT_GRADS_PER_THREAD };
-enum { CGE_MAX_SLICES = 1 };
+enum { CGE_MAX_TOLD = 1 };
 
 static inline int32_t cge_tasks_for(const cge_network *net, int32_t per_thread, int32_t items, int64_t work)
 {
@@ -49,6 +52,12 @@ CGE_INLINE void cge_run_tasks(const cge_network *net, void (*task)(void *argumen
     int32_t i;
     (void)net;
     for (i = 0; i < tasks; i++) task(argument, i);
+}
+
+CGE_INLINE int cge_all_tasks(const cge_network *net, int (*task)(void *argument, int32_t index), void *argument, int32_t tasks)
+{
+    (void)net, (void)tasks;
+    return task(argument, 0);
 }
 
 static inline int32_t cge_samples_apart(const cge_network *net, int32_t l, int32_t count)

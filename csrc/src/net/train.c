@@ -100,56 +100,65 @@ static cge_status accumulate(cge_network *net, const cge_sample_list *s, int32_t
     return CGE_OK;
 }
 
-/* An update in slices of the gradients: first all are checked, then all are applied. */
-typedef struct update_slices {
-    cge_network *net;
-    int32_t count;
-    int checks;
-    unsigned char finite[CGE_MAX_SLICES];
-} update_slices;
-
-/* `n` parameters w, whose gradients are those from `begin` on. Returns 0 if a check fails. */
-CGE_INLINE int update_part(const cge_network *net, int checks, int32_t begin, int32_t n, cge_real *w)
+/* `elems` parameters w, whose gradients begin at `grads`: those in the slice. Returns 0 if a check fails. */
+static int update_part(const cge_network *net, int checks, cge_range slice, int32_t grads, int32_t elems, const cge_real *w)
 {
     const cge_optimizer *o = &net->optimizer;
     const cge_real scale = CGE_REAL(1) / CGE_REAL(net->pending);
+    const int32_t begin = grads > slice.begin ? grads : slice.begin, n = cge_at_most(grads + elems, slice.end) - begin;
     const cge_real *dw = net->grads + begin;
     cge_real *v = net->velocity != NULL ? net->velocity + begin : NULL;
+    if (n <= 0) return 1;
+    w += begin - grads;
     if (checks) return o->kind->stays_finite(n, o, scale, dw, w, v);
-    o->kind->update(n, o, scale, dw, w, v);
+    o->kind->update(n, o, scale, dw, cge_writable(w), v);
     return 1;
+}
+
+/* What layer l learns: parts of its weights, and its biases. */
+static int update_layer(const cge_network *net, int checks, cge_range slice, int32_t l)
+{
+    const cge_layer_plan *plan = &cge_layer_plans(net)[l];
+    const cge_trained t = cge_trained_weights(&net->model->layers[l], plan->weights);
+    const cge_layer_weights at = cge_weights_of(net, net->params, l);
+    int32_t tap, grads = plan->grads;
+    int finite = 1;
+    if (grads < 0) return 1;
+    for (tap = 0; tap < t.taps; tap++, grads += t.run)
+        finite &= update_part(net, checks, slice, grads, t.run, at.w + tap * t.pitch);
+    return finite & update_part(net, checks, slice, grads, plan->biases, at.b);
 }
 
 /* What learns as far as it lies in the slice. Gradients of layers are adjacent; their parameters are not, if some do not
  * learn. */
 CGE_INTERNAL int cge_update_range(const cge_network *net, int checks, cge_range slice)
 {
-    int32_t l, i;
+    int32_t l;
     int finite = 1;
-    for (l = 0; l < net->model->layer_count; l++)
-        for (i = cge_count_learning_parts(net, l) - 1; i >= 0; i--) {
-            const cge_learning_part part = cge_learning_part_at(net, l, i);
-            const int32_t begin = part.grads > slice.begin ? part.grads : slice.begin;
-            const int32_t n = cge_at_most(part.grads + part.elems, slice.end) - begin;
-            if (n > 0 && !update_part(net, checks, begin, n, part.params + (begin - part.grads))) finite = 0;
-        }
+    for (l = 0; l < net->model->layer_count; l++) finite &= update_layer(net, checks, slice, l);
     return finite;
 }
 
-CGE_NOINLINE void update_slice(void *argument, int32_t index)
+/* An update in slices of the gradients: first all are checked, then all are applied. */
+typedef struct update_slices {
+    const cge_network *net;
+    int32_t count;
+    int checks;
+} update_slices;
+
+static int update_slice(void *argument, int32_t index)
 {
-    update_slices *u = (update_slices *)argument;
-    u->finite[index] = (unsigned char)cge_update_range(u->net, u->checks, cge_part_of(u->net->grad_elems, u->count, index));
+    const update_slices *u = (const update_slices *)argument;
+    return cge_update_range(u->net, u->checks, cge_part_of(u->net->grad_elems, u->count, index));
 }
 
-static int all_slices_finite(update_slices *u)
+static int update_all(const cge_network *net, int checks)
 {
-    int32_t i;
-    u->checks = 1;
-    cge_run_tasks(u->net, update_slice, u, u->count);
-    for (i = 0; i < u->count; i++)
-        if (!u->finite[i]) return 0;
-    return 1;
+    update_slices u;
+    u.net = net;
+    u.count = cge_at_most(cge_tasks_for(net, CGE_PER_THREAD, net->grad_elems, net->grad_elems), CGE_MAX_TOLD);
+    u.checks = checks;
+    return cge_all_tasks(net, update_slice, &u, u.count);
 }
 
 static cge_status learned(cge_network *net)
@@ -161,17 +170,13 @@ static cge_status learned(cge_network *net)
 
 static cge_status update(cge_network *net)
 {
-    update_slices u;
     if (net->grads == NULL) return learned(net);
     if (net->optimizer.kind->begin != NULL) (void)net->optimizer.kind->begin(net);
-    u.net = net;
-    u.count = cge_at_most(cge_tasks_for(net, CGE_PER_THREAD, net->grad_elems, net->grad_elems), CGE_MAX_SLICES);
-    if (!all_slices_finite(&u)) {
+    if (!update_all(net, 1)) {
         zero_grads(net);
         return CGE_ERR_NOT_FINITE;
     }
-    u.checks = 0;
-    cge_run_tasks(net, update_slice, &u, u.count);
+    (void)update_all(net, 0);
     return learned(net);
 }
 

@@ -68,21 +68,3 @@ CGE_INTERNAL void cge_find_params(const cge_network *net, const cge_real *params
     set_block(&blocks[1], at.rest, plan->weights - at.at_w, 1);
     set_block(&blocks[2], at.b, plan->biases, at.b_outside);
 }
-
-CGE_INTERNAL int32_t cge_count_learning_parts(const cge_network *net, int32_t l)
-{
-    const cge_layer_plan *plan = &cge_layer_plans(net)[l];
-    return plan->grads >= 0 ? cge_trained_weights(&net->model->layers[l], plan->weights).taps + 1 : 0;
-}
-
-CGE_INTERNAL cge_learning_part cge_learning_part_at(const cge_network *net, int32_t l, int32_t index)
-{
-    const cge_layer_plan *plan = &cge_layer_plans(net)[l];
-    const cge_trained t = cge_trained_weights(&net->model->layers[l], plan->weights);
-    const cge_layer_weights at = cge_weights_of(net, net->params, l);
-    cge_learning_part part;
-    part.grads = plan->grads + index * t.run;
-    part.elems = index < t.taps ? t.run : plan->biases;
-    part.params = cge_writable(index < t.taps ? at.w + index * t.pitch : at.b);
-    return part;
-}

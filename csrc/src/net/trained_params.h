@@ -36,14 +36,4 @@ typedef struct cge_param_block {
 enum { CGE_PARAM_BLOCKS = 3 };
 CGE_INTERNAL void cge_find_params(const cge_network *net, const cge_real *params, int32_t l, cge_param_block *blocks);
 
-/* Part `index` of what layer l learns, 0 .. parts - 1: successive elements of the gradients and of the parameters. */
-typedef struct cge_learning_part {
-    int32_t grads; /* offset */
-    int32_t elems;
-    cge_real *params;
-} cge_learning_part;
-
-CGE_INTERNAL int32_t cge_count_learning_parts(const cge_network *net, int32_t l);
-CGE_INTERNAL cge_learning_part cge_learning_part_at(const cge_network *net, int32_t l, int32_t index);
-
 #endif
