@@ -8,7 +8,7 @@
 #define VARIANT(operator_) cge_host_kernels()->operator_
 #define ELEMENTWISE VARIANT
 #elif CGE_SMALL
-#define CONV2D(operator_) cge_##operator_##_f32_small
+#define SHORT(operator_) cge_##operator_##_f32_small
 #define VARIANT(operator_) cge_##operator_##_f32_ref
 #elif defined(__ARM_FP) && (__ARM_FP & 4)
 #define VARIANT(operator_) cge_##operator_##_f32_tiled
@@ -17,8 +17,8 @@
 #define VARIANT(operator_) cge_##operator_##_f32_ref
 #endif
 
-#ifndef CONV2D
-#define CONV2D VARIANT
+#ifndef SHORT
+#define SHORT VARIANT
 #endif
 #ifndef ELEMENTWISE
 #define ELEMENTWISE(operator_) cge_##operator_##_f32_ref
@@ -29,12 +29,12 @@
 
 CGE_INTERNAL void cge_run_conv2d_forward(const cge_conv2d_plan *p, const cge_real *x, const cge_real *w, const cge_real *b, cge_real *y, cge_range rows)
 {
-    CONV2D(conv2d_forward)(p, x, w, b, y, rows);
+    SHORT(conv2d_forward)(p, x, w, b, y, rows);
 }
 
 CGE_INTERNAL void cge_run_conv2d_weight_grad(const cge_conv2d_plan *p, const cge_real *x, const cge_real *dy, cge_real *dw, cge_range rows, cge_range kernel_rows)
 {
-    CONV2D(conv2d_weight_grad)(p, x, dy, dw, rows, kernel_rows);
+    SHORT(conv2d_weight_grad)(p, x, dy, dw, rows, kernel_rows);
 }
 
 #if CGE_HOST && !CGE_F64
@@ -61,17 +61,17 @@ CGE_INTERNAL void cge_run_conv2d_bias_grad(const cge_conv2d_plan *p, const cge_r
 
 CGE_INTERNAL void cge_run_conv2d_input_grad(const cge_conv2d_plan *p, const cge_real *w, const cge_real *dy, cge_real *dx, cge_range rows)
 {
-    CONV2D(conv2d_input_grad)(p, w, dy, dx, rows);
+    SHORT(conv2d_input_grad)(p, w, dy, dx, rows);
 }
 
 CGE_INTERNAL void cge_run_dense_forward(int32_t in, int32_t out, int32_t count, const cge_real *x, const cge_real *w, const cge_real *b, cge_real *y)
 {
-    VARIANT(dense_forward)(in, out, count, x, w, b, y);
+    SHORT(dense_forward)(in, out, count, x, w, b, y);
 }
 
 CGE_INTERNAL void cge_run_dense_weight_grad(int32_t in, int32_t out, int32_t count, const cge_real *x, const cge_real *dy, cge_real *dw, cge_range inputs, int add)
 {
-    VARIANT(dense_weight_grad)(in, out, count, x, dy, dw, inputs, add);
+    SHORT(dense_weight_grad)(in, out, count, x, dy, dw, inputs, add);
 }
 
 CGE_INTERNAL void cge_run_dense_bias_grad(int32_t out, int32_t count, const cge_real *dy, cge_real *db)

@@ -66,22 +66,22 @@ CGE_INTERNAL void cge_run_norm_track(const cge_norm_plan *p, cge_real momentum, 
                                      cge_range runs);
 
 /* The one list of operators with variants: X(function type, operator). Kernel sets, dispatch, tests and benchmarks
- * expand it. */
-#define CGE_CONV2D_PASSES(X)                                      \
+ * expand it. Of the first there is a `small` variant. */
+#define CGE_SHORT_OPERATORS(X)                                    \
     X(cge_conv2d_forward_fn, conv2d_forward)                      \
     X(cge_conv2d_weight_grad_fn, conv2d_weight_grad)              \
-    X(cge_conv2d_input_grad_fn, conv2d_input_grad)
+    X(cge_conv2d_input_grad_fn, conv2d_input_grad)                \
+    X(cge_dense_forward_fn, dense_forward)                        \
+    X(cge_dense_weight_grad_fn, dense_weight_grad)
 #define CGE_OTHER_OPERATORS(X)                                    \
     X(cge_conv2d_bias_grad_fn, conv2d_bias_grad)                  \
-    X(cge_dense_forward_fn, dense_forward)                        \
-    X(cge_dense_weight_grad_fn, dense_weight_grad)                \
     X(cge_dense_bias_grad_fn, dense_bias_grad)                    \
     X(cge_dense_input_grad_fn, dense_input_grad)                  \
     X(cge_pool2d_forward_fn, maxpool2d_forward)                   \
     X(cge_maxpool2d_input_grad_fn, maxpool2d_input_grad)          \
     X(cge_pool2d_forward_fn, avgpool2d_forward)                   \
     X(cge_avgpool2d_input_grad_fn, avgpool2d_input_grad)
-#define CGE_OPERATORS(X) CGE_CONV2D_PASSES(X) CGE_OTHER_OPERATORS(X)
+#define CGE_OPERATORS(X) CGE_SHORT_OPERATORS(X) CGE_OTHER_OPERATORS(X)
 
 /* Elementwise: y may be x, dx may be dy. */
 typedef void cge_relu_fn(int32_t n, const cge_real *x, cge_real *y);
@@ -183,7 +183,7 @@ CGE_OPERATORS(CGE_DECLARE_TILED)
 CGE_UPDATES(CGE_DECLARE_TILED)
 CGE_CLIPS(CGE_DECLARE_TILED)
 #define CGE_DECLARE_SMALL(type, operator_) CGE_INTERNAL type cge_##operator_##_f32_small;
-CGE_CONV2D_PASSES(CGE_DECLARE_SMALL)
+CGE_SHORT_OPERATORS(CGE_DECLARE_SMALL)
 
 /* One variant of every operator, for what chooses at run time: hosts, tests, benchmarks. On boards nothing refers to
  * a set, so the linker drops them. */

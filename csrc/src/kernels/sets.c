@@ -10,7 +10,7 @@ const cge_kernel_set cge_kernels_ref = {"ref", CGE_OPERATORS(MEMBER) CGE_ELEMENT
 
 #define REF_MEMBER(type, operator_) cge_##operator_##_f32_ref,
 #define MEMBER(type, operator_) cge_##operator_##_f32_small,
-static const cge_kernel_set small = {"small", CGE_CONV2D_PASSES(MEMBER) CGE_OTHER_OPERATORS(REF_MEMBER) CGE_ELEMENTWISE(REF_MEMBER)};
+static const cge_kernel_set small = {"small", CGE_SHORT_OPERATORS(MEMBER) CGE_OTHER_OPERATORS(REF_MEMBER) CGE_ELEMENTWISE(REF_MEMBER)};
 #undef MEMBER
 
 #if !CGE_SMALL

@@ -1,5 +1,6 @@
 /*
- * Convolution for builds that must be small: one nest of loops for all passes, which differ in what is added to what.
+ * Convolution and dense layers for builds that must be small: one nest of loops for all passes, which differ in what is added
+ * to what.
  *
  *     for kh, kw:  for oh, ow that have this tap:  for c, k:     y[k] += x[c] w[k]      forward
  *                                                               dw[k] += dy[k] x[c]     weight gradient
@@ -13,80 +14,121 @@
 
 enum { FORWARD, WEIGHT_GRAD, INPUT_GRAD };
 
-typedef struct operands { /* of which the pass changes one */
-    cge_real *x, *w, *y;
-} operands;
+typedef struct conv2d_walk {
+    const cge_conv2d_plan *p;
+    int pass;
+    cge_real *x, *w, *y; /* of which the pass changes one */
+    cge_range out_rows, in_rows, kernel_rows;
+} conv2d_walk;
 
 /* One tap and one pixel: all its channels and filters. */
-static void add_pixel(const cge_conv2d_plan *p, int pass, operands o)
+static void add_pixel(const conv2d_walk *m, cge_real *x, cge_real *w, cge_real *y)
 {
-    const int32_t filters = p->group_out;
+    const cge_conv2d_plan *p = m->p;
+    const int to_x = m->pass == INPUT_GRAD;
     int32_t c, group, k;
-    for (c = 0; c < p->group_in; c++, o.x++, o.w += p->g.out_c) {
-        cge_real *x = o.x, *w = o.w, *y = o.y;
-        for (group = p->g.groups; group > 0; group--, x += p->group_in, y += filters, w += filters) {
-            cge_real *sums = pass == FORWARD ? y : w, xc = *x;
-            const cge_real *factors = pass == FORWARD ? w : y;
-            if (pass == INPUT_GRAD) {
-                for (k = 0; k < filters; k++) xc = CGE_MADD(xc, y[k], w[k]);
-                *x = xc;
-            } else
-                for (k = 0; k < filters; k++) sums[k] = CGE_MADD(sums[k], xc, factors[k]);
-        }
+    for (c = 0; c < p->group_in; c++, x++, w += p->g.out_c) {
+        cge_real *xc = x, *sum = m->pass == FORWARD ? y : w;
+        const cge_real *factor = m->pass == FORWARD ? w : y, *wc = w;
+        for (group = p->g.groups; group > 0; group--, xc += p->group_in)
+            for (k = p->group_out; k > 0; k--, factor++) {
+                if (to_x) *xc = CGE_MADD(*xc, *factor, *wc++);
+                else *sum = CGE_MADD(*sum, *xc, *factor), sum++;
+            }
     }
 }
 
 /* Kernel rows `kernel_rows` between output rows `out_rows` and input rows `in_rows`. */
-static void add_products(const cge_conv2d_plan *p, int pass, operands o, cge_range out_rows, cge_range in_rows, cge_range kernel_rows)
+static void add_products(const conv2d_walk *m)
 {
+    const cge_conv2d_plan *p = m->p;
     const cge_conv2d *g = &p->g;
     const int32_t tap_elems = p->group_in * g->out_c;
-    const cge_real *x = o.x, *y = o.y;
+    cge_real *w = m->w + m->kernel_rows.begin * g->kernel_w * tap_elems;
     int32_t kh, kw, oh, ow;
-    o.w += kernel_rows.begin * g->kernel_w * tap_elems;
-    for (kh = kernel_rows.begin; kh < kernel_rows.end; kh++)
-        for (kw = 0; kw < g->kernel_w; kw++, o.w += tap_elems)
-            for (oh = out_rows.begin; oh < out_rows.end; oh++) {
+    for (kh = m->kernel_rows.begin; kh < m->kernel_rows.end; kh++)
+        for (kw = 0; kw < g->kernel_w; kw++, w += tap_elems)
+            for (oh = m->out_rows.begin; oh < m->out_rows.end; oh++) {
                 const int32_t ih = oh * g->stride_h - g->pad_top + kh * g->dilation_h;
-                if (ih < in_rows.begin || ih >= in_rows.end) continue;
+                if (ih < m->in_rows.begin || ih >= m->in_rows.end) continue;
                 for (ow = 0; ow < p->out_w; ow++) {
                     const int32_t iw = ow * g->stride_w - g->pad_left + kw * g->dilation_w;
                     if (iw < 0 || iw >= g->in_w) continue;
-                    o.x = (cge_real *)(uintptr_t)x + (ih * g->in_w + iw) * g->in_c;
-                    o.y = (cge_real *)(uintptr_t)y + (oh * p->out_w + ow) * g->out_c;
-                    add_pixel(p, pass, o);
+                    add_pixel(m, m->x + (ih * g->in_w + iw) * g->in_c, w, m->y + (oh * p->out_w + ow) * g->out_c);
                 }
             }
 }
 
-static cge_range whole(int32_t count)
+static cge_real *writable(const cge_real *x)
 {
-    cge_range r = {0, 0};
-    r.end = count;
-    return r;
+    return (cge_real *)(uintptr_t)x;
+}
+
+static conv2d_walk walk_of(const cge_conv2d_plan *p, int pass, const cge_real *x, const cge_real *w, const cge_real *y)
+{
+    conv2d_walk m = {p, pass, writable(x), writable(w), writable(y), {0, 0}, {0, 0}, {0, 0}};
+    m.out_rows.end = p->out_h;
+    m.in_rows.end = p->g.in_h;
+    m.kernel_rows.end = p->g.kernel_h;
+    return m;
 }
 
 void cge_conv2d_forward_f32_small(const cge_conv2d_plan *p, const cge_real *x, const cge_real *w, const cge_real *b, cge_real *y, cge_range rows)
 {
-    const operands o = {(cge_real *)(uintptr_t)x, (cge_real *)(uintptr_t)w, y};
+    conv2d_walk m = walk_of(p, FORWARD, x, w, y);
     const int32_t begin = rows.begin * p->out_w, end = rows.end * p->out_w, filters = p->g.groups * p->group_out;
     int32_t i, k;
     for (i = begin; i < end; i++)
         for (k = 0; k < filters; k++) y[i * p->g.out_c + k] = b != NULL ? b[k] : CGE_REAL(0);
-    add_products(p, FORWARD, o, rows, whole(p->g.in_h), whole(p->g.kernel_h));
+    m.out_rows = rows;
+    add_products(&m);
 }
 
 void cge_conv2d_weight_grad_f32_small(const cge_conv2d_plan *p, const cge_real *x, const cge_real *dy, cge_real *dw, cge_range rows, cge_range kernel_rows)
 {
-    const operands o = {(cge_real *)(uintptr_t)x, dw, (cge_real *)(uintptr_t)dy};
-    add_products(p, WEIGHT_GRAD, o, rows, whole(p->g.in_h), kernel_rows);
+    conv2d_walk m = walk_of(p, WEIGHT_GRAD, x, dw, dy);
+    m.out_rows = rows;
+    m.kernel_rows = kernel_rows;
+    add_products(&m);
 }
 
 void cge_conv2d_input_grad_f32_small(const cge_conv2d_plan *p, const cge_real *w, const cge_real *dy, cge_real *dx, cge_range rows)
 {
-    const operands o = {dx, (cge_real *)(uintptr_t)w, (cge_real *)(uintptr_t)dy};
+    conv2d_walk m = walk_of(p, INPUT_GRAD, dx, w, dy);
     const int32_t row = p->g.in_w * p->g.in_c;
     int32_t i;
     for (i = rows.begin * row; i < rows.end * row; i++) dx[i] = CGE_REAL(0);
-    add_products(p, INPUT_GRAD, o, whole(p->out_h), rows, whole(p->g.kernel_h));
+    m.in_rows = rows;
+    add_products(&m);
+}
+
+/* ---- dense layers: each sample is a pixel, and the kernel is 1 x 1 ---- */
+
+static cge_conv2d_plan plan_of_dense(int32_t in, int32_t out, int32_t count)
+{
+    cge_conv2d_plan p;
+    memset(&p, 0, sizeof p);
+    p.g.in_h = p.out_h = count;
+    p.g.in_w = p.out_w = 1;
+    p.g.in_c = p.group_in = in;
+    p.g.out_c = p.group_out = out;
+    p.g.kernel_h = p.g.kernel_w = p.g.stride_h = p.g.groups = 1;
+    return p;
+}
+
+void cge_dense_forward_f32_small(int32_t in, int32_t out, int32_t count, const cge_real *x, const cge_real *w, const cge_real *b, cge_real *y)
+{
+    const cge_conv2d_plan p = plan_of_dense(in, out, count);
+    cge_range rows = {0, 0};
+    rows.end = count;
+    cge_conv2d_forward_f32_small(&p, x, w, b, y, rows);
+}
+
+void cge_dense_weight_grad_f32_small(int32_t in, int32_t out, int32_t count, const cge_real *x, const cge_real *dy, cge_real *dw, cge_range inputs, int add)
+{
+    cge_conv2d_plan p = plan_of_dense(in, out, count);
+    conv2d_walk m = walk_of(&p, WEIGHT_GRAD, x + inputs.begin, dw + (size_t)inputs.begin * (size_t)out, dy);
+    p.group_in = inputs.end - inputs.begin;
+    if (p.group_in > 0 && !add) memset(m.w, 0, (size_t)p.group_in * (size_t)out * sizeof *dw);
+    add_products(&m);
 }
