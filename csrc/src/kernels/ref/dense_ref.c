@@ -51,12 +51,15 @@ CGE_INTERNAL void cge_dense_bias_grad_f32_ref(int32_t out, int32_t count, const 
 
 CGE_INTERNAL void cge_dense_input_grad_f32_ref(int32_t in, int32_t out, int32_t count, const cge_real *w, const cge_real *dy, cge_real *dx)
 {
+    const cge_real *wp;
     int32_t n, i, o;
     for (n = 0; n < count; n++, dy += out, dx += in)
-        for (i = 0; i < in; i++) {
-            const cge_real *CGE_RESTRICT wp = w + (size_t)i * (size_t)out;
+        for (i = 0, wp = w; i < in; i++, wp += out) {
             cge_real s[8] = {0, 0, 0, 0, 0, 0, 0, 0};
+            int half;
             for (o = 0; o < out; o++) s[o & 7] = CGE_MADD(s[o & 7], dy[o], wp[o]);
-            dx[i] = ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
+            for (half = 4; half > 0; half /= 2) /* ((s0 + s4) + (s2 + s6)) + ((s1 + s5) + (s3 + s7)) */
+                for (o = 0; o < half; o++) s[o] += s[o + half];
+            dx[i] = s[0];
         }
 }

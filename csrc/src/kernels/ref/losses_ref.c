@@ -11,25 +11,29 @@ static cge_real largest(int32_t n, const cge_real *x)
     return m;
 }
 
-static cge_real sum_of_exp(int32_t n, const cge_real *x, cge_real m)
+/* Of what lies below the largest, *m. */
+CGE_NOINLINE cge_real sum_of_exp(int32_t n, const cge_real *x, cge_real *m)
 {
     cge_real s = 0;
     int32_t i;
-    for (i = 0; i < n; i++) s += cge_exp(x[i] - m);
+    *m = largest(n, x);
+    for (i = 0; i < n; i++) s += cge_exp(x[i] - *m);
     return s;
 }
 
 CGE_INTERNAL void cge_softmax_apply(int32_t n, const cge_real *x, cge_real *y)
 {
-    cge_real m = largest(n, x), s = sum_of_exp(n, x, m);
+    cge_real m;
+    const cge_real s = sum_of_exp(n, x, &m);
     int32_t i;
     for (i = 0; i < n; i++) y[i] = cge_exp(x[i] - m) / s;
 }
 
 CGE_INTERNAL cge_real cge_softmax_cross_entropy_loss(int32_t n, const cge_real *x, int32_t label)
 {
-    cge_real m = largest(n, x);
-    return cge_log(sum_of_exp(n, x, m)) - (x[label] - m);
+    cge_real m;
+    const cge_real log_sum = cge_log(sum_of_exp(n, x, &m));
+    return log_sum - (x[label] - m);
 }
 
 CGE_INTERNAL void cge_softmax_cross_entropy_grad(int32_t n, const cge_real *x, int32_t label, cge_real *dx)
@@ -139,8 +143,8 @@ CGE_INTERNAL void cge_binary_cross_entropy_grad(int32_t n, const cge_real *x, co
 
 CGE_INTERNAL cge_real cge_smoothed_cross_entropy_loss(int32_t n, cge_real smoothing, const cge_real *x, int32_t label)
 {
-    const cge_real m = largest(n, x), log_sum = cge_log(sum_of_exp(n, x, m));
-    cge_real sum = 0;
+    cge_real sum = 0, m;
+    const cge_real log_sum = cge_log(sum_of_exp(n, x, &m));
     int32_t i;
     for (i = 0; i < n; i++) sum += log_sum - (x[i] - m);
     return CGE_MADD((CGE_REAL(1) - smoothing) * (log_sum - (x[label] - m)), smoothing / CGE_REAL(n), sum);
@@ -194,7 +198,8 @@ CGE_INTERNAL cge_real cge_distillation_loss(int32_t n, cge_real temperature, cge
 CGE_INTERNAL void cge_distillation_grad(int32_t n, cge_real temperature, cge_real alpha, const cge_real *x, int32_t label, const cge_real *teacher, cge_real *dx)
 {
     const softened p = soften(n, teacher, temperature), q = soften(n, x, temperature);
-    const cge_real m = q.m, s = sum_of_exp(n, x, m), of_teacher = (CGE_REAL(1) - alpha) * temperature;
+    cge_real m;
+    const cge_real s = sum_of_exp(n, x, &m), of_teacher = (CGE_REAL(1) - alpha) * temperature;
     int32_t i;
     for (i = 0; i < n; i++) {
         const cge_real hard = cge_exp(x[i] - m) / s - (i == label ? CGE_REAL(1) : CGE_REAL(0));

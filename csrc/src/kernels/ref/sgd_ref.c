@@ -81,10 +81,18 @@ static int each_stays_finite(int32_t n, const cge_optimizer *o, cge_real scale, 
  * it < 2^83, and the change of w < 2^99.
  */
 
+CGE_NOINLINE int are_below(int32_t n, const cge_real *x)
+{
+    return cge_run_all_below(n, x, CGE_2_POW_64_BITS);
+}
+
+static int cannot_overflow(int32_t n, const cge_optimizer *o, const cge_real *dw, const cge_real *w, const cge_real *v)
+{
+    if (!(o->learning_rate + o->weight_decay <= CGE_LARGEST_SETTING)) return 0;
+    return are_below(n, dw) && are_below(n, w) && (v == NULL || are_below(n, v));
+}
+
 CGE_INTERNAL int cge_sgd_stays_finite(int32_t n, const cge_optimizer *o, cge_real scale, const cge_real *dw, const cge_real *w, const cge_real *v)
 {
-    if (o->learning_rate + o->weight_decay <= CGE_LARGEST_SETTING && cge_run_all_below(n, dw, CGE_2_POW_64_BITS) &&
-        cge_run_all_below(n, w, CGE_2_POW_64_BITS) && (v == NULL || cge_run_all_below(n, v, CGE_2_POW_64_BITS)))
-        return 1;
-    return each_stays_finite(n, o, scale, dw, w, v);
+    return cannot_overflow(n, o, dw, w, v) || each_stays_finite(n, o, scale, dw, w, v);
 }
