@@ -17,7 +17,9 @@ LOOPS := $(patsubst %,csrc/src/kernels/%.c,ref/elementwise_ref ref/relu6_ref ref
 # What is switched off here keeps more variables alive in loops than 13 registers hold, or took more bytes than it saved.
 TIGHT_FLAGS = -fno-ivopts -fno-tree-loop-im -fno-move-loop-invariants -fno-gcse -fno-tree-scev-cprop -fno-tree-dominator-opts \
     -fno-schedule-insns2 -fno-tree-tail-merge
+# With SMALL=1 these, too: 60 bytes.
+SMALL_FLAGS = -fno-if-conversion -fno-caller-saves -fno-shrink-wrap -fno-tree-loop-optimize
 
 # Another OPT than -O2 is for all; SMALL=1 is small as a whole.
-SIZE_FLAGS := $(if $(PLAIN),,$(if $(BARE_METAL),$(if $(filter -O2,$(OPT)),-Os $(TIGHT_FLAGS),$(if $(SMALL),$(TIGHT_FLAGS)))))
+SIZE_FLAGS := $(if $(PLAIN),,$(if $(BARE_METAL),$(if $(filter -O2,$(OPT)),-Os $(TIGHT_FLAGS),$(if $(SMALL),$(TIGHT_FLAGS) $(SMALL_FLAGS)))))
 library_flags = $(if $(filter $(if $(SMALL),,$(LOOPS)),$(1)),,$(SIZE_FLAGS))

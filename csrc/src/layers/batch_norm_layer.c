@@ -78,7 +78,7 @@ static void batch_norm_weight_grad(const cge_layer_call *c)
         cge_run_given_norm_bounds(&p, c->x, c->w + p.g.in_c, c->w, c->bounds);
         return;
     }
-    if (!c->add) {
+    if (!cge_adds(c)) {
         cge_zero_norm_runs(&p, runs, c->dw);
         cge_zero_norm_runs(&p, runs, c->db);
     }
@@ -119,7 +119,7 @@ static void scale_weight_grad(const cge_layer_call *c)
         cge_run_given_norm_bounds(&p, c->x, NULL, c->w, c->bounds);
         return;
     }
-    if (!c->add) {
+    if (!cge_adds(c)) {
         cge_zero_norm_runs(&p, runs, c->dw);
         cge_zero_norm_runs(&p, runs, c->db);
     }

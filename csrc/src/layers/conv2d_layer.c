@@ -47,8 +47,8 @@ static void conv2d_weight_grad(const cge_layer_call *c)
     (void)!resolve_conv2d_layer(c->layer, &c->in, &p);
     cge_conv2d_narrow(&p, c->layer);
     weights = cge_elems_of_rows(kernel_rows, p.g.kernel_h, p.weight_elems);
-    if (!c->add && weight) memset(c->dw + weights.begin, 0, (size_t)(weights.end - weights.begin) * sizeof *c->dw);
-    if (!c->add && bias) memset(c->db, 0, (size_t)c->out.c * sizeof *c->db);
+    if (!cge_adds(c) && weight) memset(c->dw + weights.begin, 0, (size_t)(weights.end - weights.begin) * sizeof *c->dw);
+    if (!cge_adds(c) && bias) memset(c->db, 0, (size_t)c->out.c * sizeof *c->db);
     for (i = 0; i < c->count; i++) {
         const cge_real *dy = c->dy + cge_sample(c->out, i);
         if (weight) cge_run_conv2d_weight_grad(&p, c->x + cge_sample(c->in, i), dy, c->dw, rows, kernel_rows);

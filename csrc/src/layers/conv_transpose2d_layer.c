@@ -86,8 +86,8 @@ CGE_NOINLINE void add_param_grads(const cge_layer_call *c)
     (void)!resolve_transposed(c->layer, &c->in, &p);
     kernel_rows = cge_part_of(p.g.kernel_h, c->parts, c->part);
     weights = cge_elems_of_rows(kernel_rows, p.g.kernel_h, p.weight_elems);
-    if (!c->add && weight) memset(c->dw + weights.begin, 0, (size_t)(weights.end - weights.begin) * sizeof *c->dw);
-    if (!c->add && bias) memset(c->db, 0, (size_t)c->out.c * sizeof *c->db);
+    if (!cge_adds(c) && weight) memset(c->dw + weights.begin, 0, (size_t)(weights.end - weights.begin) * sizeof *c->dw);
+    if (!cge_adds(c) && bias) memset(c->db, 0, (size_t)c->out.c * sizeof *c->db);
     for (i = 0; i < c->count; i++) {
         const cge_real *dy = c->dy + cge_sample(c->out, i);
         if (weight) cge_run_conv_transpose2d_weight_grad(&p, c->x + cge_sample(c->in, i), dy, c->dw, kernel_rows);

@@ -32,9 +32,9 @@ static void dense_forward(const cge_layer_call *c)
 static void dense_weight_grad(const cge_layer_call *c)
 {
     const int32_t inputs = dense_inputs(c->in), learning = c->layer->trains > 0 ? c->layer->trains : inputs;
-    if (c->dw != NULL) cge_run_dense_weight_grad(inputs, c->out.c, c->count, c->x, c->dy, c->dw, cge_part_of(learning, c->parts, c->part), c->add);
+    if (c->dw != NULL) cge_run_dense_weight_grad(inputs, c->out.c, c->count, c->x, c->dy, c->dw, cge_part_of(learning, c->parts, c->part), cge_adds(c));
     if (c->db == NULL || c->part != 0) return;
-    if (!c->add) memset(c->db, 0, (size_t)c->out.c * sizeof *c->db);
+    if (!cge_adds(c)) memset(c->db, 0, (size_t)c->out.c * sizeof *c->db);
     cge_run_dense_bias_grad(c->out.c, c->count, c->dy, c->db);
 }
 

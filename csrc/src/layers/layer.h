@@ -17,10 +17,10 @@ typedef struct cge_x_source {
     int32_t window_elems;
 } cge_x_source;
 
-/* What dropout draws: the same wherever a step is taken. */
+/* What dropout draws for: the same wherever a step is taken. */
 typedef struct cge_draw {
-    uint64_t step;
-    uint32_t sample; /* of the step */
+    const cge_network *net; /* whose step it is */
+    int32_t sample;  /* of the pass */
     int32_t layer;   /* row of the model */
     int32_t trains;  /* 0: nothing is drawn */
 } cge_draw;
@@ -39,7 +39,7 @@ typedef struct cge_layer_call {
     cge_real *dx, *dx2, *dw, *db; /* dw NULL: biases alone learn; db NULL: no bias */
     int32_t part, parts;    /* weight_grad: which part of dw, its first axis cut into `parts`; db belongs to part 0 */
     cge_real *bounds;       /* not NULL, for CGE_BY_GROUPS alone: weight_grad tells bounds[2] of one sample in place of gradients */
-    int32_t add;            /* weight_grad: to what dw and db hold, else to zero: they may hold anything */
+    int32_t add;            /* weight_grad: to what dw and db hold, else to zero: they may hold anything. See cge_adds */
     cge_draw draw;          /* of the first sample */
     int32_t first;          /* the layer is some elements of a larger one, from this on */
     const cge_x_source *source; /* not NULL: in place of x, for cge_input_kind alone */
@@ -159,6 +159,12 @@ static inline int cge_normalises_batch(const cge_layer *l)
 static inline int cge_learns_by_batch(const cge_layer *l)
 {
     return cge_normalises_batch(l) && (l->flags & CGE_FROZEN) == 0;
+}
+
+/* On boards gradients are zero before a step begins: no code of each kind's for it. */
+static inline int cge_adds(const cge_layer_call *c)
+{
+    return !CGE_HOST || c->add;
 }
 
 /* Part `part` of 0 .. count - 1 cut into `parts` >= 1; some are empty if parts > count. */

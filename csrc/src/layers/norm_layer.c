@@ -68,7 +68,7 @@ static void norm_weight_grad(const cge_layer_call *c)
         cge_run_group_norm_bounds(&p, c->x, c->w, c->bounds);
         return;
     }
-    if (!c->add) {
+    if (!cge_adds(c)) {
         cge_zero_norm_runs(&p, runs, c->dw);
         cge_zero_norm_runs(&p, runs, c->db);
     }

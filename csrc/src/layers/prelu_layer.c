@@ -46,7 +46,7 @@ static void prelu_weight_grad(const cge_layer_call *c)
         prelu_bounds(c);
         return;
     }
-    if (!c->add) memset(c->dw + of.begin, 0, (size_t)(of.end - of.begin) * sizeof *c->dw);
+    if (!cge_adds(c)) memset(c->dw + of.begin, 0, (size_t)(of.end - of.begin) * sizeof *c->dw);
     for (i = 0; i < c->count; i++) {
         const size_t at = cge_sample(c->in, i);
         cge_prelu_weight_grad(n, slopes, c->x + at, c->dy + at, c->dw, of);

@@ -71,8 +71,8 @@ static void copy_what_learns(cge_network *net)
         const cge_layer_plan *plan = &cge_layer_plans(net)[l];
         const cge_layer_weights at = cge_weights_of(net, net->params, l);
         const cge_real *from = net->options.params + plan->params;
-        if (!at.w_outside) copy(at.at_w, from, at.w);
-        if (!at.b_outside) copy(plan->biases, from + plan->weights, at.b);
+        if (at.w != from) copy(at.rest != NULL ? (int32_t)(at.rest - from) : plan->weights, from, at.w);
+        if (at.b != from + plan->weights) copy(plan->biases, from + plan->weights, at.b);
     }
 }
 

@@ -73,8 +73,8 @@ CGE_INTERNAL const cge_real *cge_pass_forward(const cge_network *net, const cge_
 static inline cge_draw cge_draw_of(const cge_network *net, int32_t l)
 {
     cge_draw d;
-    d.step = net->step_count;
-    d.sample = (uint32_t)(net->pending + net->pass_sample + (net->step.task != NULL ? net->step.losses.done : 0));
+    d.net = net;
+    d.sample = 0;
     d.layer = l;
     d.trains = 0;
     return d;

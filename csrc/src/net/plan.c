@@ -153,9 +153,9 @@ static tensor tensor_at(const region *r, int end, int32_t elems)
 /* Counts a tensor that lives above `stack`, while `other` lives at the opposite end or on the stack. */
 static void count_pair(region *r, int32_t stack, int32_t elems, const tensor *other)
 {
-    const int32_t end = other->end == LOW ? sum_of(other->offset, other->elems) : 0;
-    int32_t needed = sum_of(end > stack ? end : stack, elems); /* up to the end of what lies low */
-    if (other->end == HIGH) needed = sum_of(needed, other->elems);
+    int32_t needed = stack + (other->end == HIGH ? other->elems : 0);
+    if (other->end == LOW && other->offset + other->elems > needed) needed = other->offset + other->elems;
+    needed += elems; /* at most three times TOO_MANY */
     if (needed > r->peak) r->peak = needed;
 }
 
@@ -282,7 +282,7 @@ static int32_t walk(const walk_plan *w, int loss_end, int32_t size, cge_layer_pl
         if (layers != NULL) layers[l].y = y.offset;
     }
     if (layers != NULL) pass_gradients_on(w, *loss_grad, layers);
-    return r.peak;
+    return sum_of(r.peak, 0);
 }
 
 /* ---- the whole arena ---- */

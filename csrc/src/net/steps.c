@@ -206,6 +206,14 @@ static int learn_norm(const cge_unit_params *p, const cge_layer_plan *row)
     return cge_unit_learn(p, row->biases, p->db, p->b, p->vb);
 }
 
+/* What learns at once begins at zero. */
+static void begin_norm(const cge_unit_params *p, const cge_layer_plan *row)
+{
+    cge_real *learning = p->dw != NULL ? p->dw : p->db;
+    const int32_t elems = p->dw != NULL ? row->weights + row->biases : row->biases;
+    if (p->optimizer != NULL && learning != NULL) memset(learning, 0, (size_t)elems * sizeof *learning);
+}
+
 /* 0: a gradient is not finite. */
 static int unit_backward(const cge_network *net, const cge_unit *u, const cge_unit_call *c)
 {
@@ -218,7 +226,8 @@ static int unit_backward(const cge_network *net, const cge_unit *u, const cge_un
     whole.dw = c->params.dw;
     whole.db = c->params.db;
     whole.parts = 1;
-    whole.add = c->params.optimizer == NULL;
+    whole.add = 1;
+    begin_norm(&c->params, &cge_layer_plans(net)[u->main]);
     if (c->adds) whole.dx = c->scratch;
     (whole.dw != NULL || whole.db != NULL ? c->layer->kind->weight_grad : c->layer->kind->input_grad)(&whole);
     if (whole.dx != NULL && (c->below != NULL || c->adds)) cge_unit_hand_on(c, 0, c->count * cge_shape_elems(c->in), whole.dx);

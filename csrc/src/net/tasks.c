@@ -96,4 +96,12 @@ CGE_INTERNAL int32_t cge_section_end(const cge_network *net, int32_t begin)
     return l;
 }
 
+CGE_INTERNAL int32_t cge_section_begin(const cge_network *net, int32_t last)
+{
+    const cge_layer_plan *plans = cge_layer_plans(net);
+    int32_t l = last;
+    while (l - 1 > net->first_trainable && plans[l - 1].dx == plans[last].dx) l--;
+    return l;
+}
+
 #endif

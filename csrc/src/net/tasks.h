@@ -36,6 +36,9 @@ CGE_INTERNAL int64_t cge_layers_work(const cge_network *net, int32_t begin, int3
  * (plan.c) must not be written to while another thread still reads what was there; and what looks at all samples is alone. */
 CGE_INTERNAL int32_t cge_section_end(const cge_network *net, int32_t begin);
 
+/* Backward, a section is layer `last`, with those before it that work in place. */
+CGE_INTERNAL int32_t cge_section_begin(const cge_network *net, int32_t last);
+
 #else /* boards have one core for this: no code for more */
 
 enum { CGE_PER_THREAD, CGE_WEIGHT_GRADS_PER_THREAD, CGE_INPUT_GRADS_PER_THREAD };
@@ -76,6 +79,12 @@ static inline int32_t cge_section_end(const cge_network *net, int32_t begin)
 {
     (void)begin;
     return net->model->layer_count;
+}
+
+static inline int32_t cge_section_begin(const cge_network *net, int32_t last)
+{
+    (void)net;
+    return last;
 }
 
 #endif

@@ -57,7 +57,6 @@ static void zero_grads(cge_network *net)
 static int learn_by_plan(cge_network *net, const void *x, const cge_sample_list *s, int32_t begin, int32_t count,
                          cge_progress *losses)
 {
-    if (net->grads != NULL && net->pending == 0) memset(net->grads, 0, (size_t)net->grad_elems * sizeof *net->grads);
     if (!cge_level_of(&net->options)->learn_pass(net, x, s, begin, count, losses)) return 0;
     net->pending += count;
     return 1;
@@ -71,6 +70,7 @@ static int accumulate_pass(cge_network *net, const cge_sample_list *s, int32_t b
     const void *x = contiguous_samples(net, s, begin, count);
     const cge_real *y;
     int32_t i;
+    if (net->pending == 0 && (!CGE_HOST || net->options.plan != NULL)) zero_grads(net); /* see cge_layer_call.add */
     if (net->options.plan != NULL) return learn_by_plan(net, x, s, begin, count, losses);
     y = cge_pass_forward(net, net->params, x, count, 1);
     for (i = 0; i < count; i++, y += n) {

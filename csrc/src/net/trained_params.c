@@ -33,38 +33,34 @@ CGE_INTERNAL cge_layer_weights cge_weights_of(const cge_network *net, const cge_
 {
     const cge_layer_plan *plan = &cge_layer_plans(net)[l];
     const int in_part = cge_trains_in_part(net);
-    cge_layer_weights at;
-    const cge_real *held;
-    at.w = (in_part ? net->options.params : params) + plan->params;
-    at.rest = NULL;
-    at.b = plan->biases != 0 ? at.w + plan->weights : NULL;
-    at.at_w = plan->weights;
-    at.w_outside = in_part;
-    at.b_outside = in_part;
+    const cge_real *held, *all = (in_part ? net->options.params : params) + plan->params;
+    cge_layer_weights at = {all, NULL, NULL};
+    int32_t weights;
+    if (plan->biases != 0) at.b = all + plan->weights;
     if (!in_part || plan->grads < 0) return at;
     held = params + begin_of_held(net, l);
-    at.at_w = held_weights(&net->model->layers[l], plan->weights, net->options.plan != NULL);
-    if (at.b != NULL) at.b = held + at.at_w;
-    at.b_outside = 0;
-    at.w_outside = at.at_w == 0;
-    if (at.w_outside) at.at_w = plan->weights;
-    else if (at.at_w < plan->weights) at.rest = at.w + at.at_w;
-    if (!at.w_outside) at.w = held;
+    weights = held_weights(&net->model->layers[l], plan->weights, net->options.plan != NULL);
+    if (at.b != NULL) at.b = held + weights;
+    if (weights == 0) return at;
+    at.w = held;
+    if (weights < plan->weights) at.rest = all + weights;
     return at;
 }
 
-static void set_block(cge_param_block *block, const cge_real *at, int32_t elems, int outside)
+static void set_block(cge_param_block *block, const cge_real *at, int32_t elems, const cge_real *outside)
 {
     block->at = at;
     block->elems = at != NULL ? elems : 0;
-    block->outside = outside;
+    block->outside = outside != NULL && at == outside;
 }
 
 CGE_INTERNAL void cge_find_params(const cge_network *net, const cge_real *params, int32_t l, cge_param_block *blocks)
 {
     const cge_layer_plan *plan = &cge_layer_plans(net)[l];
     const cge_layer_weights at = cge_weights_of(net, params, l);
-    set_block(&blocks[0], at.w, at.at_w, at.w_outside);
-    set_block(&blocks[1], at.rest, plan->weights - at.at_w, 1);
-    set_block(&blocks[2], at.b, plan->biases, at.b_outside);
+    const cge_real *outside = cge_trains_in_part(net) ? net->options.params + plan->params : NULL;
+    const int32_t weights = at.rest != NULL ? (int32_t)(at.rest - outside) : plan->weights;
+    set_block(&blocks[0], at.w, weights, outside);
+    set_block(&blocks[1], at.rest, plan->weights - weights, at.rest);
+    set_block(&blocks[2], at.b, plan->biases, outside != NULL ? outside + plan->weights : NULL);
 }

@@ -17,11 +17,10 @@ CGE_INTERNAL int32_t cge_learning_elems(const cge_layer *layer, const cge_layer_
 /* Elements that a network with options.params copies into the arena, of a layer that learns. */
 CGE_INTERNAL int32_t cge_held_elems(const cge_layer *layer, int32_t weights, int32_t biases, int has_plan);
 
-/* The parameters of a layer. */
+/* The parameters of a layer. rest: weights that do not lie behind the others, but in options.params; NULL: none. b NULL: no
+ * biases. */
 typedef struct cge_layer_weights {
-    const cge_real *w, *rest, *b; /* rest: weights that do not lie behind the others; NULL: none. b NULL: no biases */
-    int32_t at_w;                 /* weights at w */
-    int w_outside, b_outside;     /* of the arena, though others of this network lie in it: constant. rest always is */
+    const cge_real *w, *rest, *b;
 } cge_layer_weights;
 
 /* params: net->params as the call has read it. */
@@ -30,7 +29,8 @@ CGE_INTERNAL cge_layer_weights cge_weights_of(const cge_network *net, const cge_
 /* Successive parameters of a layer; three blocks in the order of files, of which some may be empty. */
 typedef struct cge_param_block {
     const cge_real *at;
-    int32_t elems, outside;
+    int32_t elems;
+    int outside; /* of the arena, though others of this network lie in it: constant */
 } cge_param_block;
 
 enum { CGE_PARAM_BLOCKS = 3 };

@@ -38,7 +38,7 @@ static void set_call(cge_layer_call *c, const pass *p, int32_t l, cge_range samp
     c->out = plan->out;
     c->count = samples.end - samples.begin;
     c->draw = cge_draw_of(net, l);
-    c->draw.sample += (uint32_t)samples.begin;
+    c->draw.sample = samples.begin;
     c->draw.trains = p->trains;
     if (l > 0 && plans[l - 1].y >= 0)
         c->x = activation(net, plans[l - 1].y, plan->in, samples.begin);
@@ -133,8 +133,7 @@ static void backward_task(void *argument, int32_t index)
 }
 
 /* The parameters' gradients, added to what is pending, given the gradient of the last output at net->loss_grad. Stops at the first
- * trainable layer: what lies before it needs no gradient. A section is one layer, with those before it that work in
- * place. */
+ * trainable layer: what lies before it needs no gradient. */
 CGE_INTERNAL void cge_pass_backward(const cge_network *net, const void *x, int32_t count)
 {
     const cge_layer_plan *plans = cge_layer_plans(net);
@@ -144,7 +143,7 @@ CGE_INTERNAL void cge_pass_backward(const cge_network *net, const void *x, int32
         const cge_layer_plan *plan = &plans[p.layer];
         const int64_t work = cge_layers_work(net, p.layer, p.layer + 1) * count;
         int32_t per_thread;
-        for (p.end = p.layer - 1; p.end > net->first_trainable && plans[p.end].dx == plan->dx;) p.end--;
+        p.end = cge_section_begin(net, p.layer) - 1;
         p.weight_tasks = plan->grads >= 0 ? cge_tasks_for(net, CGE_WEIGHT_GRADS_PER_THREAD, plan->weights, work) : 0;
         per_thread = has_pixels(plan->out) ? CGE_INPUT_GRADS_PER_THREAD : CGE_PER_THREAD;
         p.sample_tasks = plan->dx >= 0 ? cge_tasks_for(net, per_thread, cge_samples_apart(net, p.layer, count), work) : 0;

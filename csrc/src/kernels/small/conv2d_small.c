@@ -18,7 +18,7 @@ typedef struct conv2d_walk {
     const cge_conv2d_plan *p;
     int pass;
     cge_real *x, *w, *y; /* of which the pass changes one */
-    cge_range out_rows, in_rows, kernel_rows;
+    cge_range rows, kernel_rows; /* rows of y, or, in an input gradient, of x */
 } conv2d_walk;
 
 /* One tap and one pixel: all its channels and filters. */
@@ -38,7 +38,6 @@ static void add_pixel(const conv2d_walk *m, cge_real *x, cge_real *w, cge_real *
     }
 }
 
-/* Kernel rows `kernel_rows` between output rows `out_rows` and input rows `in_rows`. */
 static void add_products(const conv2d_walk *m)
 {
     const cge_conv2d_plan *p = m->p;
@@ -48,9 +47,9 @@ static void add_products(const conv2d_walk *m)
     int32_t kh, kw, oh, ow;
     for (kh = m->kernel_rows.begin; kh < m->kernel_rows.end; kh++)
         for (kw = 0; kw < g->kernel_w; kw++, w += tap_elems)
-            for (oh = m->out_rows.begin; oh < m->out_rows.end; oh++) {
-                const int32_t ih = oh * g->stride_h - g->pad_top + kh * g->dilation_h;
-                if (ih < m->in_rows.begin || ih >= m->in_rows.end) continue;
+            for (oh = 0; oh < p->out_h; oh++) {
+                const int32_t ih = oh * g->stride_h - g->pad_top + kh * g->dilation_h, row = m->pass == INPUT_GRAD ? ih : oh;
+                if (row < m->rows.begin || row >= m->rows.end || ih < 0 || ih >= g->in_h) continue;
                 for (ow = 0; ow < p->out_w; ow++) {
                     const int32_t iw = ow * g->stride_w - g->pad_left + kw * g->dilation_w;
                     if (iw < 0 || iw >= g->in_w) continue;
@@ -64,42 +63,37 @@ static cge_real *writable(const cge_real *x)
     return (cge_real *)(uintptr_t)x;
 }
 
-static conv2d_walk walk_of(const cge_conv2d_plan *p, int pass, const cge_real *x, const cge_real *w, const cge_real *y)
+static void walk_rows(const cge_conv2d_plan *p, int pass, const cge_real *x, const cge_real *w, const cge_real *y, cge_range rows)
 {
-    conv2d_walk m = {p, pass, writable(x), writable(w), writable(y), {0, 0}, {0, 0}, {0, 0}};
-    m.out_rows.end = p->out_h;
-    m.in_rows.end = p->g.in_h;
+    conv2d_walk m = {p, pass, writable(x), writable(w), writable(y), {0, 0}, {0, 0}};
+    m.rows = rows;
     m.kernel_rows.end = p->g.kernel_h;
-    return m;
+    add_products(&m);
 }
 
 void cge_conv2d_forward_f32_small(const cge_conv2d_plan *p, const cge_real *x, const cge_real *w, const cge_real *b, cge_real *y, cge_range rows)
 {
-    conv2d_walk m = walk_of(p, FORWARD, x, w, y);
     const int32_t begin = rows.begin * p->out_w, end = rows.end * p->out_w, filters = p->g.groups * p->group_out;
     int32_t i, k;
     for (i = begin; i < end; i++)
         for (k = 0; k < filters; k++) y[i * p->g.out_c + k] = b != NULL ? b[k] : CGE_REAL(0);
-    m.out_rows = rows;
-    add_products(&m);
+    walk_rows(p, FORWARD, x, w, y, rows);
 }
 
 void cge_conv2d_weight_grad_f32_small(const cge_conv2d_plan *p, const cge_real *x, const cge_real *dy, cge_real *dw, cge_range rows, cge_range kernel_rows)
 {
-    conv2d_walk m = walk_of(p, WEIGHT_GRAD, x, dw, dy);
-    m.out_rows = rows;
+    conv2d_walk m = {p, WEIGHT_GRAD, writable(x), dw, writable(dy), {0, 0}, {0, 0}};
+    m.rows = rows;
     m.kernel_rows = kernel_rows;
     add_products(&m);
 }
 
 void cge_conv2d_input_grad_f32_small(const cge_conv2d_plan *p, const cge_real *w, const cge_real *dy, cge_real *dx, cge_range rows)
 {
-    conv2d_walk m = walk_of(p, INPUT_GRAD, dx, w, dy);
     const int32_t row = p->g.in_w * p->g.in_c;
     int32_t i;
     for (i = rows.begin * row; i < rows.end * row; i++) dx[i] = CGE_REAL(0);
-    m.in_rows = rows;
-    add_products(&m);
+    walk_rows(p, INPUT_GRAD, dx, w, dy, rows);
 }
 
 /* ---- dense layers: each sample is a pixel, and the kernel is 1 x 1 ---- */
@@ -127,8 +121,10 @@ void cge_dense_forward_f32_small(int32_t in, int32_t out, int32_t count, const c
 void cge_dense_weight_grad_f32_small(int32_t in, int32_t out, int32_t count, const cge_real *x, const cge_real *dy, cge_real *dw, cge_range inputs, int add)
 {
     cge_conv2d_plan p = plan_of_dense(in, out, count);
-    conv2d_walk m = walk_of(&p, WEIGHT_GRAD, x + inputs.begin, dw + (size_t)inputs.begin * (size_t)out, dy);
+    cge_range rows = {0, 0};
+    rows.end = count;
+    dw += (size_t)inputs.begin * (size_t)out;
     p.group_in = inputs.end - inputs.begin;
-    if (p.group_in > 0 && !add) memset(m.w, 0, (size_t)p.group_in * (size_t)out * sizeof *dw);
-    add_products(&m);
+    if (p.group_in > 0 && !add) memset(dw, 0, (size_t)p.group_in * (size_t)out * sizeof *dw);
+    walk_rows(&p, WEIGHT_GRAD, x + inputs.begin, dw, dy, rows);
 }
