@@ -58,6 +58,7 @@ static const conv_case conv_cases[] = {
     {"3x3 1->8 28x28", {.in_h = 28, .in_w = 28, .in_c = 1, .out_c = 8, SAME3}},
     {"3x3 2->8 16x16", {.in_h = 16, .in_w = 16, .in_c = 2, .out_c = 8, SAME3}},
     {"3x3 3->16 16x16", {.in_h = 16, .in_w = 16, .in_c = 3, .out_c = 16, SAME3}},
+    {"3x3 16->2 16x16", {.in_h = 16, .in_w = 16, .in_c = 16, .out_c = 2, SAME3}},
     {"3x3 5->7 11x9 stride 2", {.in_h = 11, .in_w = 9, .in_c = 5, .out_c = 7, .stride_h = 2, .stride_w = 2, SAME3}},
     {"1x1 48->96 8x8", {.in_h = 8, .in_w = 8, .in_c = 48, .out_c = 96, .kernel_h = 1, .kernel_w = 1}},
     {"depthwise 3x3 48 16x16", {.in_h = 16, .in_w = 16, .in_c = 48, .out_c = 48, .groups = 48, SAME3}},

@@ -14,7 +14,7 @@ void cge_tile_row(cge_tile *t)
 
 void cge_tile_one(cge_tile *t)
 {
-    cge_tile_sum(t, 1, 1, 0, t->u_pitch, 0, t->v_pitch, 0, 0);
+    cge_tile_one_inline(t);
 }
 
 CGE_TILES_END

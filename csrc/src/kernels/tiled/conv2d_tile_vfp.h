@@ -30,6 +30,13 @@
     LINE("vadd.f32 s" #c ", s" #c ", s30") LINE("vadd.f32 s" #d ", s" #d ", s31")
 #endif
 
+/* sum += x * y, and x is lost. */
+#if CGE_FUSED
+#define MADD(sum, x, y) LINE("vfma.f32 " sum ", " x ", " y)
+#else
+#define MADD(sum, x, y) LINE("vmul.f32 " x ", " x ", " y) LINE("vadd.f32 " sum ", " sum ", " x)
+#endif
+
 /* Four sums: one u times four v, four u times one v; and all 16: four u times s24 .. s27. */
 #define SUM_ROW(a, b, c, d, u) MADD4(a, b, c, d, u, "s24", u, "s25", u, "s26", u, "s27")
 #define SUM_COLUMN(a, b, c, d, u0, u1, u2, u3, v) MADD4(a, b, c, d, u0, v, u1, v, u2, v, u3, v)
@@ -119,6 +126,7 @@
     SET(u, init) SET(v, v) FIELD(n, out) FIELD(rows, channels)                                       \
     LINE("adds %[n], %[n], #4 * " #width) LINE("subs %[rows], %[rows], #" #width)                    \
     SET(n, out) SET(rows, channels)
+#define NEXT_1 NEXT_TILE(1, 0)
 #define NEXT_4 NEXT_TILE(4, 2)
 #define NEXT_8 NEXT_TILE(8, 3)
 #define NEXT_4_OWN FIELD(u, u) LINE("adds %[u], %[u], #4 * 4") SET(u, u) NEXT_4
@@ -130,19 +138,17 @@
     LINE(instruction " %[u], {s8-s11}") STEP(u, v) LINE(instruction " %[u], {s12-s15}")
 #define LOAD_ALIKE                                                                                   \
     LINE("vldmia %[u], {s0-s3}") LINE("vldmia %[u], {s4-s7}") LINE("vldmia %[u], {s8-s11}") LINE("vldmia %[u], {s12-s15}")
-#define COPY(a, b, c, d)                                                                             \
-    LINE("vmov.f32 s" #a ", s0") LINE("vmov.f32 s" #b ", s1") LINE("vmov.f32 s" #c ", s2") LINE("vmov.f32 s" #d ", s3")
-#define LOAD_AND_COPY /* 3 cycles less, 36 bytes more */                                             \
-    LINE("vldmia %[u], {s0-s3}") COPY(4, 5, 6, 7) COPY(8, 9, 10, 11) COPY(12, 13, 14, 15)
 #define LOAD_TILE FOUR_ROWS("vldmia")
 #define STORE_TILE FOUR_ROWS("vstmia")
 
 /* Operands: where the fields are; the registers that all products use. "l": r0 .. r7, whose loads and stores are short. */
 #define OFFSET(field) [o_##field] "i"(offsetof(cge_tile, field))
+#define OFFSETS_OF(p)                                                                                \
+    [o_##p] "i"(offsetof(cge_tile, p.at)), [o_##p##_pitch] "i"(offsetof(cge_tile, p.pitch)),         \
+    [o_##p##_column] "i"(offsetof(cge_tile, p.column)), [o_##p##_row] "i"(offsetof(cge_tile, p.row))
 #define FIELDS_OF_TILE                                                                                       \
     [t] "l"(t), OFFSET(channels), OFFSET(init_channel), OFFSET(v_channel), OFFSET(init), OFFSET(out), OFFSET(out_pitch), \
-    OFFSET(u), OFFSET(v), OFFSET(u_pitch), OFFSET(v_pitch), OFFSET(rows), OFFSET(columns), OFFSET(run), \
-    OFFSET(u_column), OFFSET(v_column), OFFSET(u_row), OFFSET(v_row)
+    OFFSET(rows), OFFSET(columns), OFFSET(run), OFFSETS_OF(u), OFFSETS_OF(v)
 #define OUTPUTS [u] "=&l"(u), [v] "=&l"(v), [rows] "=&l"(rows), [n] "=&l"(n)
 #define CLOBBERS                                                                                     \
     "s0", "s1", "s2", "s3", "s4", "s5", "s6", "s7", "s8", "s9", "s10", "s11", "s12", "s13", "s14", "s15", "s16", "s17", "s18", \
@@ -170,11 +176,11 @@
 
 #define AB_NEXT(step) STEP(u, u_row) STEP(u1, u_row) STEP(u2, u_row) STEP(u3, u_row) STEP(v, v_row)
 
-static inline void cge_tile_ab(cge_tile *t)
+CGE_INLINE void cge_tile_ab(cge_tile *t)
 {
     const float *u, *u1, *u2, *u3, *v;
     int32_t v_pitch, rows, columns, n, u_row, v_row;
-    __asm__ volatile(PRODUCT(LOAD_AND_COPY, FIELD(v_pitch, v_pitch) FIELD(u_row, u_row) FIELD(v_row, v_row) ROWS_OF(u),
+    __asm__ volatile(PRODUCT(LOAD_ALIKE, FIELD(v_pitch, v_pitch) FIELD(u_row, u_row) FIELD(v_row, v_row) ROWS_OF(u),
                              COLUMNS(RUN_BY_HALVES(AB_FIRST, AB_SECOND, LOAD_U_ODD), NEXT_ROWS_OF_U), AB_NEXT, STORE_TILE, NEXT_4)
                      : OUTPUTS, [columns] "=&l"(columns), [u1] "=&r"(u1), [u2] "=&r"(u2), [u3] "=&r"(u3), [v_pitch] "=&r"(v_pitch),
                        [u_row] "=&r"(u_row), [v_row] "=&r"(v_row)
@@ -189,7 +195,7 @@ static inline void cge_tile_ab(cge_tile *t)
     LOAD_V SUM_ALL("s17", "s18", "s19", "s20")                                                       \
     LOAD_V SUM_ALL("s18", "s19", "s20", "s21")
 
-static inline void cge_tile_ab3(cge_tile *t)
+CGE_INLINE void cge_tile_ab3(cge_tile *t)
 {
     const float *u, *v;
     int32_t v_pitch, rows, n;
@@ -201,7 +207,7 @@ static inline void cge_tile_ab3(cge_tile *t)
 
 #define ATB_ONE LINE("vldmia %[u], {s16-s19}") STEP(u, u_pitch) LOAD_V SUM_ALL("s16", "s17", "s18", "s19")
 
-static inline void cge_tile_atb(cge_tile *t)
+CGE_INLINE void cge_tile_atb(cge_tile *t)
 {
     const float *u, *v;
     int32_t u_pitch, v_pitch, rows, n;
@@ -217,7 +223,7 @@ static inline void cge_tile_atb(cge_tile *t)
 #define ABT_ONE(v, a, b, c, d) LINE("vldmia %[" #v "]!, {s24}") SUM_COLUMN(a, b, c, d, "s16", "s18", "s20", "s22", "s24")
 #define ABT(step) step(v, 0, 4, 8, 12) step(v1, 1, 5, 9, 13) step(v2, 2, 6, 10, 14) step(v3, 3, 7, 11, 15)
 
-static inline void cge_tile_abt(cge_tile *t)
+CGE_INLINE void cge_tile_abt(cge_tile *t)
 {
     const float *u, *u1, *u2, *u3, *v, *v1, *v2, *v3;
     int32_t rows, columns, n;
@@ -232,7 +238,7 @@ static inline void cge_tile_abt(cge_tile *t)
     LINE("vldr s24, [%[u]]") STEP(u, u_pitch) LINE("vldmia %[v], {s16-s23}") STEP(v, v_pitch)          \
     SUM_COLUMN(0, 1, 2, 3, "s16", "s17", "s18", "s19", "s24") SUM_COLUMN(4, 5, 6, 7, "s20", "s21", "s22", "s23", "s24")
 
-static inline void cge_tile_row_inline(cge_tile *t)
+CGE_INLINE void cge_tile_row_inline(cge_tile *t)
 {
     const float *u, *v;
     int32_t u_pitch, v_pitch, rows, columns, n;
@@ -243,24 +249,45 @@ static inline void cge_tile_row_inline(cge_tile *t)
                      : CLOBBERS);
 }
 
-#define DOTS_TWO                                                                                     \
-    LINE("vldmia %[u]!, {s24,s25}")                                                                  \
+#define DOTS_FIRST                                                                                   \
+    LINE("vldr s24, [%[u]]") STEP(u, u_pitch) LINE("vldr s25, [%[u]]") STEP(u, u_pitch)              \
     LINE("vldmia %[v]!, {s16,s17}") LINE("vldmia %[v1]!, {s18,s19}") LINE("vldmia %[v2]!, {s20,s21}") LINE("vldmia %[v3]!, {s22,s23}") \
-    SUM_COLUMN(0, 1, 2, 3, "s16", "s18", "s20", "s22", "s24") SUM_COLUMN(0, 1, 2, 3, "s17", "s19", "s21", "s23", "s25")
-#define DOTS_ONE                                                                                     \
-    LINE("vldmia %[u]!, {s24}")                                                                      \
-    LINE("vldmia %[v]!, {s16}") LINE("vldr s18, [%[v1]]") LINE("vldr s20, [%[v2]]") LINE("vldr s22, [%[v3]]") \
     SUM_COLUMN(0, 1, 2, 3, "s16", "s18", "s20", "s22", "s24")
+#define DOTS_SECOND SUM_COLUMN(0, 1, 2, 3, "s17", "s19", "s21", "s23", "s25")
+#define DOTS_LOAD_ODD                                                                                \
+    LINE("vldr s25, [%[u]]") STEP(u, u_pitch)                                                        \
+    LINE("vldmia %[v]!, {s17}") LINE("vldmia %[v1]!, {s19}") LINE("vldmia %[v2]!, {s21}") LINE("vldmia %[v3]!, {s23}")
 
-static inline void cge_tile_dots(cge_tile *t)
+#define LOAD_ONE_TO_ALL LINE("vldr s0, [%[u]]") LINE("vmov.f32 s1, s0") LINE("vmov.f32 s2, s0") LINE("vmov.f32 s3, s0")
+#define STORE_APART                                                                                  \
+    FIELD(u, out) FIELD(v, out_pitch)                                                                \
+    LINE("vstr s0, [%[u]]") STEP(u, v) LINE("vstr s1, [%[u]]") STEP(u, v)                            \
+    LINE("vstr s2, [%[u]]") STEP(u, v) LINE("vstr s3, [%[u]]")
+
+CGE_INLINE void cge_tile_dots(cge_tile *t)
 {
     const float *u, *v, *v1, *v2, *v3;
-    int32_t rows, columns, n;
-    __asm__ volatile(PRODUCT(LINE("vldmia %[u], {s0-s3}"), "", COLUMNS(ROWS_OF(v) RUN_BY_TWO(DOTS_TWO, DOTS_ONE), NEXT_U_V), NEXT_U_V,
-                             FIELD(u, out) LINE("vstmia %[u], {s0-s3}"), NEXT_4)
-                     : OUTPUTS, [columns] "=&l"(columns), [v1] "=&r"(v1), [v2] "=&r"(v2), [v3] "=&r"(v3)
+    int32_t u_pitch, rows, columns, n;
+    __asm__ volatile(PRODUCT(LOAD_ONE_TO_ALL, FIELD(u_pitch, u_pitch),
+                             COLUMNS(ROWS_OF(v) RUN_BY_HALVES(DOTS_FIRST, DOTS_SECOND, DOTS_LOAD_ODD), NEXT_U_V), NEXT_U_V, STORE_APART, NEXT_4)
+                     : OUTPUTS, [u_pitch] "=&r"(u_pitch), [columns] "=&l"(columns), [v1] "=&r"(v1), [v2] "=&r"(v2), [v3] "=&r"(v3)
                      : FIELDS_OF_TILE
                      : CLOBBERS);
+}
+
+#define ONE                                                                                          \
+    LINE("vldr s1, [%[u]]") STEP(u, u_pitch) LINE("vldr s2, [%[v]]") STEP(v, v_pitch)                  \
+    MADD("s0", "s1", "s2")
+
+static inline void cge_tile_one_inline(cge_tile *t)
+{
+    const float *u, *v;
+    int32_t u_pitch, v_pitch, rows, columns, n;
+    __asm__ volatile(PRODUCT(LINE("vldr s0, [%[u]]"), FIELD(u_pitch, u_pitch) FIELD(v_pitch, v_pitch),
+                             COLUMNS(RUN_ONE(ONE), NEXT_U_V), NEXT_U_V, FIELD(u, out) LINE("vstr s0, [%[u]]"), NEXT_1)
+                     : OUTPUTS, [columns] "=&l"(columns), [u_pitch] "=&r"(u_pitch), [v_pitch] "=&r"(v_pitch)
+                     : FIELDS_OF_TILE
+                     : "s0", "s1", "s2", "cc", "memory");
 }
 
 #define SUM_OWN(a, b, c, d, u0, u1, u2, u3) MADD4(a, b, c, d, u0, "s24", u1, "s25", u2, "s26", u3, "s27")
@@ -271,7 +298,7 @@ static inline void cge_tile_dots(cge_tile *t)
     LINE("vldmia %[at], {s16-s19}") STEP(at, u_pitch) SUM_OWN(8, 9, 10, 11, "s16", "s17", "s18", "s19") \
     LINE("vldmia %[at], {s20-s23}") STEP(u, u_column) SUM_OWN(12, 13, 14, 15, "s20", "s21", "s22", "s23")
 
-static inline void cge_tile_own(cge_tile *t)
+CGE_INLINE void cge_tile_own(cge_tile *t)
 {
     const float *u, *v, *at;
     int32_t u_pitch, u_column, v_pitch, rows, n;

@@ -10,7 +10,8 @@
  *                      :                         :     C 4 x 1; the four corners are alone
  *
  * A tile has 4 channels; if their number is no multiple of 4, the last tile is moved back and computes some outputs
- * again, to the same bits. The weight gradient adds and cannot do that: its remainders go one by one.
+ * again, to the same bits. Fewer than 4 are walked one after the other, in tiles of 4 pixels x 1 channel. The weight gradient adds:
+ * where a tile of it is moved back, the sums that were complete are put back.
  *
  * The channels of a depthwise convolution are walked like those of one group, but each tile reads its own channels.
  */
@@ -19,6 +20,8 @@
 CGE_TILES_BEGIN
 
 #include "conv2d_tile.h"
+
+#include <string.h>
 
 static int is_depthwise(const cge_conv2d_plan *p)
 {
@@ -68,17 +71,17 @@ static tap_span input_taps(const axis *a, int32_t i)
     return t;
 }
 
-CGE_NOINLINE tap_span taps_at(int is_forward, const axis *a, int32_t output)
+CGE_NOINLINE tap_span taps_at(const axis *a, int32_t output)
 {
-    return is_forward ? forward_taps(a, output) : input_taps(a, output);
+    return a->source_step > 0 ? forward_taps(a, output) : input_taps(a, output); /* input gradients step back, or nowhere */
 }
 
 /* Most outputs are reached by all taps: those without divisions. */
-CGE_INLINE tap_span taps_inside(int is_forward, const axis *a, int32_t output)
+CGE_INLINE tap_span taps_inside(const axis *a, int32_t output)
 {
     tap_span t = {0, a->kernel, output * a->source_spacing + a->offset};
     const uint32_t first = (uint32_t)t.source, last = first + (uint32_t)a->span, limit = (uint32_t)a->limit;
-    if (first >= limit || last >= limit) t = taps_at(is_forward, a, output);
+    if (first >= limit || last >= limit) t = taps_at(a, output);
     return t;
 }
 
@@ -97,26 +100,28 @@ CGE_NOINLINE axis make_axis(int is_forward, int32_t stride, int32_t pad, int32_t
 
 /* ---- forward and input gradient: every output gathers ------------------------------------------------------------ */
 
-typedef enum tile_kind { TILE_AB, TILE_AB3, TILE_ABT, TILE_ROW, TILE_DOTS, TILE_ONE, TILE_OWN, TILE_OWN1 } tile_kind; /* see conv2d_tile.h */
+/* See conv2d_tile.h. TILE_PIXELS: dots whose v are four pixels and u are weights. */
+typedef enum tile_kind { TILE_AB, TILE_AB3, TILE_ABT, TILE_ROW, TILE_DOTS, TILE_PIXELS, TILE_ONE, TILE_OWN, TILE_OWN1 } tile_kind;
 
 typedef struct gather { /* one pass over one group */
-    uint8_t is_forward, is_merged; /* is_merged: what the taps of a kernel row read is one piece */
+    uint8_t is_merged; /* what the taps of a kernel row read is one piece */
     axis rows, columns;
     const float *source, *w, *init; /* x, w, b; or dy, w, zeros */
     float *out;                     /* y; or dx */
-    int32_t channels, run;          /* of `out`, of `source`, in the group; depthwise: all, 0 */
-    int32_t source_pitch, out_pitch;              /* elements between pixels */
-    int32_t w_tap, w_run, w_channel, init_channel; /* elements of w between kernel columns, channels of `source`, of `out`; of init */
-    tile_kind wide, lone;                          /* of four pixels; of one */
+    int32_t channels, run;          /* of `out`, 1 or a tile's at least; of `source`, in the group; depthwise: all, 0 */
+    int32_t source_pitch, out_pitch; /* elements between pixels */
+    int32_t w_tap, w_run, w_channel; /* elements of w between kernel columns, channels of `source`, of `out` */
+    int32_t w_pitch, init_channel;   /* pitch of w in a tile; elements between channels of init */
+    tile_kind wide, lone;            /* of four pixels; of one */
 } gather;
 
 /* Do CGE_TILE neighbours from `output` on have the taps t? Both ends of t move one way, so the last of them tells. */
-static int is_uniform(const gather *g, const axis *a, int32_t output, int32_t end, tap_span t)
+CGE_NOINLINE int is_uniform(const axis *a, int32_t output, int32_t end, tap_span t)
 {
     const int32_t last = output + (CGE_TILE - 1) * a->spacing;
     tap_span other;
-    if (last >= end || t.count == 0 || g->channels < CGE_TILE) return 0;
-    other = taps_at(g->is_forward, a, last);
+    if (last >= end || t.count == 0) return 0;
+    other = taps_at(a, last);
     return other.first == t.first && other.count == t.count;
 }
 
@@ -127,44 +132,32 @@ static size_t step_of(int32_t count, int32_t elements)
     return (size_t)count * (size_t)elements;
 }
 
-/* What the tiles of a strip of columns share. Order: b, kh, kw, channel. */
-static cge_tile strip_tile(const gather *g, const tap_span *columns)
+/* What the tiles of a strip of columns share; source and w: the two factors of t. Order: b, kh, kw, channel. */
+static void share_strip(const gather *g, const tap_span *columns, cge_tile *t, cge_factor *source, cge_factor *w)
 {
     const axis *r = &g->rows, *c = &g->columns;
-    const size_t w_run = (size_t)g->w_run;
-    const size_t u_column = step_of(c->source_step, g->source_pitch), v_column = step_of(c->tap_step, g->w_tap);
-    size_t u_row = step_of(r->source_step, c->limit * g->source_pitch);
-    size_t v_row = step_of(r->tap_step, c->kernel * g->w_tap);
-    size_t count = (size_t)columns->count, run = (size_t)g->run;
-    cge_tile t;
-    t.init_channel = g->init_channel, t.v_channel = g->w_channel;
-    t.u_pitch = (ptrdiff_t)step_of(c->source_spacing, g->source_pitch);
-    t.out_pitch = (ptrdiff_t)step_of(c->spacing, g->out_pitch);
-    if (g->run == 0) { /* depthwise: the taps of a kernel row are the run */
-        t.columns = 1, t.run = (int32_t)count;
-        t.u_column = (ptrdiff_t)u_column, t.v_pitch = (ptrdiff_t)v_column, t.v_column = 0;
-        t.u_row = (ptrdiff_t)(u_row - count * u_column);
-        t.v_row = (ptrdiff_t)(v_row - count * v_column);
-        return t;
-    }
-    if (g->is_merged) run *= count, count = 1;
-    u_row -= (count - 1) * u_column + run;
-    v_row -= (count - 1) * v_column + run * w_run;
-    t.v_pitch = g->is_forward || g->channels < CGE_TILE ? g->w_run : g->w_channel;
-    t.columns = (int32_t)count, t.run = (int32_t)run;
-    t.u_column = (ptrdiff_t)(u_column - run), t.v_column = (ptrdiff_t)(v_column - run * w_run);
-    t.u_row = (ptrdiff_t)u_row, t.v_row = (ptrdiff_t)v_row;
-    return t;
+    const size_t source_column = step_of(c->source_step, g->source_pitch), w_column = step_of(c->tap_step, g->w_tap);
+    size_t source_run = (size_t)g->run, w_run = step_of(g->run, g->w_run), steps = (size_t)columns->count - 1;
+    t->init_channel = g->init_channel, t->v_channel = g->w_channel;
+    t->out_pitch = (ptrdiff_t)step_of(c->spacing, g->out_pitch);
+    t->columns = columns->count, t->run = g->run;
+    if (g->is_merged) t->run *= t->columns, t->columns = 1;
+    if (g->wide == TILE_OWN) source_run = w_run = 0, steps++; /* n steps from column to column */
+    source->pitch = (ptrdiff_t)step_of(c->source_spacing, g->source_pitch), w->pitch = g->w_pitch;
+    source->column = (ptrdiff_t)(source_column - source_run), w->column = (ptrdiff_t)(w_column - w_run);
+    source->row = (ptrdiff_t)(step_of(r->source_step, c->limit * g->source_pitch) - steps * source_column - source_run);
+    w->row = (ptrdiff_t)(step_of(r->tap_step, c->kernel * g->w_tap) - steps * w_column - w_run);
 }
 
-static void run_product(cge_tile *t, tile_kind kind)
+CGE_INLINE void run_product(cge_tile *t, tile_kind kind)
 {
     switch (kind) {
     case TILE_AB: cge_tile_ab(t); break;
     case TILE_AB3: cge_tile_ab3(t); break;
     case TILE_ABT: cge_tile_abt(t); break;
     case TILE_ROW: cge_tile_row(t); break;
-    case TILE_DOTS: cge_tile_dots(t); break;
+    case TILE_DOTS:
+    case TILE_PIXELS: cge_tile_dots(t); break;
     case TILE_ONE: cge_tile_one(t); break;
     case TILE_OWN: cge_tile_own(t); break;
     case TILE_OWN1:
@@ -173,10 +166,10 @@ static void run_product(cge_tile *t, tile_kind kind)
 }
 
 /* All channels of a tile's pixels; if some are left over, a last tile that is moved back to the end. */
-static void gather_channels(const gather *g, cge_tile *t, tile_kind kind)
+CGE_INLINE void gather_channels(const gather *g, cge_tile *t, tile_kind kind)
 {
     static const uint8_t widths[] = {[TILE_AB] = CGE_TILE, [TILE_AB3] = CGE_TILE, [TILE_ABT] = CGE_TILE, [TILE_ROW] = CGE_TILE_ROW,
-                                     [TILE_DOTS] = CGE_TILE, [TILE_ONE] = 1, [TILE_OWN] = CGE_TILE, [TILE_OWN1] = CGE_TILE};
+                                     [TILE_DOTS] = CGE_TILE, [TILE_PIXELS] = 1, [TILE_ONE] = 1, [TILE_OWN] = CGE_TILE, [TILE_OWN1] = CGE_TILE};
     const int32_t width = widths[kind];
     int32_t left = g->channels & (width - 1);
     t->channels = g->channels - left;
@@ -185,9 +178,9 @@ static void gather_channels(const gather *g, cge_tile *t, tile_kind kind)
         if (left == 0) break;
         left -= width;
         t->init += left * t->init_channel;
-        t->v += left * t->v_channel;
+        t->v.at += left * t->v_channel;
         t->out += left;
-        if (g->run == 0) t->u += left;
+        if (g->wide == TILE_OWN) t->u.at += left;
         t->channels = width;
         left = 0;
     }
@@ -199,27 +192,30 @@ static void gather_strip(const gather *g, int32_t i, const tap_span *columns, in
     const axis *r = &g->rows;
     const int32_t w_row = g->columns.kernel * g->w_tap;
     const int32_t source_row = g->columns.limit * g->source_pitch, out_row = g->columns.size * g->out_pitch;
-    const float *source = g->source + columns->source * g->source_pitch, *w = g->w + columns->first * g->w_tap;
-    float *out = g->out + i * g->out_pitch;
-    cge_tile t = strip_tile(g, columns);
-    tile_kind kind = g->wide == TILE_AB && t.columns == 1 && t.run == 3 && t.u_pitch == 1 ? TILE_AB3 : g->wide;
+    const int32_t source = columns->source * g->source_pitch, w = columns->first * g->w_tap, out = i * g->out_pitch;
+    const int by_pixels = g->wide == TILE_PIXELS; /* the factors change places */
+    cge_tile t;
+    cge_factor *const from = by_pixels ? &t.v : &t.u, *const weights = by_pixels ? &t.u : &t.v;
+    tile_kind kind = g->wide;
     int32_t phase, o, step = r->spacing;
+    share_strip(g, columns, &t, from, weights);
+    if (kind == TILE_AB && t.columns == 1 && t.run == 3 && t.u.pitch == 1) kind = TILE_AB3;
     for (phase = range.begin; phase < range.begin + r->spacing && phase < range.end; phase++)
         for (o = phase; o < range.end; o += step) {
-            tap_span rows = taps_inside(g->is_forward, r, o);
+            tap_span rows = taps_inside(r, o);
             if (!is_wide) {
                 int is_tall;
                 if (columns->count == 0) rows.count = 0;
-                is_tall = is_uniform(g, r, o, range.end, rows);
+                is_tall = is_uniform(r, o, range.end, rows);
                 step = is_tall ? CGE_TILE * r->spacing : r->spacing;
                 kind = is_tall ? g->wide : g->lone;
-                t.u_pitch = is_tall ? r->source_spacing * source_row : kind == TILE_OWN1 ? t.u_column : kind != TILE_AB; /* AB: four equal rows */
-                t.out_pitch = is_tall ? r->spacing * out_row : 0;
+                from->pitch = is_tall ? r->source_spacing * source_row : kind == TILE_OWN1 ? t.u.column : kind != TILE_AB; /* AB: four equal rows */
+                t.out_pitch = is_tall ? r->spacing * out_row : kind == TILE_DOTS;
             }
             t.init = g->init;
-            t.u = source + rows.source * source_row;
-            t.v = w + rows.first * w_row;
-            t.out = out + o * out_row;
+            from->at = g->source + (source + rows.source * source_row);
+            weights->at = g->w + (w + rows.first * w_row);
+            t.out = g->out + (out + o * out_row);
             t.rows = rows.count;
             gather_channels(g, &t, kind);
         }
@@ -231,8 +227,8 @@ static void gather_group(const gather *g, cge_range range)
     int32_t phase, i, width;
     for (phase = 0; phase < c->spacing && phase < c->size; phase++)
         for (i = phase; i < c->size; i += width * c->spacing) {
-            const tap_span columns = taps_at(g->is_forward, c, i);
-            width = is_uniform(g, c, i, c->size, columns) ? CGE_TILE : 1;
+            const tap_span columns = taps_at(c, i);
+            width = is_uniform(c, i, c->size, columns) ? CGE_TILE : 1;
             gather_strip(g, i, &columns, width > 1, range);
         }
 }
@@ -240,15 +236,14 @@ static void gather_group(const gather *g, cge_range range)
 static void gather_all(const cge_conv2d_plan *p, int is_forward, const float *source, const float *w, const float *b, float *out, cge_range range)
 {
     const cge_conv2d *c = &p->g;
-    int32_t groups = c->groups;
+    int32_t groups = c->groups, parts = 1, part;
     gather g;
-    g.is_forward = is_forward != 0;
     g.is_merged = is_forward && c->dilation_w == 1 && groups == 1;
     g.rows = make_axis(is_forward, c->stride_h, c->pad_top, c->dilation_h, c->kernel_h, c->in_h, p->out_h);
     g.columns = make_axis(is_forward, c->stride_w, c->pad_left, c->dilation_w, c->kernel_w, c->in_w, p->out_w);
-    g.source = source, g.w = w, g.out = out;
+    g.source = source, g.out = out;
     g.init = b != NULL ? b : cge_tile_zeros, g.init_channel = b != NULL;
-    g.w_tap = p->group_in * c->out_c;
+    g.w_tap = p->group_in * c->out_c, g.w_pitch = c->out_c;
     if (is_forward) {
         g.channels = p->group_out, g.run = p->group_in, g.source_pitch = c->in_c, g.out_pitch = c->out_c;
         g.w_run = c->out_c, g.w_channel = 1;
@@ -258,17 +253,21 @@ static void gather_all(const cge_conv2d_plan *p, int is_forward, const float *so
         g.w_run = 1, g.w_channel = c->out_c;
         g.wide = TILE_ABT, g.lone = TILE_DOTS;
     }
-    if (g.channels < CGE_TILE) g.lone = TILE_ONE;
     if (is_depthwise(p)) {
         groups = 1;
-        g.channels = c->in_c, g.run = 0, g.w_channel = 1;
+        g.channels = c->in_c, g.run = 1, g.w_channel = 1;
+        g.is_merged = 1, g.w_pitch = g.columns.tap_step * g.w_tap;
         g.wide = TILE_OWN, g.lone = TILE_OWN1;
     }
-    for (; groups > 0; groups--) {
-        gather_group(&g, range);
-        g.source += g.run, g.w += p->group_out, g.out += g.channels;
-        g.init += g.channels * g.init_channel;
+    if (g.channels < CGE_TILE) { /* one at a time */
+        parts = g.channels, g.channels = 1;
+        g.wide = TILE_PIXELS, g.lone = TILE_ONE, g.w_pitch = g.w_run;
     }
+    for (; groups > 0; groups--, w += p->group_out, g.source += g.run)
+        for (part = 0, g.w = w; part < parts; part++) {
+            gather_group(&g, range);
+            g.w += g.w_channel, g.out += g.channels, g.init += g.channels * g.init_channel;
+        }
 }
 
 void cge_conv2d_forward_f32_tiled(const cge_conv2d_plan *p, const float *x, const float *w, const float *b, float *y, cge_range rows)
@@ -283,27 +282,38 @@ void cge_conv2d_input_grad_f32_tiled(const cge_conv2d_plan *p, const float *w, c
 
 /* ---- weight gradient: tiles of dw stay in registers while the pixels of all rows add to them --------------------- */
 
-/* dw of `channels` successive channels, CGE_TILE or 1, and all filters of the group: order dw, oh, ow. */
+/* Apart, so that what it saves of the registers is not on the stack beside what a row saves. */
+CGE_NOINLINE void tile_atb(cge_tile *t)
+{
+    cge_tile_atb(t);
+}
+
+/* Tiles of `width` filters at dw, of CGE_TILE channels or one. */
+static void add_tiles(cge_tile *t, float *dw, int32_t width)
+{
+    t->init = t->out = dw;
+    if (width == CGE_TILE) tile_atb(t);
+    else if (width == CGE_TILE_ROW) cge_tile_row(t);
+    else cge_tile_one(t);
+}
+
+/* dw of `channels` successive channels, 1 or CGE_TILE, and all filters of the group, of which there are at least as many: order dw,
+ * oh, ow. */
 static void weight_channels(cge_tile *t, float *dw, int32_t channels, int32_t filters)
 {
-    const int32_t width = channels == 1 ? CGE_TILE_ROW : CGE_TILE, left = filters & (width - 1);
-    const float *x = t->u, *dy = t->v;
+    const int32_t width = channels > 1 ? CGE_TILE : filters < CGE_TILE_ROW ? 1 : CGE_TILE_ROW;
+    const int32_t left = filters & (width - 1), again = width - left;
+    float kept[CGE_TILE * (CGE_TILE - 1)];
     int32_t c;
     t->init_channel = t->v_channel = 1;
-    t->init = t->out = dw;
     t->channels = filters - left;
-    if (t->channels > 0) {
-        if (channels == 1) cge_tile_row(t);
-        else cge_tile_atb(t);
-    }
+    add_tiles(t, dw, width);
     if (left == 0) return;
-    for (c = 0; c < channels; c++) {
-        t->u = x + c;
-        t->v = dy + filters - left;
-        t->init = t->out = dw + c * t->out_pitch + filters - left;
-        t->channels = left;
-        cge_tile_one(t);
-    }
+    dw += filters - width;
+    for (c = 0; c < channels; c++) memcpy(kept + c * again, dw + c * t->out_pitch, (size_t)again * sizeof *kept);
+    t->v.at -= again, t->channels = width;
+    add_tiles(t, dw, width);
+    for (c = 0; c < channels; c++) memcpy(dw + c * t->out_pitch, kept + c * again, (size_t)again * sizeof *kept);
 }
 
 /* The same of a depthwise convolution: dw of all channels of one tap. */
@@ -314,7 +324,7 @@ static void weight_own(cge_tile *t, float *dw, int32_t channels)
     t->init = t->out = dw;
     t->channels = channels - left;
     cge_tile_own1(t);
-    for (; left > 0; left--, t->u++) {
+    for (; left > 0; left--, t->u.at++) {
         t->channels = 1;
         cge_tile_one(t);
     }
@@ -334,8 +344,8 @@ static void weight_run(const cge_conv2d_plan *p, int32_t rows, const float *x, c
     const size_t x_row = step_of(g->stride_h, g->in_w * g->in_c), x_pixel = step_of(g->stride_w, g->in_c);
     int32_t e, count;
     cge_tile t;
-    t.out_pitch = t.v_pitch = g->out_c, t.u_pitch = (ptrdiff_t)x_pixel;
-    t.rows = rows, t.columns = 1, t.u_column = t.v_column = 0;
+    t.out_pitch = t.v.pitch = g->out_c, t.u.pitch = (ptrdiff_t)x_pixel;
+    t.rows = rows, t.columns = 1, t.u.column = t.v.column = 0;
     for (e = 0; e < run; e += count) {
         const int32_t tap = kw + e / p->group_in;
         const cge_range columns = columns_of(p, tap);
@@ -346,10 +356,10 @@ static void weight_run(const cge_conv2d_plan *p, int32_t rows, const float *x, c
         }
         t.run = columns.end - columns.begin;
         if (t.run <= 0) continue;
-        t.u = x + (columns.begin * g->stride_w - g->pad_left + tap * g->dilation_w) * g->in_c + e % p->group_in;
-        t.v = dy + columns.begin * g->out_c;
-        t.u_row = (ptrdiff_t)(x_row - (size_t)t.run * x_pixel);
-        t.v_row = (p->out_w - t.run) * g->out_c;
+        t.u.at = x + (columns.begin * g->stride_w - g->pad_left + tap * g->dilation_w) * g->in_c + e % p->group_in;
+        t.v.at = dy + columns.begin * g->out_c;
+        t.u.row = (ptrdiff_t)(x_row - (size_t)t.run * x_pixel);
+        t.v.row = (p->out_w - t.run) * g->out_c;
         if (is_depthwise(p)) weight_own(&t, dw, g->in_c);
         else weight_channels(&t, dw + e * g->out_c, count, p->group_out);
     }
@@ -422,10 +432,10 @@ void cge_conv2d_bias_grad_f32_tiled(const cge_conv2d_plan *p, const float *dy, f
     static const float one = 1.0f;
     cge_tile t;
     t.out_pitch = 0;
-    t.u = &one, t.u_pitch = 0;
-    t.v = dy + rows.begin * p->out_w * p->g.out_c, t.v_pitch = p->g.out_c;
+    t.u.at = &one, t.u.pitch = 0;
+    t.v.at = dy + rows.begin * p->out_w * p->g.out_c, t.v.pitch = p->g.out_c;
     t.rows = rows.end - rows.begin, t.columns = 1, t.run = p->out_w;
-    t.u_column = t.v_column = t.u_row = t.v_row = 0;
+    t.u.column = t.v.column = t.u.row = t.v.row = 0;
     weight_channels(&t, db, 1, p->g.out_c);
 }
 

@@ -30,11 +30,11 @@ static void forward_sample(int32_t in, int32_t out, const cge_real *x, const cge
     const int32_t left = out % DENSE_BLOCK, last = out - DENSE_BLOCK;
     cge_real begin[DENSE_BLOCK];
     cge_tile t;
-    t.u = x, t.u_pitch = 1, t.v_pitch = out, t.out_pitch = 0;
+    t.u.at = x, t.u.pitch = 1, t.v.pitch = out, t.out_pitch = 0;
     t.rows = t.columns = 1, t.run = in;
-    t.u_column = t.v_column = t.u_row = t.v_row = 0;
+    t.u.column = t.v.column = t.u.row = t.v.row = 0;
     t.init = b != NULL ? b : cge_tile_zeros, t.init_channel = b != NULL;
-    t.v = w, t.v_channel = 1;
+    t.v.at = w, t.v_channel = 1;
     t.out = y;
     t.channels = last < 0 ? out : out - left;
     if (last < 0) {
@@ -45,7 +45,7 @@ static void forward_sample(int32_t in, int32_t out, const cge_real *x, const cge
     cge_tile_row(&t);
     if (left == 0) return;
     if (b != NULL) t.init = begin;
-    t.v = w + last;
+    t.v.at = w + last;
     t.out = y + last;
     t.channels = DENSE_BLOCK;
     cge_tile_row(&t);
