@@ -178,8 +178,6 @@ INT32_BUFFER = ffi.typeof("int32_t[]")
 class NotFiniteError(FloatingPointError):
     """A loss or a gradient is NaN or infinite; the weights and the optimizer are as they were before that step.
 
-    With memory="smallest" a step is refused already if a gradient, a weight or a velocity could be 2^64 or more.
-
     >>> net = cge.Network((1,), [cge.Dense(1)], "mse", cge.SGD(0.1))
     >>> net.train_on_batch([[1.0]], [[1e30]])
     Traceback (most recent call last):

@@ -155,18 +155,24 @@ def test_files_keep_it(options, size, rng):
     assert repr(loaded.layers[0]).startswith("ConvTranspose2d(6, (3, 2)")
 
 
-def test_a_step_whose_gradient_could_overflow_is_refused_before_anything_learns(rng):
-    net = cge.Network(
-        (2, 2, 1),
-        [cge.ConvTranspose2d(1, 1), cge.ConvTranspose2d(2, 2), cge.Dense(2)],
-        "mean_squared_error",
-        cge.SGD(0.1),
-        memory="smallest",
-    )
-    hash_before = net.weights_hash()
-    with pytest.raises(cge.NotFiniteError):
-        net.train_on_batch(np.full((1, 2, 2, 1), 1e18, np.float32), np.zeros((1, 2), np.float32))
-    assert net.weights_hash() == hash_before
+@pytest.mark.parametrize("grown, is_taken", [(2.0**40, True), (2.0**62, False)])
+def test_a_step_is_taken_as_a_whole_or_not_at_all(grown, is_taken):
+    """The gradient of the first weights is grown * grown times as large, and that of the last ones as it was."""
+    hashes = set()
+    for memory in ("small", "smallest"):
+        layers = [cge.ConvTranspose2d(1, 1), cge.ConvTranspose2d(2, 2), cge.Dense(2)]
+        net = cge.Network((2, 2, 1), layers, "softmax_cross_entropy", cge.SGD(0.1), memory=memory, seed=1)
+        weights = net.get_weights()
+        net.set_weights([weights[0] / grown, weights[1], weights[2] * 16, weights[3], weights[4] * grown, *weights[5:]])
+        before = net.weights_hash()
+        logits = net.predict(np.full((1, 2, 2, 1), grown, np.float32))[0]
+        try:
+            net.train_on_batch(np.full((1, 2, 2, 1), grown, np.float32), [int(np.argmin(logits))])
+            assert is_taken
+        except cge.NotFiniteError:
+            assert not is_taken and net.weights_hash() == before
+        hashes.add(net.weights_hash())
+    assert len(hashes) == 1
 
 
 def test_a_series(rng):

@@ -74,6 +74,37 @@ def test_groups_have_8_channels_where_that_divides_them(width, groups):
     assert models.frontnet("group", width=width).layers[1] == cge.GroupNorm(groups)
 
 
+# The bounds of their gradients are beyond 2^64 from the first weights on.
+DEEP = {
+    "MobileNetV1": lambda **options: models.mobilenet_v1(input_shape=(32, 32, 3), **options),
+    "MobileNetV2": lambda **options: models.mobilenet_v2(input_shape=(32, 32, 3), **options),
+    "ResNet-8, group norm": lambda **options: models.resnet8("group", input_shape=(16, 16, 3), **options),
+}
+
+
+@pytest.mark.parametrize("name", DEEP)
+@pytest.mark.parametrize("optimizer", [cge.SGD(1e-3, momentum=0.9), cge.Adam(1e-3)], ids=["SGD", "Adam"])
+def test_deep_networks_learn_at_level_smallest(name, optimizer, rng):
+    nets = [DEEP[name](memory=memory, optimizer=optimizer, seed=1) for memory in ("small", "smallest", "smallest_sliced")]
+    for step in range(10):
+        x = rng.normal(size=(1, *nets[0].input_shape)).astype(np.float32)
+        assert len({net.train_on_batch(x, [step % 2]) for net in nets}) == 1
+        assert len({net.weights_hash() for net in nets}) == 1
+
+
+@pytest.mark.parametrize("name", DEEP)
+def test_deep_networks_refuse_a_step_of_which_only_the_first_gradient_overflows(name, rng):
+    for memory in ("small", "smallest", "smallest_sliced"):
+        net = DEEP[name](memory=memory, optimizer=cge.SGD(1e-3, momentum=0.9), seed=1)
+        x, grown = rng.normal(size=(1, *net.input_shape)).astype(np.float32), np.float32(2.0**80)
+        weights = net.get_weights()
+        net.set_weights([weights[0] / grown, *weights[1:-2], weights[-2] * grown, weights[-1]])
+        before = net.to_bytes()
+        with pytest.raises(cge.NotFiniteError):
+            net.train_on_batch(x * grown, [int(np.argmin(net.predict(x * grown)))])
+        assert net.to_bytes() == before
+
+
 def test_skips_lead_around_two_convolutions():
     assert models.resnet8().sources[4:7] == ((3,), (4, 1), (5,))
     net = models.mobilenet_v2()

@@ -766,10 +766,13 @@ typedef struct cge_model {
  *
  *   cge_memory_small     gradients are collected as without a plan, for batches of any size
  *   cge_memory_smallest  no gradient buffer: each sample is a step, and a layer learns as soon as its gradient is complete.
- *                        So that a step is taken as a whole or not at all, its gradients are bounded before anything
- *                        learns: CGE_ERR_NOT_FINITE if the bound of one, a parameter or a velocity is 2^64 or more. Optimisers
- *                        that square gradients refuse bounds from 2^32 on, and settings that could overflow with less: an
- *                        epsilon below 2^-60, a weight_decay above 0.25, a rate (as above) of more than 2^60 epsilon
+ *                        A step is taken as a whole or not at all, and where cge_memory_small takes it: CGE_ERR_NOT_FINITE
+ *                        if a gradient, or what a parameter or its velocity would become, is not finite. Gradients are
+ *                        bounded before anything learns. If the bound of one, a parameter or a velocity is 2^64 or more,
+ *                        the step is tried first: backward changes no parameter, then forward and backward run again,
+ *                        and a step takes twice as long. So it is for networks of many layers. Optimisers that square
+ *                        gradients try from 2^32 on, and where settings could overflow with less: an epsilon below
+ *                        2^-60, a weight_decay above 0.25, a rate (as above) of more than 2^60 epsilon
  *
  * A plan is constant data: exported with a model, or made by cge_plan_make in memory of the caller's. */
 typedef struct cge_memory_level cge_memory_level;
@@ -963,7 +966,8 @@ typedef struct cge_step {       /* where a step that is taken in slices stands: 
     int32_t at_work;
     int32_t prepared;           /* the unit is described where it stays between slices */
     cge_real bound, gain, largest; /* of gradients and inputs, where layers learn at once */
-    int32_t trains;
+    int16_t trains;
+    int16_t trial;              /* 1: backward changes no parameter; 2: it has been tried, and may */
     cge_progress losses;        /* public: losses.done samples are done */
 } cge_step;
 
@@ -1162,7 +1166,8 @@ CGE_MUST_USE cge_status cge_network_resume(cge_network *net, int64_t budget_macs
 
 /* Gives a step up: parameters, velocity and step_count are as before it, pending is 0. When net->step.changing is 1 it is too late:
  * CGE_ERR_MODE, and the step is to be resumed to its end. With cge_memory_small that is the update alone, at the
- * end of the step; with cge_memory_smallest all of the backward pass. CGE_ERR_MODE also if no step was begun. */
+ * end of the step; with cge_memory_smallest all of the backward pass, but not the trial before it. CGE_ERR_MODE also if no step
+ * was begun. */
 CGE_MUST_USE cge_status cge_network_abort(cge_network *net);
 
 /* Of the largest piece of a step, training or forward as the network was made for: multiply-adds, and of what is not a

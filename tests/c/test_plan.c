@@ -575,7 +575,7 @@ static void test_wild_steps(const cge_memory_level *level, float rate, float sca
     check_step_refused(&p);
 }
 
-/* An l1 beyond the bounds of the smallest level is refused there before anything learns. */
+/* An l1 beyond what bounds hold for is no reason to refuse a step. */
 static void test_large_l1(const cge_memory_level *level, float l1, cge_status expected)
 {
     test_model wild = planned[0];
@@ -606,8 +606,7 @@ static void test_wild_targets(const cge_memory_level *level, float rate, float t
     check_step_refused(&p);
 }
 
-/* What the smallest level looks at before anything learns: a single large number, that does no harm without a plan. The
- * first layer's gradient could overflow when the last has learned. */
+/* A single large number, for which the bound of a step is too large or just not. Where nothing overflows, the step is taken. */
 enum {
     OF_INPUT, OF_WEIGHTS, OF_VELOCITY, OF_HIDDEN_ROWS, OF_TARGETS, OF_TARGETS_BEHIND_A_STEEP_SLOPE,
     OF_TARGETS_BEHIND_SMALL_WEIGHTS
@@ -616,35 +615,105 @@ enum {
 static const cge_layer steep_layers[] = {CONV(3, 3, 3, 1, 1, 1, 1, 1, 1, 1, 0), LEAKY(1e10f), DENSE(3, 0, 0)};
 static const test_model steep = MODEL("steep slope", 6, 6, 1, steep_layers, &cge_mean_squared_error, 0.05f, 0, 0, 0);
 
-static void test_bounds(int32_t where, float value, cge_status status)
+/* Parameters and what the optimiser keeps of them. */
+static uint64_t state_of(const place *p)
 {
-    static const test_model *const models[] = {&planned[2], &planned[0], &planned[1], &planned[WIDE_AND_NARROW], &planned[2], &steep, &planned[2]};
-    place p;
+    uint64_t hash = hash_of(p);
+    for (int32_t i = 0; i < p->net.velocity_elems; i++) hash = hash * 0x9e3779b97f4a7c15u + float_bits(p->net.velocity[i]);
+    return hash;
+}
+
+/* A step of one sample. A refused one has changed nothing. */
+static cge_status step_to(place *p, uint64_t *state)
+{
+    const cge_targets targets = {p->labels, p->values, NULL};
+    const uint64_t before = state_of(p);
     float loss = 0;
-    cge_targets targets;
-    uint64_t before;
-    if (!prepare(&p, models[where], 0) || !start(&p, &cge_memory_smallest, 1)) return;
-    targets.labels = p.labels;
-    targets.values = p.values;
-    targets.weights = NULL;
-    take_samples(&p, 0, 1);
-    if (where == OF_INPUT) p.x[0] = value;
-    if (where == OF_WEIGHTS) p.net.params[p.net.param_elems - 1] = value;
-    if (where == OF_VELOCITY) p.net.velocity[0] = value;
+    const cge_status status = cge_network_train_batch(&p->net, p->x, &targets, 1, &loss);
+    *state = state_of(p);
+    CHECK(status == CGE_OK || (status == CGE_ERR_NOT_FINITE && *state == before));
+    CHECK(p->net.step_count == (status == CGE_OK) && p->net.pending == 0);
+    return status;
+}
+
+static cge_status step_with(place *p, const cge_memory_level *level, int32_t where, float value, uint64_t *state)
+{
+    if (!start(p, level, 1)) return CGE_ERR_ARENA;
+    take_samples(p, 0, 1);
+    if (where == OF_INPUT) p->x[0] = value;
+    if (where == OF_WEIGHTS) p->net.params[p->net.param_elems - 1] = value;
+    if (where == OF_VELOCITY) p->net.velocity[0] = value;
     if (where == OF_HIDDEN_ROWS) { /* of a stem, which do not exist when the bound is made */
-        CHECK((p.plan.units[1].style & CGE_UNIT_STEM) != 0);
-        p.x[0] = value;
-        for (int32_t i = 0; i < 3 * 3 * 2 * 6; i++) p.net.params[i] = value;
+        CHECK(!level->at_once || (p->plan.units[1].style & CGE_UNIT_STEM) != 0);
+        p->x[0] = value;
+        for (int32_t i = 0; i < 3 * 3 * 2 * 6; i++) p->net.params[i] = value;
     }
     if (where == OF_TARGETS_BEHIND_SMALL_WEIGHTS)
-        for (int32_t i = 0; i < p.net.param_elems; i++) p.net.params[i] *= 1e-6f;
+        for (int32_t i = 0; i < p->net.param_elems; i++) p->net.params[i] *= 1e-6f;
     if (where >= OF_TARGETS) {
-        for (int32_t i = 0; i < elems_of(p.model->input); i++) p.x[i] = 0; /* gradients of biases alone are large */
-        p.values[0] = value;
+        for (int32_t i = 0; i < elems_of(p->model->input); i++) p->x[i] = 0; /* gradients of biases alone are large */
+        p->values[0] = value;
     }
-    before = hash_of(&p);
-    CHECK_STATUS(status, cge_network_train_batch(&p.net, p.x, &targets, 1, &loss));
-    CHECK((hash_of(&p) == before) == (status != CGE_OK) && p.net.step_count == (status == CGE_OK));
+    return step_to(p, state);
+}
+
+static void test_bounds(int32_t where, float value)
+{
+    static const test_model *const models[] = {&planned[2], &planned[0], &planned[1], &planned[WIDE_AND_NARROW], &planned[2], &steep, &planned[2]};
+    uint64_t expected = 0, state = 0;
+    place p;
+    if (!prepare(&p, models[where], 0)) return;
+    CHECK_OK(step_with(&p, &cge_memory_small, where, value, &expected));
+    CHECK_OK(step_with(&p, &cge_memory_smallest, where, value, &state));
+    CHECK(state == expected);
+}
+
+/* The input grows by 2^large as the first weights shrink, so that the same comes out, but for biases. The last weights grow by
+ * 2^steep: so the gradients before them do, and of the first weights by both. */
+static cge_status grown_step(place *p, const cge_memory_level *level, int32_t large, int32_t steep_by, uint64_t *state)
+{
+    const float grown = float_from_bits((uint32_t)(127 + large) << 23), shrunk = float_from_bits((uint32_t)(127 - large) << 23);
+    const float steeper = float_from_bits((uint32_t)(127 + steep_by) << 23);
+    const int32_t layers = p->model->layer_count;
+    int32_t first = 0, last = layers - 1;
+    cge_layer_params of;
+    cge_layer_info info;
+    if (!start(p, level, 1)) return CGE_ERR_ARENA;
+    take_samples(p, 0, 1);
+    for (int32_t i = 0; i < elems_of(p->model->input); i++) p->x[i] *= grown;
+    while (CHECK_OK(cge_model_layer_info(p->model, first, &info)) && info.weight_elems == 0) first++;
+    CHECK_OK(cge_network_layer_params(&p->net, first, &of));
+    for (int32_t i = 0; i < info.weight_elems; i++) of.w[i] *= shrunk;
+    while (CHECK_OK(cge_model_layer_info(p->model, last, &info)) && info.weight_elems == 0) last--;
+    CHECK_OK(cge_network_layer_params(&p->net, last, &of));
+    for (int32_t i = 0; i < info.weight_elems; i++) of.w[i] *= steeper;
+    return step_to(p, state);
+}
+
+/* Taken or refused, the smallest level does what a batch of one does. */
+static void test_grown_steps(const test_model *m, int32_t *taken, int32_t *refused)
+{
+    static const cge_memory_level *const levels[] = {NULL, &cge_memory_small, &cge_memory_smallest, &cge_memory_smallest_tight, &cge_memory_smallest_sliced};
+    static const int32_t larges[] = {0, 20, 50, 62, 62, 62, 62, 100}, steeps[] = {0, 20, 20, 0, 30, 55, 70, 0};
+    place p;
+    if (!prepare_levels(&p, m, 0, levels, COUNT_OF(levels), 0)) return;
+    for (int32_t i = 0; i < COUNT_OF(larges); i += CHECK_FEWER ? 3 : 1) {
+        uint64_t expected = 0, state = 0;
+        const cge_status status = grown_step(&p, &cge_memory_small, larges[i], steeps[i], &expected);
+        *taken += status == CGE_OK;
+        *refused += status != CGE_OK;
+        for (int32_t level = 2; level < COUNT_OF(levels); level++) {
+            CHECK_STATUS(status, grown_step(&p, levels[level], larges[i], steeps[i], &state));
+            CHECK(state == expected);
+        }
+    }
+}
+
+static void test_all_grown_steps(void)
+{
+    int32_t taken = 0, refused = 0;
+    for (int32_t i = 0; i < COUNT_OF(planned); i++) test_grown_steps(&planned[i], &taken, &refused);
+    CHECK(taken > COUNT_OF(planned) && refused > COUNT_OF(planned) / 2);
 }
 
 /* A network of the smallest level is saved and restored like any other. */
@@ -835,28 +904,29 @@ void suite_plan(void)
     test_members_of_a_plan();
     test_what_cannot_be_planned();
     test_names_only();
-    test_bounds(OF_INPUT, 1e10f, CGE_OK);
-    test_bounds(OF_INPUT, 1e22f, CGE_ERR_NOT_FINITE);
-    test_bounds(OF_WEIGHTS, -1e10f, CGE_OK);
-    test_bounds(OF_WEIGHTS, -1e20f, CGE_ERR_NOT_FINITE);
-    test_bounds(OF_VELOCITY, 1e10f, CGE_OK);
-    test_bounds(OF_VELOCITY, -1e20f, CGE_ERR_NOT_FINITE);
-    test_bounds(OF_HIDDEN_ROWS, 1e5f, CGE_OK);
-    test_bounds(OF_HIDDEN_ROWS, 1e12f, CGE_ERR_NOT_FINITE);
-    test_bounds(OF_TARGETS, 1e10f, CGE_OK);
-    test_bounds(OF_TARGETS, 1e19f, CGE_ERR_NOT_FINITE);
-    test_bounds(OF_TARGETS_BEHIND_A_STEEP_SLOPE, 1e5f, CGE_OK);
-    test_bounds(OF_TARGETS_BEHIND_A_STEEP_SLOPE, 1e12f, CGE_ERR_NOT_FINITE);
-    test_bounds(OF_TARGETS_BEHIND_SMALL_WEIGHTS, 1e19f, CGE_OK);
-    test_bounds(OF_WEIGHTS, 0x1.fffffep63f, CGE_OK); /* the limit */
-    test_bounds(OF_WEIGHTS, 0x1p64f, CGE_ERR_NOT_FINITE);
+    test_bounds(OF_INPUT, 1e10f);
+    test_bounds(OF_INPUT, 1e22f);
+    test_bounds(OF_WEIGHTS, -1e10f);
+    test_bounds(OF_WEIGHTS, -1e20f);
+    test_bounds(OF_VELOCITY, 1e10f);
+    test_bounds(OF_VELOCITY, -1e20f);
+    test_bounds(OF_HIDDEN_ROWS, 1e5f);
+    test_bounds(OF_HIDDEN_ROWS, 1e12f);
+    test_bounds(OF_TARGETS, 1e10f);
+    test_bounds(OF_TARGETS, 1e19f);
+    test_bounds(OF_TARGETS_BEHIND_A_STEEP_SLOPE, 1e5f);
+    test_bounds(OF_TARGETS_BEHIND_A_STEEP_SLOPE, 1e12f);
+    test_bounds(OF_TARGETS_BEHIND_SMALL_WEIGHTS, 1e19f);
+    test_bounds(OF_WEIGHTS, 0x1.fffffep63f); /* the limit */
+    test_bounds(OF_WEIGHTS, 0x1p64f);
     test_restore();
     test_placing();
     test_rows_of_a_map();
     test_large_l1(&cge_memory_small, 1e6f, CGE_OK);
     test_large_l1(&cge_memory_small, 3e38f, CGE_ERR_NOT_FINITE);
-    test_large_l1(&cge_memory_smallest, 65535, CGE_OK);
-    test_large_l1(&cge_memory_smallest, 65537, CGE_ERR_NOT_FINITE);
+    test_large_l1(&cge_memory_smallest, 1e6f, CGE_OK);
+    test_large_l1(&cge_memory_smallest, 3e38f, CGE_ERR_NOT_FINITE);
+    test_all_grown_steps();
     test_wild_targets(&cge_memory_small, 0.05f, 3e38f);
     test_wild_targets(&cge_memory_smallest, 0.05f, 3e38f);
     test_wild_targets(&cge_memory_smallest, 3e38f, 40);

@@ -270,11 +270,68 @@ static void test_not_finite(const cge_memory_level *level)
     if (!begin_train(&n, 1)) return;
     CHECK_STATUS(CGE_ERR_NOT_FINITE, finish(&n, &one, &loss, &slices));
     CHECK(loss == 7 && hash_of(&n) == before && n.net.step_count == 0 && n.net.pending == 0);
-    next_samples(&n, 0);
-    n.net.params[3] = 1e30f; /* a gradient that may overflow; at level smallest it is refused before anything learns */
-    before = hash_of(&n);
-    CHECK_STATUS(level->at_once ? CGE_ERR_NOT_FINITE : CGE_OK, (begin_train(&n, 1), finish(&n, &one, &loss, &slices)));
-    CHECK(!level->at_once || hash_of(&n) == before);
+}
+
+/* The input and the last weights grow by 2^large, the first weights shrink: bounds are too large, and with enough the first
+ * gradient overflows. */
+static void grow(sliced_net *n, int32_t large)
+{
+    const float grown = float_from_bits((uint32_t)(127 + large) << 23), shrunk = float_from_bits((uint32_t)(127 - large) << 23);
+    const int32_t last = n->net.model->layer_count - 1;
+    cge_layer_params of;
+    cge_layer_info info;
+    CHECK_OK(cge_network_init_params(&n->net, SEED));
+    n->net.step_count = 0;
+    next_samples(n, 0);
+    for (int32_t i = 0; i < n->in_elems; i++) n->x[i] *= grown;
+    CHECK_OK(cge_network_layer_params(&n->net, 0, &of));
+    CHECK_OK(cge_model_layer_info(n->net.model, 0, &info));
+    for (int32_t i = 0; i < info.weight_elems; i++) of.w[i] *= shrunk;
+    CHECK_OK(cge_network_layer_params(&n->net, last, &of));
+    CHECK_OK(cge_model_layer_info(n->net.model, last, &info));
+    for (int32_t i = 0; i < info.weight_elems; i++) of.w[i] *= grown;
+}
+
+/* A step is tried where its bound is too large, and only there: it takes more pieces, of which those before the parameters change
+ * can be given up. */
+static void test_trial(const cge_memory_level *level)
+{
+    enum { NOT_TRIED = 0, TRIED = 45, OVERFLOWS = 70 };
+    static const int32_t larges[] = {NOT_TRIED, TRIED, OVERFLOWS};
+    int32_t pieces[COUNT_OF(larges)], before_changes, rest;
+    budgets one = {1, 1, 0};
+    sliced_net n;
+    if (!make(&n, &sliced[0], level, 1)) return;
+    for (int32_t i = 0; i < COUNT_OF(larges); i++) {
+        const cge_status expected = larges[i] == OVERFLOWS ? CGE_ERR_NOT_FINITE : CGE_OK;
+        uint64_t before, learned;
+        float loss = 7, blocking_loss = 7;
+        grow(&n, larges[i]);
+        before = hash_of(&n);
+        CHECK_STATUS(expected, cge_network_train_batch(&n.net, n.x, &n.targets, 1, &blocking_loss));
+        learned = hash_of(&n);
+        CHECK((learned == before) == (expected != CGE_OK));
+        grow(&n, larges[i]);
+        if (!begin_train(&n, 1)) return;
+        CHECK_STATUS(expected, finish(&n, &one, &loss, &pieces[i]));
+        CHECK(hash_of(&n) == learned && float_bits(loss) == float_bits(blocking_loss));
+        grow(&n, larges[i]);
+        if (!begin_train(&n, 1)) return;
+        for (before_changes = 0; !n.net.step.changing && before_changes < pieces[i] - 1; before_changes++)
+            CHECK_STATUS(CGE_AGAIN, cge_network_resume(&n.net, 1, &loss));
+        if (n.net.step.changing) { /* too late: once more, up to the piece before */
+            CHECK_STATUS(expected, finish(&n, &one, &loss, &rest));
+            CHECK(before_changes + rest == pieces[i]);
+            grow(&n, larges[i]);
+            if (!begin_train(&n, 1)) return;
+            for (int32_t piece = 0; piece < before_changes - 1; piece++) CHECK_STATUS(CGE_AGAIN, cge_network_resume(&n.net, 1, &loss));
+        }
+        CHECK_OK(cge_network_abort(&n.net));
+        CHECK(hash_of(&n) == before);
+        CHECK_STATUS(expected, cge_network_train_batch(&n.net, n.x, &n.targets, 1, &loss)); /* as if nothing had been begun */
+        CHECK(hash_of(&n) == learned);
+    }
+    CHECK(pieces[1] > pieces[0] && pieces[1] > pieces[2]);
 }
 
 /* A label that somebody changes while the step is under way is not used. */
@@ -421,6 +478,7 @@ void suite_slices(void)
         for (int32_t i = 0; i < 2; i++) test_abort(&sliced[i], levels[l]);
         check_case("not finite");
         test_not_finite(levels[l]);
+        if (levels[l]->at_once) test_trial(levels[l]);
     }
     for (int32_t training = 0; training < 2; training++)
         for (int32_t i = 0; i < COUNT_OF(sliced); i++) {

@@ -692,7 +692,7 @@ static cge_status learn_run(const cge_pieces *u, cge_range pieces)
     int32_t piece;
     for (piece = pieces.begin; piece < pieces.end; piece++) {
         const learning_numbers l = learning_of(u, update_macs_of(u), piece);
-        o->kind->update(l.count, o, CGE_REAL(1), l.dw, l.w, l.v);
+        if (!u->c.params.tries) o->kind->update(l.count, o, CGE_REAL(1), l.dw, l.w, l.v);
     }
     return CGE_OK;
 }

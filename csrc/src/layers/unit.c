@@ -62,6 +62,6 @@ CGE_INTERNAL int cge_unit_learn(const cge_unit_params *params, int32_t n, const 
 {
     const cge_optimizer *o = params->optimizer;
     if (!o->kind->stays_finite(n, o, CGE_REAL(1), dw, w, v)) return 0;
-    o->kind->update(n, o, CGE_REAL(1), dw, w, v);
+    if (!params->tries) o->kind->update(n, o, CGE_REAL(1), dw, w, v);
     return 1;
 }

@@ -29,6 +29,7 @@ typedef struct cge_unit_params {
     cge_real *dw, *db; /* gradients are added; with `optimizer`: scratch that may hold anything */
     const cge_optimizer *optimizer; /* not NULL: w and b are updated as soon as their gradient is complete */
     cge_real *vw, *vb;              /* velocities, or NULL */
+    int tries; /* 1: asks whether an update would stay finite, and changes nothing */
 } cge_unit_params;
 
 /* Multiply-adds that a parameter's learning takes as long as, where it learns at once. */
@@ -42,7 +43,8 @@ typedef struct cge_unit_call {
     const cge_layer *layer;      /* that computes */
     const cge_layer *activation; /* NULL: none */
     const cge_pool2d *pool;      /* NULL: none; max pooling whose windows do not overlap */
-    int pool_first;              /* the activation may follow the pooling: the same bits */
+    int16_t pool_first;          /* the activation may follow the pooling: the same bits */
+    int16_t adds;                /* the gradient of x is added to what dx holds */
     int32_t style;
     cge_shape in, in2, map, out; /* in2: of the second input; map: the layer's output, before pooling */
     int32_t count;               /* samples: 1, but for a batch normalisation that learns; tensors are [count][elements] */
@@ -54,7 +56,6 @@ typedef struct cge_unit_call {
     int32_t first_winner;        /* number of the first one; negative if only some rows have them */
     const cge_real *dy;
     cge_real *dx;                /* NULL: nobody needs it; may be x */
-    int adds;                    /* the gradient of x is added to what dx holds */
     const cge_layer *below;      /* the activation whose output x is; NULL: none */
     cge_real *scratch;           /* cge_<kind>_unit_scratch elements */
     cge_draw draw;
@@ -107,7 +108,7 @@ CGE_INTERNAL void cge_unit_hand_on(const cge_unit_call *c, int32_t begin, int32_
 /* y = activation(y) on elements, in place. */
 CGE_INTERNAL void cge_unit_activate(const cge_layer *activation, int32_t count, cge_real *y);
 
-/* Updates n numbers with their gradient. 0: one would become infinite or NaN, and nothing is changed. */
+/* Updates n numbers with their gradient, or tries to. 0: one would become infinite or NaN, and nothing is changed. */
 CGE_INTERNAL int cge_unit_learn(const cge_unit_params *params, int32_t n, const cge_real *dw, cge_real *w, cge_real *v);
 
 #endif

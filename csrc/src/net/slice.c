@@ -354,7 +354,7 @@ static cge_status loss_run(const cge_pieces *u, cge_range pieces)
     if (!label_is_valid(s)) return CGE_ERR_LABEL;
     value = cge_loss_of(s->net, targets)->forward(s->net, last_output(s), targets, s->step->losses.done);
     if (!cge_is_finite(value)) return CGE_ERR_NOT_FINITE;
-    cge_add_loss(&s->step->losses, value);
+    if (s->step->trial != CGE_TRIED) cge_add_loss(&s->step->losses, value);
     return CGE_OK;
 }
 
@@ -452,6 +452,13 @@ static const cge_pass update_passes[] = {{check_pieces, check_macs, check_run}, 
 
 /* ---- training: may this step be taken? As in steps.c, in blocks. ---- */
 
+/* Else the step is tried when the stage is over. */
+static cge_status bounded_or_tried(const cge_pieces *u, int is_bounded)
+{
+    if (!is_bounded) slice_of(u)->step->trial = CGE_TRIES;
+    return CGE_OK;
+}
+
 /* Of the settings: the gradient of the last output, the parameters, the velocities. */
 static cge_status rate_run(const cge_pieces *u, cge_range pieces)
 {
@@ -460,13 +467,13 @@ static cge_status rate_run(const cge_pieces *u, cge_range pieces)
     const cge_real factor = cge_begin_step_at_once(s->net);
     (void)pieces;
     s->step->bound = factor * cge_unit_magnitude(s->net->out_elems, cge_tensor_at(s->net, plan->units[plan->unit_count - 1].dy));
-    return factor > 0 ? CGE_OK : CGE_ERR_NOT_FINITE;
+    return bounded_or_tried(u, factor > 0);
 }
 
-static cge_status look_at(const cge_real *x, int32_t elems, cge_range pieces)
+static cge_status look_at(const cge_pieces *u, const cge_real *x, int32_t elems, cge_range pieces)
 {
     const cge_range r = block_range(elems, 1, pieces);
-    return cge_run_all_below(r.end - r.begin, x + r.begin, CGE_2_POW_64_BITS) ? CGE_OK : CGE_ERR_NOT_FINITE;
+    return bounded_or_tried(u, cge_run_all_below(r.end - r.begin, x + r.begin, CGE_2_POW_64_BITS));
 }
 
 static int32_t params_in(const cge_pieces *u)
@@ -486,7 +493,7 @@ static int64_t param_macs(const cge_pieces *u, int32_t piece)
 
 static cge_status param_run(const cge_pieces *u, cge_range pieces)
 {
-    return look_at(slice_of(u)->net->params, params_in(u), pieces);
+    return look_at(u, slice_of(u)->net->params, params_in(u), pieces);
 }
 
 static int32_t velocities_in(const cge_pieces *u)
@@ -506,7 +513,7 @@ static int64_t velocity_macs(const cge_pieces *u, int32_t piece)
 
 static cge_status velocity_run(const cge_pieces *u, cge_range pieces)
 {
-    return look_at(slice_of(u)->net->velocity, velocities_in(u), pieces);
+    return look_at(u, slice_of(u)->net->velocity, velocities_in(u), pieces);
 }
 
 static const cge_pass setting_passes[] = {
@@ -580,7 +587,7 @@ static cge_status magnitude_run(const cge_pieces *u, cge_range pieces)
     const cge_real db = step->bound * CGE_REAL(by_rows ? cge_conv2d_unit_positions(&u->c) : 1);
     take_most(&step->gain, magnitude_of(u, r), pieces.begin);
     if (pieces.end < magnitude_pieces(u)) return CGE_OK;
-    return cge_is_bounded(db) && ((u->c.params.dw == NULL && !is_norm(u)) || cge_is_bounded(db * step->gain)) ? CGE_OK : CGE_ERR_NOT_FINITE;
+    return bounded_or_tried(u, cge_is_bounded(db) && ((u->c.params.dw == NULL && !is_norm(u)) || cge_is_bounded(db * step->gain)));
 }
 
 /* Of a unit whose dx somebody reads: the largest |dx| over |dy|, some inputs at a time: channels of a convolution. */
@@ -687,17 +694,22 @@ static cge_pass_list train_stage(net_slice *s)
     }
 }
 
+/* A trial leaves gradients where outputs were. */
 static int end_sample(net_slice *s)
 {
+    if (s->step->trial == CGE_TRIES) {
+        s->step->trial = CGE_TRIED;
+        return enter_sample(s, STAGE_LOSS);
+    }
     return ++s->step->losses.done < s->step->count ? enter_sample(s, STAGE_LOSS) : enter(s, STAGE_UPDATE, 0);
 }
 
 /* The units from `unit` down that learn; those of a stem come together. Where layers learn at once, backward is what changes
- * them. */
+ * them, but for a trial. */
 static int enter_backward(net_slice *s, int32_t unit)
 {
     const cge_unit *units = s->net->options.plan->units;
-    if (s->net->options.plan->level->at_once) s->step->changing = 1;
+    if (s->net->options.plan->level->at_once && s->step->trial != CGE_TRIES) s->step->changing = 1;
     while (unit >= 0 && !units[unit].learns) unit--;
     return unit < 0 ? end_sample(s) : enter(s, STAGE_BACKWARD, unit);
 }
@@ -711,14 +723,14 @@ static int enter_bound(net_slice *s, int32_t unit)
 {
     const cge_plan *plan = s->net->options.plan;
     while (unit >= 0 && !plan->units[unit].learns) unit--;
-    return unit < 0 ? enter_backward(s, plan->unit_count - 1) : enter(s, STAGE_BOUND, unit);
+    return unit < 0 || s->step->trial == CGE_TRIES ? enter_backward(s, plan->unit_count - 1) : enter(s, STAGE_BOUND, unit);
 }
 
 static int behind_loss(net_slice *s)
 {
     const cge_plan *plan = s->net->options.plan;
     if (!cge_something_learns(plan)) return end_sample(s);
-    return plan->level->at_once ? enter(s, STAGE_BOUND, plan->unit_count) : enter_backward(s, plan->unit_count - 1);
+    return plan->level->at_once && s->step->trial == CGE_ASKS ? enter(s, STAGE_BOUND, plan->unit_count) : enter_backward(s, plan->unit_count - 1);
 }
 
 static int next_of_train(net_slice *s)
@@ -748,7 +760,7 @@ static cge_step first_piece(const cge_network *net, const cge_slice_task *task, 
     step.x = x;
     step.count = count;
     step.params = CGE_LOAD_POINTER(net->params);
-    step.trains = task->trains;
+    step.trains = (int16_t)task->trains;
     s.net = (cge_network *)(uintptr_t)net; /* read only */
     s.step = &step;
     if (task->trains)
@@ -771,6 +783,7 @@ static cge_status begin_step(cge_network *net, const cge_slice_task *task, const
 static void end_step(cge_network *net)
 {
     if (net->step.task->trains) net->pending = 0;
+    net->step.trial = CGE_ASKS;
     CGE_STORE_POINTER(net->step.task, NULL);
     cge_release(&net->step.at_work);
     cge_network_release(net);

@@ -27,6 +27,7 @@ CGE_INTERNAL void cge_set_unit_params(const cge_network *net, const cge_real *pa
     if (p->b != NULL) p->db = learning + trained;
     if (scratch == NULL) return;
     p->optimizer = &net->optimizer;
+    p->tries = net->step.trial == CGE_TRIES;
     if (net->velocity == NULL) return;
     p->vw = net->velocity + plan->grads;
     p->vb = p->vw + trained;
@@ -243,7 +244,7 @@ static int set_input(const cge_network *net, const cge_unit *u, int slot, const 
     c->x = unit_output(net, source, x);
     c->dx = cge_tensor_at(net, units[source].dy);
     c->below = activation_below(net, u, slot);
-    c->adds = u->adds >> slot & 1;
+    c->adds = (int16_t)(u->adds >> slot & 1);
     return 1;
 }
 
@@ -351,6 +352,10 @@ CGE_INTERNAL void cge_start_backward(const cge_network *net, const cge_real *y, 
  * Where layers learn at once, the last of them has learned when the gradient of the first is known. So gradients are bounded
  * beforehand, layer by layer backwards: |dx| <= gain * |dy|. Rounding makes a bound larger by less than the margin, which is
  * from 2^64 to the largest number: with parameters and velocities below 2^64 too, no update overflows (sgd_ref.c).
+ *
+ * Where a bound is too large, the step is tried: backward asks every update whether it stays finite, and changes no parameter.
+ * Gradients come from parameters as they were before the step, so the second time they are the same. In between forward runs
+ * again, since gradients lie where outputs were.
  */
 
 CGE_INTERNAL int cge_is_bounded(cge_real x)
@@ -477,13 +482,24 @@ CGE_NOINLINE int step_is_bounded(const cge_network *net, const void *x, cge_real
 }
 
 /* 0: a gradient is not finite. */
-static int units_learn(cge_network *net, const void *x, cge_real largest)
+static int units_learn(const cge_network *net, const void *x)
 {
     const cge_plan *plan = net->options.plan;
     const int32_t stem = cge_count_stem_units(plan->units, plan->unit_count);
-    if (plan->level->at_once && !step_is_bounded(net, x, largest)) return 0;
     if (!units_backward(net, x, stem)) return 0;
     return stem == 0 || !plan->units[stem - 1].learns || cge_stem_backward(net, (const cge_real *)x);
+}
+
+/* 0: the step would overflow. */
+CGE_NOINLINE int try_step(cge_network *net, const void *x, const cge_targets *targets, int32_t sample)
+{
+    int stays_finite;
+    cge_real largest = 0;
+    net->step.trial = CGE_TRIES;
+    stays_finite = units_learn(net, x);
+    net->step.trial = CGE_ASKS;
+    if (stays_finite) cge_start_backward(net, units_forward(net, net->params, x, &largest), targets, sample);
+    return stays_finite;
 }
 
 /* Of one sample. */
@@ -500,7 +516,8 @@ static int learn_by_units(cge_network *net, const void *x, const cge_sample_list
     if (!cge_is_finite(loss)) return 0;
     if (cge_something_learns(net->options.plan)) {
         cge_start_backward(net, y, s->targets, sample);
-        if (!units_learn(net, x, largest)) return 0;
+        if (net->options.plan->level->at_once && !step_is_bounded(net, x, largest) && !try_step(net, x, s->targets, sample)) return 0;
+        if (!units_learn(net, x)) return 0;
     }
     cge_add_loss(losses, loss);
     return 1;
