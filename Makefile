@@ -16,7 +16,7 @@ include toolchains/common/setup.mk
 include toolchains/common/matrix.mk
 include toolchains/common/bench.mk
 
-.PHONY: help setup demo docs digits test coverage mutants lib flags firmware run size size-compare size-baseline boards boards-compare boards-baseline stack stack-baseline bench bench-compare bench-baseline clean
+.PHONY: help setup demo docs digits test coverage mutants lib flags firmware run size size-compare size-baseline boards boards-compare boards-baseline stack stack-baseline bench bench-models bench-compare bench-baseline clean
 
 help: ## this list
 	@echo 'make TARGET [BOARD=<name>] [OPT=-Os] [ABI=softfp] [FUSED=1] [SMALL=1] [PLAIN=1] [V=1]'
@@ -84,6 +84,10 @@ stack-baseline: build/stack.csv ## commits to today's figures, which net.summary
 	$(PYTHON) benchmarks/boards.py readme benchmarks/baselines/boards.csv README.md
 
 bench: $(if $(TEST_ONE),bench-board,bench-host) ## speed beside PyTorch and others; with BOARD: instructions there
+
+bench-models: setup ## training steps of published networks beside PyTorch's
+	@mkdir -p build/bench
+	@.venv/bin/python benchmarks/model_steps.py --csv build/bench/models.csv; cat build/bench/models.csv
 
 bench-compare: ## the last `make bench` against the committed baseline
 	@$(PYTHON) benchmarks/compare.py $(BENCH_CSV) $(BENCH_BASELINE)

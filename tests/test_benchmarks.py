@@ -43,6 +43,34 @@ def test_kept_features_train_the_same_weights():
     assert list(row) == feature_cache.FIELDS and row["equal"] is True
 
 
+def test_steps_of_published_networks_beside_pytorch(root, tmp_path):
+    pytest.importorskip("torch")
+    target = tmp_path / "models.csv"
+    options = ["--nets", "ResNet-8", "--batches", "1", "--rounds", "1", "--seconds", "0", "--csv", target]
+    command = [sys.executable, root / "benchmarks" / "model_steps.py", *options]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = read(target)
+    assert [(row["net"], row["batch"], row["arithmetic"]) for row in rows] == [("ResNet-8", "1", a) for a in ("exact", "fused")]
+    for row in rows:
+        assert float(row["ratio"]) >= float(row["best_ratio"]) > 0 and float(row["ours_us"]) > 0
+
+
+def test_pytorchs_networks_are_ours():
+    """As many parameters (torch_model compares them) and as many numbers in every output."""
+    torch = pytest.importorskip("torch")
+    import model_steps
+
+    for make in model_steps.NETS.values():
+        net = make("batch", seed=1)
+        model, sizes = model_steps.torch_model(net), []
+        for module in model.children():
+            module.register_forward_hook(lambda module, inputs, output: sizes.append(output.numel()))
+        model(torch.zeros(1, *(net.input_shape[i] for i in (2, 0, 1))))
+        wanted = [math.prod(i.out_shape) for i, layer in zip(net.layer_infos, net.layers) if type(layer).__name__ != "Add"]
+        assert sizes == wanted
+
+
 def test_host_benchmark_runs_and_all_kernel_sets_agree(root, tmp_path):
     """bench.py itself compares each result with the reference's, bit for bit, before it takes times."""
     import cases
