@@ -15,7 +15,7 @@
     X(pool2d) X(pool2d_status) X(activation) X(activation_status) X(image) X(image_status) X(loss) X(loss_status)     \
     X(more_losses) X(more_losses_status) X(metrics) X(metrics_status) X(sgd) X(sgd_status)                            \
     X(adaptive) X(adaptive_status) X(schedule) X(data) X(data_status) X(ranges) CHECK_LONG_SUITES(X)                  \
-    X(kernels_elementwise) X(norm) X(norm_status)
+    X(kernels_elementwise) X(kernels_norm) X(norm) X(norm_status)
 #define CHECK_NETWORK_SUITES(X)                                                                                       \
     X(model) X(planning) X(network) X(network_status) X(parts) X(mean_loss) X(wild) X(overlap) X(threads)             \
     X(serialise) X(serialise_status) X(selftest) X(clip) X(weights)

@@ -1,6 +1,6 @@
 /*
  * Every kernel set against the reference, bit for bit: dense layers, pooling and depthwise convolution, at the sizes
- * around a block, at every kind of border, on whole maps and on ranges; and the blocks of the elementwise loops.
+ * around a block, at every kind of border, on whole maps and on ranges; and the blocks of the elementwise and norms' loops.
  */
 #include "../../csrc/src/kernels/kernels.h"
 
@@ -424,4 +424,79 @@ void suite_kernels_elementwise(void)
             test_all_below(set, n, 0x7f800000u);
             test_all_below(set, n, 0x5f800000u);
         }
+}
+
+/* ---- normalisation ---------------------------------------------------------------------------------------------------- */
+
+enum { NORM_GAP = 3, MOST_NORM_CHANNELS = 37 }; /* between positions; blocks of 4, of 8 and of 16, and all that is left over */
+
+/* What stands behind the channels stays. */
+static void test_norm_sums(const cge_kernel_set *set, int32_t count, int32_t channels, uint32_t kind)
+{
+    const int32_t pitch = channels + NORM_GAP;
+    float *expected, *got, *expected_u, *got_u;
+    if (!check_room("norm", floats(2 * count * pitch + 5 * pitch))) return;
+    const float *x = operands_like(kind, count * pitch, SEED_X), *dy = operands_like(kind, count * pitch, SEED_DY);
+    const float *mean = check_operands(channels, SEED_B);
+    twins(pitch, &expected, &got);
+    twins(pitch, &expected_u, &got_u);
+    name_case(set, "norm_sums");
+    cge_kernels_ref.norm_sums(count, pitch, channels, x, expected);
+    set->norm_sums(count, pitch, channels, x, got);
+    check_twins(expected, got, pitch);
+    name_case(set, "norm_squares");
+    cge_kernels_ref.norm_squares(count, pitch, channels, x, mean, expected);
+    set->norm_squares(count, pitch, channels, x, mean, got);
+    check_twins(expected, got, pitch);
+    name_case(set, "norm_products");
+    cge_kernels_ref.norm_products(count, pitch, channels, x, dy, mean, expected, expected_u);
+    set->norm_products(count, pitch, channels, x, dy, mean, got, got_u);
+    check_twins(expected, got, pitch);
+    check_twins(expected_u, got_u, pitch);
+}
+
+/* In place and not; what lies between positions stays. */
+static void test_norm_maps(const cge_kernel_set *set, int32_t count, int32_t channels, uint32_t kind)
+{
+    const int32_t pitch = channels + NORM_GAP, elems = count * pitch;
+    float *expected, *got;
+    if (!check_room("norm", floats(6 * elems + 4 * channels))) return;
+    float *x = operands_like(kind, elems, SEED_X), *dy = operands_like(kind, elems, SEED_DY);
+    float *own_x = operands_like(kind, elems, SEED_X), *own_dy = operands_like(kind, elems, SEED_DY);
+    const float *mean = check_operands(channels, SEED_B), *a = weights_for(kind, channels, SEED_W);
+    const float *b = check_operands(channels, SEED_DY), *c = operands_like(kind, channels, SEED_OUT);
+    twins(elems, &expected, &got);
+    name_case(set, "norm_scale");
+    cge_kernels_ref.norm_scale(count, pitch, channels, x, mean, a, c, expected);
+    set->norm_scale(count, pitch, channels, x, mean, a, c, got);
+    check_twins(expected, got, elems);
+    name_case(set, "norm_combine");
+    cge_kernels_ref.norm_combine(count, pitch, channels, x, dy, mean, a, b, c, expected);
+    set->norm_combine(count, pitch, channels, x, dy, mean, a, b, c, got);
+    check_twins(expected, got, elems);
+    name_case(set, "norm_combine over dy");
+    cge_kernels_ref.norm_combine(count, pitch, channels, x, dy, mean, a, b, c, dy);
+    set->norm_combine(count, pitch, channels, x, own_dy, mean, a, b, c, own_dy);
+    check_twins(dy, own_dy, elems);
+    name_case(set, "norm_combine over x");
+    cge_kernels_ref.norm_combine(count, pitch, channels, x, dy, mean, a, b, c, x);
+    set->norm_combine(count, pitch, channels, own_x, dy, mean, a, b, c, own_x);
+    check_twins(x, own_x, elems);
+    name_case(set, "norm_scale over x");
+    cge_kernels_ref.norm_scale(count, pitch, channels, x, mean, a, c, x);
+    set->norm_scale(count, pitch, channels, own_x, mean, a, c, own_x);
+    check_twins(x, own_x, elems);
+}
+
+void suite_kernels_norm(void)
+{
+    static const int32_t counts[] = {1, 2, 5};
+    const cge_kernel_set *set;
+    for (int32_t s = 0; (set = cge_kernel_set_at(s)) != NULL; s++)
+        for (int32_t channels = 1; channels <= MOST_NORM_CHANNELS; channels++)
+            for (int32_t n = 0; n < COUNT_OF(counts); n++)
+                for (uint32_t kind = 0; kind < KINDS; kind++) {
+                    test_norm_sums(set, counts[n], channels, kind);
+                    test_norm_maps(set, counts[n], channels, kind);
+                }
 }

@@ -61,9 +61,8 @@ CGE_INTERNAL void cge_run_given_norm_bounds(const cge_norm_plan *p, const cge_re
                                             const cge_real *w, cge_real *bounds);
 /* Of a gradient by channels, those of some runs; x may be NULL. */
 CGE_INTERNAL void cge_zero_norm_runs(const cge_norm_plan *p, cge_range runs, cge_real *x);
-/* Moves statistics of the channels of some runs towards those of x; p has a group for each channel. */
-CGE_INTERNAL void cge_run_norm_track(const cge_norm_plan *p, cge_real momentum, const cge_real *x, cge_real *statistics,
-                                     cge_range runs);
+/* As cge_run_group_norm_grads, with a group for each channel; moves statistics of the runs' channels towards those of x, too. */
+CGE_INTERNAL void cge_run_batch_norm_grads(const cge_norm_plan *p, cge_real momentum, const cge_real *x, const cge_real *w, cge_real *statistics, const cge_real *dy, cge_real *dw, cge_real *db, cge_real *dx, cge_range runs);
 
 /* The one list of operators with variants: X(function type, operator). Kernel sets, dispatch, tests and benchmarks
  * expand it. Of the first there is a `small` variant. */
@@ -112,12 +111,46 @@ typedef int cge_all_below_fn(int32_t n, const cge_real *x, cge_real_bits limit);
     X(cge_relu_grad_fn, relu6_grad)
 #define CGE_ELEMENTWISE(X) CGE_ACTIVATIONS(X) CGE_UPDATES(X) CGE_CLIPS(X)
 
+/*
+ * Normalisation: what its loops over `count` positions, `pitch` numbers apart, do to `channels` neighbours, each of which has a
+ * number of its own in mean, a, b, c and in the sums, which are assigned. Positions ascend.
+ *
+ *     sums       s = sum x                      scale    y = c + (x - mean) * a
+ *     squares    s = sum (x - mean)^2           combine  dx = (c + (x - mean) * b) + dy * a
+ *     products   t = sum dy, u = sum (x - mean) * dy
+ *
+ * y may be x; dx may be x or dy.
+ */
+typedef void cge_norm_sums_fn(int32_t count, int32_t pitch, int32_t channels, const cge_real *x, cge_real *s);
+typedef void cge_norm_squares_fn(int32_t count, int32_t pitch, int32_t channels, const cge_real *x, const cge_real *mean, cge_real *s);
+typedef void cge_norm_products_fn(int32_t count, int32_t pitch, int32_t channels, const cge_real *x, const cge_real *dy, const cge_real *mean, cge_real *t, cge_real *u);
+typedef void cge_norm_scale_fn(int32_t count, int32_t pitch, int32_t channels, const cge_real *x, const cge_real *mean, const cge_real *a, const cge_real *c, cge_real *y);
+typedef void cge_norm_combine_fn(int32_t count, int32_t pitch, int32_t channels, const cge_real *x, const cge_real *dy, const cge_real *mean, const cge_real *a, const cge_real *b, const cge_real *c, cge_real *dx);
+
+/* Of these there is a lanes variant. */
+#define CGE_NORMS(X)                                              \
+    X(cge_norm_sums_fn, norm_sums)                                \
+    X(cge_norm_squares_fn, norm_squares)                          \
+    X(cge_norm_products_fn, norm_products)                        \
+    X(cge_norm_scale_fn, norm_scale)                              \
+    X(cge_norm_combine_fn, norm_combine)
+
 #define CGE_DECLARE_RUN(type, operator_) CGE_INTERNAL type cge_run_##operator_;
 #define CGE_DECLARE_REF(type, operator_) CGE_INTERNAL type cge_##operator_##_f32_ref;
 CGE_OPERATORS(CGE_DECLARE_RUN)
 CGE_OPERATORS(CGE_DECLARE_REF)
 CGE_ELEMENTWISE(CGE_DECLARE_RUN)
 CGE_ELEMENTWISE(CGE_DECLARE_REF)
+CGE_NORMS(CGE_DECLARE_REF)
+#if CGE_HOST && !CGE_F64
+CGE_NORMS(CGE_DECLARE_RUN)
+#else
+#define cge_run_norm_sums cge_norm_sums_f32_ref
+#define cge_run_norm_squares cge_norm_squares_f32_ref
+#define cge_run_norm_products cge_norm_products_f32_ref
+#define cge_run_norm_scale cge_norm_scale_f32_ref
+#define cge_run_norm_combine cge_norm_combine_f32_ref
+#endif
 
 /*
  * Transposed convolution: the passes of the convolution that goes the other way (cge.h), so that every kernel set has it.
@@ -192,6 +225,7 @@ typedef struct cge_kernel_set {
 #define CGE_SET_MEMBER(type, operator_) type *operator_;
     CGE_OPERATORS(CGE_SET_MEMBER)
     CGE_ELEMENTWISE(CGE_SET_MEMBER)
+    CGE_NORMS(CGE_SET_MEMBER)
 } cge_kernel_set;
 
 extern const cge_kernel_set cge_kernels_ref, cge_kernels_tiled;

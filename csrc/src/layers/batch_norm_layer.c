@@ -83,8 +83,8 @@ static void batch_norm_weight_grad(const cge_layer_call *c)
         cge_zero_norm_runs(&p, runs, c->db);
     }
     /* w is in RAM, since some of it learns; dx may be x */
-    cge_run_norm_track(&p, CGE_REAL(batch_norm_of(c->layer).momentum), c->x, (cge_real *)(uintptr_t)c->w + p.g.in_c, runs);
-    cge_run_group_norm_grads(&p, c->x, c->w, c->dy, c->dw, c->db, c->dx, runs);
+    cge_run_batch_norm_grads(&p, CGE_REAL(batch_norm_of(c->layer).momentum), c->x, c->w, (cge_real *)(uintptr_t)c->w + p.g.in_c,
+                             c->dy, c->dw, c->db, c->dx, runs);
 }
 
 static void batch_norm_input_grad(const cge_layer_call *c)

@@ -59,6 +59,7 @@
 #define CGE_DECLARE_LANES(type, operator_) CGE_INTERNAL type cge_##operator_##_f32_lanes;
 CGE_OPERATORS(CGE_DECLARE_LANES)
 CGE_ELEMENTWISE(CGE_DECLARE_LANES)
+CGE_NORMS(CGE_DECLARE_LANES)
 #endif
 #if CGE_HAS_LANES_X86
 #define CGE_DECLARE_LANES_X86(type, operator_)           \
@@ -66,6 +67,7 @@ CGE_ELEMENTWISE(CGE_DECLARE_LANES)
     CGE_INTERNAL type cge_##operator_##_f32_lanes_avx512;
 CGE_OPERATORS(CGE_DECLARE_LANES_X86)
 CGE_ELEMENTWISE(CGE_DECLARE_LANES_X86)
+CGE_NORMS(CGE_DECLARE_LANES_X86)
 #endif
 
 /* acc + a * b on vectors; a may be a number. There is no builtin for a fused one: compilers are let to contract it

@@ -1,6 +1,6 @@
 /*
- * Normalisation over groups of channels, a run after the other: a group, or up to four groups of one channel each. A run is
- * walked through channel block by channel block, four columns of x whose sums stay in registers:
+ * Normalisation over groups of channels, a run after the other: a group, or some groups of one channel each (CGE_NORM_TOGETHER).
+ * A run is walked through channel block by channel block, some columns of x whose sums stay in registers:
  *
  *     x   . . a b c d . .     positions downwards, channels to the right
  *         . . a b c d . .
@@ -21,7 +21,7 @@ typedef struct norm_run {
     cge_real b[CGE_NORM_TOGETHER], c[CGE_NORM_TOGETHER];       /* backward, as in norm_combine */
 } norm_run;
 
-/* Channels `first` .. of x, four or one, with the numbers of each; those of a single channel come first. */
+/* Channels `first` .. of x, up to CGE_NORM_TOGETHER, with the numbers of each. */
 typedef struct norm_block {
     int32_t first, channels;
     int32_t at, step; /* statistics of the first in its run, and from there to the next one's */
@@ -47,7 +47,7 @@ static norm_block norm_block_at(const norm_run *r, int32_t at, const cge_real *w
     int32_t i;
     memset(&k, 0, sizeof k);
     k.first = r->first + at;
-    k.channels = r->channels - at >= CGE_NORM_TOGETHER ? CGE_NORM_TOGETHER : 1;
+    k.channels = r->channels - at < CGE_NORM_TOGETHER ? r->channels - at : CGE_NORM_TOGETHER;
     k.at = at * r->step;
     k.step = r->step;
     for (i = 0; i < k.channels; i++) {
@@ -135,68 +135,66 @@ static void norm_combine_4(int32_t count, int32_t pitch, const cge_real *x, cons
 
 #endif
 
-/* ---- a block: the same of four channels or of one ---- */
+/* ---- the same of any channels: CGE_NORMS in kernels.h ---- */
 
-static void norm_sums(const cge_norm_plan *p, const norm_block *k, const cge_real *x, cge_real *s)
+enum { NORM_FOUR = 4 };
+
+CGE_INTERNAL void cge_norm_sums_f32_ref(int32_t count, int32_t pitch, int32_t channels, const cge_real *x, cge_real *s)
 {
     int32_t i;
-    memset(s, 0, CGE_NORM_TOGETHER * sizeof *s);
-    x += k->first;
-    if (k->channels > 1) norm_sums_of_4(p->positions, p->g.in_c, x, s);
-    else for (i = p->positions; i > 0; i--, x += p->g.in_c) *s += *x;
+    memset(s, 0, (size_t)channels * sizeof *s);
+    for (; channels >= NORM_FOUR; channels -= NORM_FOUR, x += NORM_FOUR, s += NORM_FOUR) norm_sums_of_4(count, pitch, x, s);
+    for (; channels > 0; channels--, x++, s++)
+        for (i = 0; i < count; i++) *s += x[i * pitch];
 }
 
-static void norm_squares(const cge_norm_plan *p, const norm_block *k, const cge_real *x, cge_real *s)
+CGE_INTERNAL void cge_norm_squares_f32_ref(int32_t count, int32_t pitch, int32_t channels, const cge_real *x, const cge_real *mean, cge_real *s)
 {
-    const cge_real mean = k->mean[0];
     int32_t i;
-    memset(s, 0, CGE_NORM_TOGETHER * sizeof *s);
-    x += k->first;
-    if (k->channels > 1) norm_squares_of_4(p->positions, p->g.in_c, x, k->mean, s);
-    else for (i = p->positions; i > 0; i--, x += p->g.in_c) *s = CGE_MADD(*s, *x - mean, *x - mean);
+    memset(s, 0, (size_t)channels * sizeof *s);
+    for (; channels >= NORM_FOUR; channels -= NORM_FOUR, x += NORM_FOUR, mean += NORM_FOUR, s += NORM_FOUR)
+        norm_squares_of_4(count, pitch, x, mean, s);
+    for (; channels > 0; channels--, x++, mean++, s++)
+        for (i = 0; i < count; i++) *s = CGE_MADD(*s, x[i * pitch] - *mean, x[i * pitch] - *mean);
 }
 
-static void norm_products(const cge_norm_plan *p, const norm_block *k, const cge_real *x, const cge_real *dy, cge_real *t, cge_real *u)
+CGE_INTERNAL void cge_norm_products_f32_ref(int32_t count, int32_t pitch, int32_t channels, const cge_real *x, const cge_real *dy, const cge_real *mean, cge_real *t, cge_real *u)
 {
-    const cge_real mean = k->mean[0];
     int32_t i;
-    memset(t, 0, CGE_NORM_TOGETHER * sizeof *t);
-    memset(u, 0, CGE_NORM_TOGETHER * sizeof *u);
-    x += k->first;
-    dy += k->first;
-    if (k->channels > 1) {
-        norm_products_of_4(p->positions, p->g.in_c, x, dy, k->mean, t, u);
-        return;
+    memset(t, 0, (size_t)channels * sizeof *t);
+    memset(u, 0, (size_t)channels * sizeof *u);
+    for (; channels >= NORM_FOUR; channels -= NORM_FOUR) {
+        norm_products_of_4(count, pitch, x, dy, mean, t, u);
+        x += NORM_FOUR, dy += NORM_FOUR, mean += NORM_FOUR, t += NORM_FOUR, u += NORM_FOUR;
     }
-    for (i = p->positions; i > 0; i--, x += p->g.in_c, dy += p->g.in_c) {
-        *t += *dy;
-        *u = CGE_MADD(*u, *x - mean, *dy);
-    }
+    for (; channels > 0; channels--, x++, dy++, mean++, t++, u++)
+        for (i = 0; i < count; i++) {
+            *t += dy[i * pitch];
+            *u = CGE_MADD(*u, x[i * pitch] - *mean, dy[i * pitch]);
+        }
 }
 
-static void norm_scale(const cge_norm_plan *p, const norm_block *k, const cge_real *x, cge_real *y)
+CGE_INTERNAL void cge_norm_scale_f32_ref(int32_t count, int32_t pitch, int32_t channels, const cge_real *x, const cge_real *mean, const cge_real *a, const cge_real *c, cge_real *y)
 {
-    const int32_t pitch = p->g.in_c;
     int32_t i;
-    x += k->first;
-    y += k->first;
-    if (k->channels > 1) norm_scale_4(p->positions, pitch, x, k->mean, k->a, k->c, y);
-    else for (i = p->positions; i > 0; i--, x += pitch, y += pitch) *y = CGE_MADD(k->c[0], *x - k->mean[0], k->a[0]);
+    for (; channels >= NORM_FOUR; channels -= NORM_FOUR) {
+        norm_scale_4(count, pitch, x, mean, a, c, y);
+        x += NORM_FOUR, mean += NORM_FOUR, a += NORM_FOUR, c += NORM_FOUR, y += NORM_FOUR;
+    }
+    for (; channels > 0; channels--, x++, mean++, a++, c++, y++)
+        for (i = 0; i < count; i++) y[i * pitch] = CGE_MADD(*c, x[i * pitch] - *mean, *a);
 }
 
-static void norm_combine(const cge_norm_plan *p, const norm_block *k, const cge_real *x, const cge_real *dy, cge_real *dx)
+CGE_INTERNAL void cge_norm_combine_f32_ref(int32_t count, int32_t pitch, int32_t channels, const cge_real *x, const cge_real *dy, const cge_real *mean, const cge_real *a, const cge_real *b, const cge_real *c, cge_real *dx)
 {
-    const int32_t pitch = p->g.in_c;
     int32_t i;
-    x += k->first;
-    dy += k->first;
-    dx += k->first;
-    if (k->channels > 1) {
-        norm_combine_4(p->positions, pitch, x, dy, k->mean, k->a, k->b, k->c, dx);
-        return;
+    for (; channels >= NORM_FOUR; channels -= NORM_FOUR) {
+        norm_combine_4(count, pitch, x, dy, mean, a, b, c, dx);
+        x += NORM_FOUR, dy += NORM_FOUR, dx += NORM_FOUR;
+        mean += NORM_FOUR, a += NORM_FOUR, b += NORM_FOUR, c += NORM_FOUR;
     }
-    for (i = p->positions; i > 0; i--, x += pitch, dy += pitch, dx += pitch)
-        *dx = CGE_MADD(CGE_MADD(k->c[0], *x - k->mean[0], k->b[0]), *dy, k->a[0]);
+    for (; channels > 0; channels--, x++, dy++, dx++, mean++, a++, b++, c++)
+        for (i = 0; i < count; i++) dx[i * pitch] = CGE_MADD(CGE_MADD(*c, x[i * pitch] - *mean, *b), dy[i * pitch], *a);
 }
 
 /* ---- a run ---- */
@@ -204,6 +202,11 @@ static void norm_combine(const cge_norm_plan *p, const norm_block *k, const cge_
 static cge_real norm_count(const cge_norm_plan *p)
 {
     return CGE_REAL(p->positions) * CGE_REAL(p->width);
+}
+
+static int32_t groups_of_run(const norm_run *r)
+{
+    return r->step != 0 ? r->channels : 1;
 }
 
 /* Adds what was summed of a block's channels to its groups. */
@@ -277,31 +280,36 @@ static void norm_find_moments(const cge_norm_plan *p, const cge_real *x, norm_ru
     memset(sums, 0, CGE_NORM_TOGETHER * sizeof *sums);
     for (at = 0; at < r->channels; at += k.channels) {
         k = norm_block_at(r, at, NULL);
-        norm_sums(p, &k, x, s);
+        cge_run_norm_sums(p->positions, p->g.in_c, k.channels, x + k.first, s);
         norm_add_to_groups(&k, s, sums);
     }
-    for (i = 0; i < CGE_NORM_TOGETHER; i++) {
+    for (i = 0; i < groups_of_run(r); i++) {
         r->mean[i] = sums[i] / count;
         sums[i] = 0;
     }
     for (at = 0; at < r->channels; at += k.channels) {
         k = norm_block_at(r, at, NULL);
-        norm_squares(p, &k, x, s);
+        cge_run_norm_squares(p->positions, p->g.in_c, k.channels, x + k.first, k.mean, s);
         norm_add_to_groups(&k, s, sums);
     }
 }
 
-static void norm_find_statistics(const cge_norm_plan *p, const cge_real *x, norm_run *r)
+static void norm_take_squares(const cge_norm_plan *p, const cge_real *sums, norm_run *r)
 {
     const cge_real count = norm_count(p);
-    cge_real sums[CGE_NORM_TOGETHER];
     int32_t i;
+    for (i = 0; i < groups_of_run(r); i++) r->rstd[i] = CGE_REAL(1) / cge_sqrt(sums[i] / count + CGE_REAL(p->g.eps));
+}
+
+static void norm_find_statistics(const cge_norm_plan *p, const cge_real *x, norm_run *r)
+{
+    cge_real sums[CGE_NORM_TOGETHER];
     if (is_row(p, r)) {
         norm_find_row_statistics(p, x, r);
         return;
     }
     norm_find_moments(p, x, r, sums);
-    for (i = 0; i < CGE_NORM_TOGETHER; i++) r->rstd[i] = CGE_REAL(1) / cge_sqrt(sums[i] / count + CGE_REAL(p->g.eps));
+    norm_take_squares(p, sums, r);
 }
 
 CGE_INTERNAL void cge_run_group_norm_forward(const cge_norm_plan *p, const cge_real *x, const cge_real *w, const cge_real *b, cge_real *y, cge_range runs)
@@ -318,7 +326,7 @@ CGE_INTERNAL void cge_run_group_norm_forward(const cge_norm_plan *p, const cge_r
         for (at = 0; at < r.channels; at += k.channels) {
             k = norm_block_at(&r, at, w);
             for (i = 0; i < k.channels && b != NULL; i++) k.c[i] = b[k.first + i];
-            norm_scale(p, &k, x, y);
+            cge_run_norm_scale(p->positions, p->g.in_c, k.channels, x + k.first, k.mean, k.a, k.c, y + k.first);
         }
     }
 }
@@ -335,7 +343,7 @@ static void norm_find_products(const cge_norm_plan *p, const cge_real *x, const 
     }
     for (at = 0; at < r->channels; at += k.channels) {
         k = norm_block_at(r, at, NULL);
-        norm_products(p, &k, x, dy, t, u);
+        cge_run_norm_products(p->positions, p->g.in_c, k.channels, x + k.first, dy + k.first, k.mean, t, u);
         for (i = 0; i < k.channels; i++) {
             const int32_t c = k.first + i, group = k.at + i * k.step;
             const cge_real weight = w != NULL ? w[c] : CGE_REAL(1);
@@ -347,28 +355,35 @@ static void norm_find_products(const cge_norm_plan *p, const cge_real *x, const 
     }
 }
 
+/* Of a run whose statistics are known. */
+static void norm_run_grads(const cge_norm_plan *p, const cge_real *x, const cge_real *w, const cge_real *dy, cge_real *dw, cge_real *db, cge_real *dx, norm_run *r)
+{
+    norm_block k;
+    int32_t at, i;
+    norm_find_products(p, x, w, dy, dw, db, r);
+    if (dx == NULL) return;
+    for (i = 0; i < groups_of_run(r); i++) {
+        const cge_real share = r->rstd[i] / norm_count(p);
+        r->c[i] = -(share * r->c[i]);
+        r->b[i] = -(share * r->b[i] * (r->rstd[i] * r->rstd[i]));
+    }
+    if (is_row(p, r)) {
+        norm_combine_row(r, x, w, dy, dx);
+        return;
+    }
+    for (at = 0; at < r->channels; at += k.channels) {
+        k = norm_block_at(r, at, w);
+        cge_run_norm_combine(p->positions, p->g.in_c, k.channels, x + k.first, dy + k.first, k.mean, k.a, k.b, k.c, dx + k.first);
+    }
+}
+
 CGE_INTERNAL void cge_run_group_norm_grads(const cge_norm_plan *p, const cge_real *x, const cge_real *w, const cge_real *dy, cge_real *dw, cge_real *db, cge_real *dx, cge_range runs)
 {
-    int32_t index, at, i;
+    int32_t index;
     for (index = runs.begin; index < runs.end; index++) {
         norm_run r = norm_run_at(p, index);
-        norm_block k;
         norm_find_statistics(p, x, &r);
-        norm_find_products(p, x, w, dy, dw, db, &r);
-        if (dx == NULL) continue;
-        for (i = 0; i < CGE_NORM_TOGETHER; i++) {
-            const cge_real share = r.rstd[i] / norm_count(p);
-            r.c[i] = -(share * r.c[i]);
-            r.b[i] = -(share * r.b[i] * (r.rstd[i] * r.rstd[i]));
-        }
-        if (is_row(p, &r)) {
-            norm_combine_row(&r, x, w, dy, dx);
-            continue;
-        }
-        for (at = 0; at < r.channels; at += k.channels) {
-            k = norm_block_at(&r, at, w);
-            norm_combine(p, &k, x, dy, dx);
-        }
+        norm_run_grads(p, x, w, dy, dw, db, dx, &r);
     }
 }
 
@@ -381,7 +396,7 @@ CGE_INTERNAL void cge_run_group_norm_bias_grad(const cge_norm_plan *p, const cge
         for (at = 0; at < r.channels; at += k.channels) {
             cge_real t[CGE_NORM_TOGETHER];
             k = norm_block_at(&r, at, NULL);
-            norm_sums(p, &k, dy, t);
+            cge_run_norm_sums(p->positions, p->g.in_c, k.channels, dy + k.first, t);
             for (i = 0; i < k.channels; i++) db[k.first + i] += t[i];
         }
     }
@@ -417,7 +432,7 @@ CGE_INTERNAL void cge_run_group_norm_bounds(const cge_norm_plan *p, const cge_re
             for (i = 0; i < p->positions; i++) r.b[group] = norm_most(r.b[group], norm_size(x[i * p->g.in_c + c] - r.mean[group]));
             r.c[group] = norm_most(r.c[group], w != NULL ? norm_size(w[c]) : CGE_REAL(1));
         }
-        for (i = 0; i < (r.step == 0 ? 1 : r.channels); i++) {
+        for (i = 0; i < groups_of_run(&r); i++) {
             const cge_real far = r.rstd[i] * r.b[i], most = norm_most(CGE_REAL(1), r.b[i]), sums = norm_count(p) * r.c[i] * most;
             const cge_real gain = r.rstd[i] * r.c[i] * (CGE_REAL(2) + far);
             bounds[0] = norm_most(bounds[0], r.rstd[i] > 0 ? gain : cge_real_of(CGE_INFINITY_BITS));
@@ -450,7 +465,7 @@ static void norm_scale_run(const cge_norm_plan *p, const norm_run *r, const cge_
     for (at = 0; at < r->channels; at += k.channels) {
         k = norm_block_at(r, at, w);
         for (i = 0; i < k.channels; i++) k.c[i] = b != NULL ? b[k.first + i] : CGE_REAL(0);
-        norm_scale(p, &k, x, y);
+        cge_run_norm_scale(p->positions, p->g.in_c, k.channels, x + k.first, k.mean, k.a, k.c, y + k.first);
     }
 }
 
@@ -504,22 +519,30 @@ CGE_INTERNAL void cge_zero_norm_runs(const cge_norm_plan *p, cge_range runs, cge
     if (x != NULL && end > first) memset(x + first, 0, (size_t)(end - first) * sizeof *x);
 }
 
-CGE_INTERNAL void cge_run_norm_track(const cge_norm_plan *p, cge_real momentum, const cge_real *x, cge_real *statistics,
-                                     cge_range runs)
+/* Moves statistics of a run's channels towards the moments that were found. */
+static void norm_track(const cge_norm_plan *p, cge_real momentum, const norm_run *r, const cge_real *squares, cge_real *statistics)
 {
     const cge_real keep = CGE_REAL(1) - momentum, others = norm_count(p) - CGE_REAL(1);
-    cge_real squares[CGE_NORM_TOGETHER];
-    int32_t index, i;
+    cge_real *mean = statistics + r->first, *variance = mean + p->g.in_c;
+    int32_t i;
     if (p->positions < 2) return;
+    for (i = 0; i < r->channels; i++) {
+        const cge_real spread = CGE_MADD(keep * variance[i], momentum, squares[i] / others);
+        if (!cge_is_finite(spread)) continue; /* then the mean may not be finite either */
+        mean[i] = CGE_MADD(keep * mean[i], momentum, r->mean[i]);
+        variance[i] = spread;
+    }
+}
+
+CGE_INTERNAL void cge_run_batch_norm_grads(const cge_norm_plan *p, cge_real momentum, const cge_real *x, const cge_real *w, cge_real *statistics, const cge_real *dy, cge_real *dw, cge_real *db, cge_real *dx, cge_range runs)
+{
+    cge_real squares[CGE_NORM_TOGETHER];
+    int32_t index;
     for (index = runs.begin; index < runs.end; index++) {
         norm_run r = norm_run_at(p, index);
-        cge_real *mean = statistics + r.first, *variance = mean + p->g.in_c;
         norm_find_moments(p, x, &r, squares);
-        for (i = 0; i < r.channels; i++) {
-            const cge_real spread = CGE_MADD(keep * variance[i], momentum, squares[i] / others);
-            if (!cge_is_finite(spread)) continue; /* then the mean may not be finite either */
-            mean[i] = CGE_MADD(keep * mean[i], momentum, r.mean[i]);
-            variance[i] = spread;
-        }
+        norm_track(p, momentum, &r, squares, statistics);
+        norm_take_squares(p, squares, &r);
+        norm_run_grads(p, x, w, dy, dw, db, dx, &r);
     }
 }
