@@ -81,6 +81,12 @@ CGE_INTERNAL int32_t cge_samples_apart(const cge_network *net, int32_t l, int32_
     return net->options.training && cge_learns_by_batch(&net->model->layers[l]) ? 1 : count;
 }
 
+CGE_INTERNAL int cge_computes_both(const cge_layer *l, int32_t weight_tasks)
+{
+    if ((l->kind->traits & CGE_BY_GROUPS) == 0) return 0;
+    return weight_tasks == 1 || (weight_tasks > 1 && cge_normalises_batch(l));
+}
+
 /* From the first layer that learns on, all that is written to is kept. */
 static int follows_in_section(const cge_network *net, int32_t l)
 {

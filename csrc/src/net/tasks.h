@@ -28,6 +28,10 @@ CGE_INTERNAL int cge_all_tasks(const cge_network *net, int (*task)(void *argumen
 /* Of `count` samples, those that layer l can take apart from each other: all, or in training one if it looks at all of them. */
 CGE_INTERNAL int32_t cge_samples_apart(const cge_network *net, int32_t l, int32_t count);
 
+/* Whether the tasks of a layer's weight gradient compute dx, too, so that what both need is worked out once. Parts of a batch
+ * normalisation's channels have their own dx. */
+CGE_INTERNAL int cge_computes_both(const cge_layer *l, int32_t weight_tasks);
+
 /* Of layers begin .. end - 1 on one sample, in multiply-adds or elements. */
 CGE_INTERNAL int64_t cge_layers_work(const cge_network *net, int32_t begin, int32_t end);
 
@@ -67,6 +71,12 @@ static inline int32_t cge_samples_apart(const cge_network *net, int32_t l, int32
 {
     (void)net, (void)l;
     return count;
+}
+
+static inline int cge_computes_both(const cge_layer *l, int32_t weight_tasks)
+{
+    (void)l, (void)weight_tasks;
+    return 0;
 }
 
 static inline int64_t cge_layers_work(const cge_network *net, int32_t begin, int32_t end)
