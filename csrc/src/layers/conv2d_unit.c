@@ -252,15 +252,42 @@ static void take_row(const void *context, int32_t row, cge_real *dx)
     cge_unit_hand_on(c, row * row_elems(c->in), row_elems(c->in), dx);
 }
 
-static void input_grad_by_rows(const cge_unit_call *c, const cge_conv2d_plan *p)
+/* `band` rows at a time, which are computed at `rows`; behind them is room for those of the map's gradient. */
+CGE_INLINE void input_grad_in_bands(const cge_unit_call *c, const cge_conv2d_plan *p, int32_t band, cge_real *rows)
 {
     int32_t ih, count;
     for (ih = 0; ih < c->in.h; ih += count) {
-        count = at_most_rows(BAND_ROWS, c->in.h - ih);
-        cge_conv2d_input_grad_band(c, p, ih, count, c->scratch, c->scratch + BAND_ROWS * row_elems(c->in));
-        cge_unit_hand_on(c, ih * row_elems(c->in), count * row_elems(c->in), c->scratch);
+        count = at_most_rows(band, c->in.h - ih);
+        cge_conv2d_input_grad_band(c, p, ih, count, rows, rows + band * row_elems(c->in));
+        cge_unit_hand_on(c, ih * row_elems(c->in), count * row_elems(c->in), rows);
     }
 }
+
+#if CGE_HOST
+
+enum { WIDE_BAND_ELEMS = 8192 }; /* 32 KB of stack: with BAND_ROWS rows a step of ResNet-8 takes a tenth longer */
+
+/* A kernel prepares the weights for each band, so that computers take bands of more rows than the plan has room for. */
+CGE_NOINLINE void input_grad_in_wide_bands(const cge_unit_call *c, const cge_conv2d_plan *p)
+{
+    cge_real rows[WIDE_BAND_ELEMS];
+    input_grad_in_bands(c, p, WIDE_BAND_ELEMS / row_elems(c->in), rows);
+}
+
+static void input_grad_by_rows(const cge_unit_call *c, const cge_conv2d_plan *p)
+{
+    if (c->pool == NULL && row_elems(c->in) <= WIDE_BAND_ELEMS / BAND_ROWS) input_grad_in_wide_bands(c, p);
+    else input_grad_in_bands(c, p, BAND_ROWS, c->scratch);
+}
+
+#else
+
+static void input_grad_by_rows(const cge_unit_call *c, const cge_conv2d_plan *p)
+{
+    input_grad_in_bands(c, p, BAND_ROWS, c->scratch);
+}
+
+#endif
 
 CGE_INTERNAL void cge_conv2d_unit_input_grad(const cge_unit_call *c, const cge_conv2d_plan *p)
 {
