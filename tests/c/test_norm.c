@@ -203,7 +203,30 @@ static void test_bytes_first(void)
     CHECK_STATUS(CGE_ERR_ARGUMENT, cge_network_arena_bytes(&model, &options, &bytes));
 }
 
-/* Beyond 2^63 the variance overflows: a step that learns at once is refused before anything has. */
+/* Of three steps, of which the first meets a variance that overflows, beyond 2^63. */
+static uint64_t hash_after_overflow(const cge_model *model, const cge_memory_level *level)
+{
+    static const float samples[3][2] = {{1e25f, -2e25f}, {1, -2}, {3, 1}};
+    const int32_t label = 1;
+    const cge_targets targets = {&label, NULL};
+    cge_options options = {.training = 1};
+    cge_network net;
+    cge_plan plan;
+    size_t bytes = 0, arena_bytes = 0;
+    uint64_t hash = 0;
+    float loss = 0;
+    int i;
+    if (!check_room("a variance that overflows", 4096) || !CHECK_OK(cge_plan_bytes(model, &bytes))) return 0;
+    if (!CHECK_OK(cge_plan_make(model, level, 1, check_bytes(bytes), bytes, &plan))) return 0;
+    options.plan = &plan;
+    if (!CHECK_OK(cge_network_arena_bytes(model, &options, &arena_bytes))) return 0;
+    if (!CHECK_OK(cge_network_init(&net, model, &options, check_bytes(arena_bytes), arena_bytes)) || !CHECK_OK(cge_network_init_params(&net, 3))) return 0;
+    for (i = 0; i < 3; i++) CHECK_OK(cge_network_train_batch(&net, samples[i], &targets, 1, &loss));
+    CHECK_OK(cge_network_params_hash(&net, &hash));
+    return hash;
+}
+
+/* Its bound is infinite, its gradients are not: a step that learns at once is tried, and is that of the other levels. */
 static void test_overflowing_variance(void)
 {
     static const cge_dense two = {.units = 2};
@@ -211,26 +234,7 @@ static void test_overflowing_variance(void)
         {.kind = &cge_kind_dense, .config = &two}, {.kind = &cge_kind_group_norm}, {.kind = &cge_kind_dense, .config = &two}};
     const cge_model model = {
         .input = {1, 1, 2}, .layers = layers, .layer_count = COUNT_OF(layers), .loss = &cge_softmax_cross_entropy, .optimizer = {&cge_sgd, 0.1f, 0, 0, 0}};
-    const int32_t label = 1;
-    const cge_targets targets = {&label, NULL};
-    cge_options options = {.training = 1};
-    cge_network net;
-    cge_plan plan;
-    size_t bytes = 0, arena_bytes = 0;
-    uint64_t before = 0, after = 0;
-    float loss = 0;
-    if (!check_room("a variance that overflows", 4096) || !CHECK_OK(cge_plan_bytes(&model, &bytes))) return;
-    if (!CHECK_OK(cge_plan_make(&model, &cge_memory_smallest, 1, check_bytes(bytes), bytes, &plan))) return;
-    options.plan = &plan;
-    if (!CHECK_OK(cge_network_arena_bytes(&model, &options, &arena_bytes))) return;
-    if (!CHECK_OK(cge_network_init(&net, &model, &options, check_bytes(arena_bytes), arena_bytes)) || !CHECK_OK(cge_network_init_params(&net, 3))) return;
-    CHECK_OK(cge_network_params_hash(&net, &before));
-    CHECK_STATUS(CGE_ERR_NOT_FINITE, cge_network_train_batch(&net, (const float[]){1e25f, -2e25f}, &targets, 1, &loss));
-    CHECK_OK(cge_network_params_hash(&net, &after));
-    CHECK(before == after);
-    CHECK_OK(cge_network_train_batch(&net, (const float[]){1, -2}, &targets, 1, &loss));
-    CHECK_OK(cge_network_params_hash(&net, &after));
-    CHECK(before != after);
+    CHECK(hash_after_overflow(&model, &cge_memory_smallest) == hash_after_overflow(&model, &cge_memory_small));
 }
 
 static void check_layer_bounds(const cge_layer *layer, const float *x, const float *w, float of_dx, float of_params)
