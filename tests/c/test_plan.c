@@ -281,6 +281,20 @@ static void test_bits(const test_model *m)
     CHECK(live(&p, &cge_memory_small, BATCH, &planned_losses) == weights && planned_losses == losses);
 }
 
+/* Computers take bands of more rows than a plan has room for (conv2d_unit.c): 32 and 3 of these 35. A level
+ * that has no stem. */
+static const cge_layer many_rows[] = {CONV(16, 3, 3, 1, 1, 1, 1, 1, 1, 1, 0), PLAIN(relu), CONV(2, 3, 3, 2, 2, 1, 1, 1, 1, 1, 0), DENSE(3, 0, 0)};
+static const test_model with_many_rows = MODEL("more rows than a band", 35, 8, 1, many_rows, &cge_softmax_cross_entropy, 0.05f, 0, 0, 0);
+
+static void test_more_rows_than_a_band(void)
+{
+    place p;
+    uint64_t losses, planned_losses, weights;
+    if (!prepare(&p, &with_many_rows, 0)) return;
+    weights = live(&p, NULL, 1, &losses);
+    CHECK(live(&p, &cge_memory_small_sliced, 1, &planned_losses) == weights && planned_losses == losses);
+}
+
 /* All styles give the same bits, together with all others. */
 static void test_styles(const test_model *m, uint32_t plans)
 {
@@ -892,6 +906,7 @@ void suite_plan(void)
         test_batches(&test_models[i], 0);
         test_prediction(&test_models[i], -1, 0);
     }
+    test_more_rows_than_a_band();
     test_chosen_styles();
     test_stem_that_is_too_long();
     for (int32_t i = 0; i <= MANY_CHANNELS; i += MANY_CHANNELS) test_foreign_styles(&planned[i], &cge_memory_smallest_tight, 1);

@@ -265,7 +265,7 @@ CGE_INLINE void input_grad_in_bands(const cge_unit_call *c, const cge_conv2d_pla
 
 #if CGE_HOST
 
-enum { WIDE_BAND_ELEMS = 8192 }; /* 32 KB of stack: with BAND_ROWS rows a step of ResNet-8 takes a tenth longer */
+enum { WIDE_BAND_ELEMS = 4096 }; /* 16 KB of stack */
 
 /* A kernel prepares the weights for each band, so that computers take bands of more rows than the plan has room for. */
 CGE_NOINLINE void input_grad_in_wide_bands(const cge_unit_call *c, const cge_conv2d_plan *p)
