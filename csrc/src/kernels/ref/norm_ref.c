@@ -10,7 +10,7 @@
  * Forward goes over x three times (mean, variance, result), backward four times. Nothing is kept in between, so a result may lie
  * over what it is made of.
  */
-#include "../../base/elementary.h"
+#include "../../base/root.h"
 #include "../kernels.h"
 #include "../tiled/norm_vfp.h"
 
@@ -233,7 +233,7 @@ static void norm_find_row_statistics(const cge_norm_plan *p, const cge_real *x, 
     mean = sum / norm_count(p);
     for (i = 0; i < r->channels; i++) squares += (x[i] - mean) * (x[i] - mean);
     r->mean[0] = mean;
-    r->rstd[0] = CGE_REAL(1) / cge_sqrt(squares / norm_count(p) + CGE_REAL(p->g.eps));
+    r->rstd[0] = CGE_REAL(1) / cge_root(squares / norm_count(p) + CGE_REAL(p->g.eps));
 }
 
 static void norm_scale_row(const norm_run *r, const cge_real *x, const cge_real *w, const cge_real *b, cge_real *y)
@@ -298,7 +298,7 @@ static void norm_take_squares(const cge_norm_plan *p, const cge_real *sums, norm
 {
     const cge_real count = norm_count(p);
     int32_t i;
-    for (i = 0; i < groups_of_run(r); i++) r->rstd[i] = CGE_REAL(1) / cge_sqrt(sums[i] / count + CGE_REAL(p->g.eps));
+    for (i = 0; i < groups_of_run(r); i++) r->rstd[i] = CGE_REAL(1) / cge_root(sums[i] / count + CGE_REAL(p->g.eps));
 }
 
 static void norm_find_statistics(const cge_norm_plan *p, const cge_real *x, norm_run *r)
@@ -452,7 +452,7 @@ static void norm_take_statistics(const cge_norm_plan *p, const cge_real *statist
         r->rstd[i] = 1;
         if (statistics == NULL) continue;
         r->mean[i] = statistics[r->first + i];
-        r->rstd[i] = CGE_REAL(1) / cge_sqrt(statistics[p->g.in_c + r->first + i] + eps);
+        r->rstd[i] = CGE_REAL(1) / cge_root(statistics[p->g.in_c + r->first + i] + eps);
     }
 }
 
