@@ -123,6 +123,7 @@
 #define cge_memory_smallest_tight_sealed cge_memory_smallest_tight_sealed_fused
 #define cge_model_layer_info cge_model_layer_info_fused
 #define cge_model_parse cge_model_parse_fused
+#define cge_multi_output cge_multi_output_fused
 #define cge_network_abort cge_network_abort_fused
 #define cge_network_accumulate cge_network_accumulate_fused
 #define cge_network_arena_bytes cge_network_arena_bytes_fused

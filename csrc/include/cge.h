@@ -683,6 +683,7 @@ extern const cge_loss_kind cge_mean_absolute_error;   /* values */
 extern const cge_loss_kind cge_huber;                 /* values; loss_config.delta */
 extern const cge_loss_kind cge_smoothed_cross_entropy; /* labels; loss_config.label_smoothing */
 extern const cge_loss_kind cge_distillation;          /* labels, and a teacher's logits as values; loss_config.temperature, alpha */
+extern const cge_loss_kind cge_multi_output;          /* see "several outputs" below */
 
 extern const cge_optimizer_kind cge_sgd;     /* numbers kept for each parameter: 1 with momentum, else none */
 extern const cge_optimizer_kind cge_adam;    /* 2: m, v */
@@ -715,6 +716,28 @@ typedef struct cge_layer {
 typedef struct cge_input_kind cge_input_kind;
 extern const cge_input_kind cge_input_u8; /* uint8_t */
 
+/* ---- several outputs ----
+ *
+ * A network whose loss is &cge_multi_output has several outputs, each with a loss of its own. The last layer puts out all of them side
+ * by side, in the order of the model's table, as cge_kind_concat of vectors does. Of a sample
+ *
+ *   loss = (0 + weight[0] * loss[0]) + weight[1] * loss[1] + ...   outputs ascending, each term a multiply-add
+ *   dx[i] = dx of its output's loss * that output's weight         in one rounding
+ *
+ * where each loss, with its n, is that of its outputs alone. So a weight of 0 leaves an infinite loss NaN. Weights of samples multiply
+ * this loss and these gradients once more; weights of classes are CGE_ERR_ARGUMENT.
+ *
+ * Targets: labels [count][as many as there are outputs whose losses read labels], in the table's order; values [count][out_elems],
+ * each output's values where the output itself is, of which a loss that reads labels alone reads none. Either is NULL where no loss
+ * reads it. What a loss says of its targets is said of its output's. CGE_ERR_SHAPE, from all that take targets, if the outputs' elems
+ * do not add up to out_elems. cge_network_evaluate's *correct is 0. */
+typedef struct cge_output {
+    const cge_loss_kind *loss;   /* one of those above: CGE_ERR_ARGUMENT for &cge_multi_output and &cge_weighted */
+    cge_loss_config loss_config; /* of that loss */
+    int32_t elems;               /* at least 1 */
+    float weight;                /* finite, >= 0; zero is zero */
+} cge_output;
+
 typedef struct cge_model {
     cge_shape input;
     const cge_layer *layers; /* [layer_count] */
@@ -726,6 +749,8 @@ typedef struct cge_model {
     int32_t input_offset;      /* -65535 .. 65535 */
     cge_loss_config loss_config; /* of the loss; all zero without one */
     int32_t fused;             /* 1: builds without CGE_FUSED=1 give CGE_ERR_ARITHMETIC; 0: any build */
+    const cge_output *outputs; /* [output_count], of loss &cge_multi_output */
+    int32_t output_count;      /* of any other loss 0 (else CGE_ERR_ARGUMENT) */
 } cge_model;
 
 /* ---- bytes as input ----
@@ -1193,6 +1218,8 @@ typedef struct cge_catalog {
     int32_t layer_count, loss_count, optimizer_count;
     const cge_input_kind *const *inputs;
     int32_t input_count; /* 0: files of networks that read cge_real alone */
+    cge_output *outputs; /* [max_outputs]: room for a file's, to which the model then points. CGE_ERR_ARENA: it has more */
+    int32_t max_outputs;
 } cge_catalog;
 extern const cge_catalog cge_catalog_all;
 

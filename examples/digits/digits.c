@@ -34,7 +34,9 @@ const cge_model digits_model = {
     .input_scale = 0,
     .input_offset = 0,
     .loss_config = {.delta = 0, .label_smoothing = 0, .temperature = 0, .alpha = 0},
-    .fused = 0
+    .fused = 0,
+    .outputs = 0,
+    .output_count = 0
 };
 
 /* Binary floating-point constants: the very bits of the weights. */

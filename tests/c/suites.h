@@ -23,7 +23,7 @@
     X(plan) X(relay) X(spread) X(seal) X(slices) X(bytes) X(bytes_status) X(graph) X(outside) X(trains) X(golden)
 #define CHECK_LAYER_SUITES(X)                                                                                         \
     X(fp_mode) X(norm_layers) X(dropout) X(dropout_status) X(batch_norm) X(batch_norm_status) X(tail)                 \
-    X(conv_transpose2d) X(conv_transpose2d_status)
+    X(conv_transpose2d) X(conv_transpose2d_status) X(outputs) X(outputs_status)
 
 /* Boards with little flash have a program for each of the four. */
 #if defined(CHECK_OPERATORS)

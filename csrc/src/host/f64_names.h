@@ -129,6 +129,7 @@
 #define cge_memory_smallest_tight_sealed cge_memory_smallest_tight_sealed_f64
 #define cge_model cge_model_f64
 #define cge_model_layer_info cge_model_layer_info_f64
+#define cge_multi_output cge_multi_output_f64
 #define cge_network cge_network_f64
 #define cge_network_abort cge_network_abort_f64
 #define cge_network_accumulate cge_network_accumulate_f64
@@ -156,6 +157,7 @@
 #define cge_optimizer cge_optimizer_f64
 #define cge_optimizer_kind cge_optimizer_kind_f64
 #define cge_options cge_options_f64
+#define cge_output cge_output_f64
 #define cge_plan cge_plan_f64
 #define cge_plan_bytes cge_plan_bytes_f64
 #define cge_plan_make cge_plan_make_f64

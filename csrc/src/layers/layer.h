@@ -109,7 +109,7 @@ struct cge_input_kind {
 };
 
 /* What it reads of samples order[begin] .. order[end - 1] (order NULL: begin .. end - 1); a sample's loss; its gradient. Of a network a loss reads out_elems and the
- * model's loss_config. */
+ * model's loss_config alone; those around others read more. */
 typedef cge_status cge_loss_check_targets(const cge_network *net, const cge_targets *targets, const int32_t *order, int32_t begin, int32_t end);
 typedef cge_real cge_loss_forward(const cge_network *net, const cge_real *x, const cge_targets *targets, int32_t sample);
 typedef void cge_loss_input_grad(const cge_network *net, const cge_real *x, const cge_targets *targets, int32_t sample, cge_real *dx);
@@ -118,7 +118,7 @@ struct cge_loss_kind {
     uint8_t id;          /* in files: never reused */
     uint8_t reads_labels;
     uint8_t cost;        /* of an output, in multiply-adds of a Cortex-M4F: see cge_network_largest_slice */
-    cge_status (*check)(const cge_loss_config *c);
+    cge_status (*check)(const cge_model *model); /* its settings */
     cge_loss_check_targets *check_targets;
     cge_loss_forward *forward;
     cge_loss_input_grad *input_grad;

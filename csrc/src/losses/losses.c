@@ -16,8 +16,10 @@ static cge_status check_setting(float x, float most)
 #define ANY_SETTING 0x1.fffffep127f
 
 /* What a loss can be told at most. */
-static cge_status check_settings(const cge_loss_config *c, float delta, float label_smoothing, float temperature, float alpha)
+static cge_status check_settings(const cge_model *model, float delta, float label_smoothing, float temperature, float alpha)
 {
+    const cge_loss_config *c = &model->loss_config;
+    if (model->output_count != 0) return CGE_ERR_ARGUMENT;
     CGE_TRY(check_setting(c->delta, delta));
     CGE_TRY(check_setting(c->label_smoothing, label_smoothing));
     CGE_TRY(check_setting(c->temperature, temperature));
@@ -32,25 +34,26 @@ static uint32_t word_of(float x)
 }
 
 /* Zeros of either sign. */
-static cge_status plain_check(const cge_loss_config *c)
+static cge_status plain_check(const cge_model *model)
 {
+    const cge_loss_config *c = &model->loss_config;
     const uint32_t words = word_of(c->delta) | word_of(c->label_smoothing) | word_of(c->temperature) | word_of(c->alpha);
-    return words << 1 != 0 ? CGE_ERR_ARGUMENT : CGE_OK;
+    return (words << 1 | (uint32_t)model->output_count) != 0 ? CGE_ERR_ARGUMENT : CGE_OK;
 }
 
-static cge_status huber_check(const cge_loss_config *c)
+static cge_status huber_check(const cge_model *model)
 {
-    return check_settings(c, ANY_SETTING, 0, 0, 0);
+    return check_settings(model, ANY_SETTING, 0, 0, 0);
 }
 
-static cge_status smoothed_check(const cge_loss_config *c)
+static cge_status smoothed_check(const cge_model *model)
 {
-    return check_settings(c, 0, 1, 0, 0);
+    return check_settings(model, 0, 1, 0, 0);
 }
 
-static cge_status distillation_check(const cge_loss_config *c)
+static cge_status distillation_check(const cge_model *model)
 {
-    return check_settings(c, 0, 0, ANY_SETTING, 1);
+    return check_settings(model, 0, 0, ANY_SETTING, 1);
 }
 
 static cge_real one_if_unset(float setting)

@@ -48,9 +48,9 @@ static void weighted_input_grad(const cge_network *net, const cge_real *x, const
 }
 
 /* It calls the model's loss, and so must not be it. */
-static cge_status weighted_check(const cge_loss_config *c)
+static cge_status weighted_check(const cge_model *model)
 {
-    (void)c;
+    (void)model;
     return CGE_ERR_ARGUMENT;
 }
 

@@ -11,7 +11,7 @@ static const cge_layer_kind *const all_layers[] = {
     &cge_kind_dropout, &cge_kind_add, &cge_kind_concat};
 static const cge_loss_kind *const all_losses[] = {
     &cge_softmax_cross_entropy, &cge_mean_squared_error, &cge_binary_cross_entropy, &cge_mean_absolute_error, &cge_huber,
-    &cge_smoothed_cross_entropy, &cge_distillation};
+    &cge_smoothed_cross_entropy, &cge_distillation, &cge_multi_output};
 static const cge_optimizer_kind *const all_optimizers[] = {
     &cge_sgd, &cge_adam, &cge_adamw, &cge_rmsprop, &cge_adagrad,
     &cge_sgd_l1, &cge_adam_l1, &cge_adamw_l1, &cge_rmsprop_l1, &cge_adagrad_l1};
@@ -22,4 +22,4 @@ static const cge_input_kind *const all_inputs[] = {&cge_input_u8};
 
 const cge_catalog cge_catalog_all = {
     all_layers, all_losses, all_optimizers, COUNT(all_layers), COUNT(all_losses), COUNT(all_optimizers),
-    all_inputs, COUNT(all_inputs)};
+    all_inputs, COUNT(all_inputs), NULL, 0};

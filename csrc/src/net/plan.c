@@ -74,7 +74,7 @@ CGE_INTERNAL cge_status cge_check_model(const cge_model *model)
     if (model->fused != 0 && model->fused != 1) return CGE_ERR_ARGUMENT;
     if (model->fused > CGE_FUSED) return CGE_ERR_ARITHMETIC;
     CGE_TRY(cge_check_input(model));
-    if (model->loss != NULL) CGE_TRY(model->loss->check(&model->loss_config));
+    if (model->loss != NULL) CGE_TRY(model->loss->check(model));
     return model->optimizer.kind == NULL ? CGE_OK : model->optimizer.kind->check(&model->optimizer);
 }
 

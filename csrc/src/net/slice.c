@@ -305,15 +305,19 @@ static int next_of_forward(net_slice *s)
 
 static int64_t loss_macs(const cge_pieces *u, int32_t piece)
 {
+    const cge_model *model = slice_of(u)->net->model;
+    int64_t macs = (int64_t)slice_of(u)->net->out_elems * model->loss->cost;
+    int32_t i;
     (void)piece;
-    return (int64_t)slice_of(u)->net->out_elems * slice_of(u)->net->model->loss->cost;
+    for (i = 0; i < model->output_count; i++) macs += (int64_t)model->outputs[i].elems * model->outputs[i].loss->cost;
+    return macs;
 }
 
-/* Whoever owns the labels may have changed them since they were checked. */
-static int label_is_valid(const net_slice *s)
+/* Whoever owns the targets may have changed them since they were checked. */
+static cge_status check_again(const net_slice *s)
 {
-    const int32_t label = s->net->model->loss->reads_labels ? s->step->targets.labels[s->step->losses.done] : 0;
-    return label >= 0 && label < s->net->out_elems;
+    const cge_targets *targets = &s->step->targets;
+    return cge_loss_of(s->net, targets)->check_targets(s->net, targets, NULL, s->step->losses.done, s->step->losses.done + 1);
 }
 
 /* ---- evaluation ---- */
@@ -322,7 +326,7 @@ static cge_status measured_run(const cge_pieces *u, cge_range pieces)
 {
     const net_slice *s = slice_of(u);
     (void)pieces;
-    if (!label_is_valid(s)) return CGE_ERR_LABEL;
+    CGE_TRY(check_again(s));
     cge_note_sample(s->net, last_output(s), &s->step->targets, s->step->losses.done, &s->step->losses);
     return CGE_OK;
 }
@@ -351,7 +355,7 @@ static cge_status loss_run(const cge_pieces *u, cge_range pieces)
     const cge_targets *targets = &s->step->targets;
     cge_real value;
     (void)pieces;
-    if (!label_is_valid(s)) return CGE_ERR_LABEL;
+    CGE_TRY(check_again(s));
     value = cge_loss_of(s->net, targets)->forward(s->net, last_output(s), targets, s->step->losses.done);
     if (!cge_is_finite(value)) return CGE_ERR_NOT_FINITE;
     if (s->step->trial != CGE_TRIED) cge_add_loss(&s->step->losses, value);
@@ -367,7 +371,7 @@ static cge_status start_run(const cge_pieces *u, cge_range pieces)
 {
     const net_slice *s = slice_of(u);
     (void)pieces;
-    if (!label_is_valid(s)) return CGE_ERR_LABEL;
+    CGE_TRY(check_again(s));
     cge_start_backward(s->net, last_output(s), &s->step->targets, s->step->losses.done);
     return CGE_OK;
 }

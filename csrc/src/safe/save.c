@@ -35,8 +35,11 @@ enum { /* of one before version 4: words 1 .. OLD_FIELD_WORDS - 1 are fields of 
 
 #define INPUT_FUSED 0x100u /* in H_INPUT, beside the input's id: what older libraries refuse */
 
-/* Settings of the loss: H_LOSS is its id, and 256 times how many words of them there are. */
+/* Settings of the loss: H_LOSS is its id, and 256 times how many words of them there are. A loss of several outputs has for each its
+ * loss's id, how many numbers it is, its weight, and the settings of that loss. */
 enum { LOSS_WORDS = sizeof(cge_loss_config) / sizeof(float) };
+enum { LOSS_OF_OUTPUTS = 8 };
+enum { O_LOSS, O_ELEMS, O_WEIGHT, O_SETTINGS, OUTPUT_WORDS = O_SETTINGS + LOSS_WORDS };
 
 /* ---- words ---- */
 
@@ -98,6 +101,7 @@ static size_t config_words(const cge_layer_kind *kind)
 static uint32_t saved_loss_words(const cge_model *m)
 {
     static const cge_loss_config unset;
+    if (m->output_count != 0) return OUTPUT_WORDS * (uint32_t)m->output_count;
     return m->loss != NULL && memcmp(&m->loss_config, &unset, sizeof unset) != 0 ? LOSS_WORDS : 0u;
 }
 
@@ -201,6 +205,20 @@ static unsigned char *write_loss_config(const cge_loss_config *c, unsigned char 
     return write_floats(p, words, LOSS_WORDS);
 }
 
+static unsigned char *write_loss(const cge_model *m, unsigned char *p)
+{
+    int32_t i;
+    if (m->output_count == 0) return write_loss_config(&m->loss_config, p);
+    for (i = 0; i < m->output_count; i++) {
+        const cge_output *o = &m->outputs[i];
+        put_word(p, O_LOSS, o->loss->id);
+        put_word(p, O_ELEMS, (uint32_t)o->elems);
+        put_word(p, O_WEIGHT, float_word(o->weight));
+        p = write_loss_config(&o->loss_config, p + 4 * O_SETTINGS);
+    }
+    return p;
+}
+
 static unsigned char *write_params(const cge_network *net, int32_t l, unsigned char *p)
 {
     cge_param_block blocks[CGE_PARAM_BLOCKS];
@@ -224,7 +242,7 @@ static void write_network(const cge_network *net, unsigned char *start, size_t b
     }
     if (extra_settings(net->optimizer.kind) == CGE_L1_SETTINGS) p = write_floats(p, &net->optimizer.l1, 1);
     p = write_floats(p, net->velocity, net->velocity_elems);
-    if (saved_loss_words(net->model) != 0) p = write_loss_config(&net->model->loss_config, p);
+    if (saved_loss_words(net->model) != 0) p = write_loss(net->model, p);
     put_word(p, 0, cge_crc32(0, start, bytes - 4));
 }
 
@@ -275,6 +293,32 @@ static uint64_t words_before_floats(const unsigned char *p)
     return at;
 }
 
+static uint32_t loss_id(const unsigned char *p)
+{
+    return word_at(p, H_LOSS) & 0xff;
+}
+
+static uint32_t loss_words(const unsigned char *p)
+{
+    return word_at(p, H_LOSS) >> 8;
+}
+
+static int has_outputs(const unsigned char *p)
+{
+    return loss_id(p) == LOSS_OF_OUTPUTS;
+}
+
+static uint32_t saved_outputs(const unsigned char *p)
+{
+    return loss_words(p) / OUTPUT_WORDS;
+}
+
+static int loss_words_are_possible(const unsigned char *p)
+{
+    if (has_outputs(p)) return loss_words(p) % OUTPUT_WORDS == 0;
+    return loss_words(p) == 0 || loss_words(p) == LOSS_WORDS;
+}
+
 /* After this, header, layer records and both float blocks lie inside `bytes`, exactly. */
 static cge_status check_file(const unsigned char *p, size_t bytes)
 {
@@ -284,8 +328,8 @@ static cge_status check_file(const unsigned char *p, size_t bytes)
     if (word_at(p, H_VERSION) < 1 || word_at(p, H_VERSION) > FORMAT_VERSION) return CGE_ERR_VERSION;
     if (word_at(p, H_BYTES) != bytes || bytes % 4 != 0) return CGE_ERR_FORMAT;
     if (word_at(p, bytes / 4 - 1) != cge_crc32(0, p, bytes - 4)) return CGE_ERR_CRC;
-    if (word_at(p, H_LOSS) >> 8 != 0 && word_at(p, H_LOSS) >> 8 != LOSS_WORDS) return CGE_ERR_FORMAT;
-    words = words_before_floats(p) + word_at(p, H_PARAMS) + word_at(p, H_VELOCITY) + (word_at(p, H_LOSS) >> 8) + 1;
+    if (!loss_words_are_possible(p)) return CGE_ERR_FORMAT;
+    words = words_before_floats(p) + word_at(p, H_PARAMS) + word_at(p, H_VELOCITY) + loss_words(p) + 1;
     return words * 4 == bytes ? CGE_OK : CGE_ERR_FORMAT;
 }
 
@@ -434,13 +478,55 @@ static cge_status read_settings(const unsigned char *p, cge_optimizer *o)
     return CGE_OK;
 }
 
-static void read_loss_config(const unsigned char *p, cge_loss_config *c)
+/* Where the words of the loss begin. */
+static const unsigned char *saved_loss(const unsigned char *p)
 {
-    const uint32_t count = word_at(p, H_LOSS) >> 8;
+    return p + word_at(p, H_BYTES) - 4 * (1 + (size_t)loss_words(p));
+}
+
+/* count is 0 or LOSS_WORDS. */
+static void read_loss_config(const unsigned char *p, uint32_t count, cge_loss_config *c)
+{
     float words[LOSS_WORDS] = {0};
     uint32_t i;
-    for (i = 0; i < count; i++) words[i] = word_float(word_at(p, word_at(p, H_BYTES) / 4 - 1 - count + i));
+    for (i = 0; i < count; i++) words[i] = word_float(word_at(p, i));
     memcpy(c, words, sizeof words);
+}
+
+/* An output as its file has it. 0: of an unknown loss, or none. */
+static int read_output(const unsigned char *p, uint32_t index, const cge_catalog *catalog, cge_output *o)
+{
+    const unsigned char *at = saved_loss(p) + 4 * OUTPUT_WORDS * (size_t)index;
+    int found;
+    o->loss = find_loss(catalog, word_at(at, O_LOSS), &found);
+    o->elems = word_size(word_at(at, O_ELEMS));
+    o->weight = word_float(word_at(at, O_WEIGHT));
+    read_loss_config(at + 4 * O_SETTINGS, LOSS_WORDS, &o->loss_config);
+    return o->loss != NULL;
+}
+
+/* Each is one that the loss accepts, and all together have no more elements than a network can have. */
+static cge_status check_outputs(const unsigned char *p, const cge_catalog *catalog, cge_model *m)
+{
+    cge_output output;
+    int64_t elems = 0;
+    uint32_t i;
+    m->outputs = &output;
+    m->output_count = 1;
+    for (i = 0; i < saved_outputs(p); i++) {
+        if (!read_output(p, i, catalog, &output) || m->loss->check(m) != CGE_OK) return CGE_ERR_FORMAT;
+        elems += output.elems;
+    }
+    m->outputs = catalog->outputs;
+    m->output_count = (int32_t)saved_outputs(p);
+    if (m->output_count < 1 || elems > CGE_MAX_ELEMS) return CGE_ERR_FORMAT;
+    return catalog->outputs == NULL || m->output_count > catalog->max_outputs ? CGE_ERR_ARENA : CGE_OK;
+}
+
+static cge_status check_loss(const unsigned char *p, const cge_catalog *catalog, cge_model *m)
+{
+    if (has_outputs(p)) return check_outputs(p, catalog, m);
+    return m->loss == NULL || m->loss->check(m) == CGE_OK ? CGE_OK : CGE_ERR_FORMAT;
 }
 
 static cge_status read_model_header(const unsigned char *p, const cge_catalog *catalog, cge_model *m)
@@ -449,8 +535,10 @@ static cge_status read_model_header(const unsigned char *p, const cge_catalog *c
     m->input.h = word_size(word_at(p, H_IN_H));
     m->input.w = word_size(word_at(p, H_IN_W));
     m->input.c = word_size(word_at(p, H_IN_C));
-    m->loss = find_loss(catalog, word_at(p, H_LOSS) & 0xff, &found_loss);
-    read_loss_config(p, &m->loss_config);
+    m->loss = find_loss(catalog, loss_id(p), &found_loss);
+    m->outputs = NULL;
+    m->output_count = 0;
+    read_loss_config(saved_loss(p), has_outputs(p) ? 0 : loss_words(p), &m->loss_config);
     m->optimizer.kind = find_optimizer(catalog, word_at(p, H_OPTIMIZER), &found_optimizer);
     m->optimizer.learning_rate = word_float(word_at(p, H_LEARNING_RATE));
     m->optimizer.momentum = word_float(word_at(p, H_MOMENTUM));
@@ -526,6 +614,7 @@ cge_status cge_model_parse(const void *buffer, size_t bytes, const cge_catalog *
 {
     const unsigned char *p = (const unsigned char *)buffer;
     cge_model m;
+    int32_t i;
     if (catalog == NULL || layers == NULL || configs == NULL || model == NULL) return CGE_ERR_NULL;
     CGE_TRY(check_file(p, bytes));
     CGE_TRY(read_model_header(p, catalog, &m));
@@ -534,8 +623,10 @@ cge_status cge_model_parse(const void *buffer, size_t bytes, const cge_catalog *
     if (m.layer_count > max_layers) return CGE_ERR_ARENA;
     CGE_TRY(read_settings(p, &m.optimizer));
     if (m.optimizer.kind != NULL && m.optimizer.kind->check(&m.optimizer) != CGE_OK) return CGE_ERR_FORMAT;
+    CGE_TRY(check_loss(p, catalog, &m));
     CGE_TRY(read_layers(p, &m, catalog, NULL, NULL));
     /* All is well: only now write. */
+    for (i = 0; i < m.output_count; i++) (void)!read_output(p, (uint32_t)i, catalog, &catalog->outputs[i]);
     (void)!read_layers(p, &m, catalog, layers, configs);
     m.layers = layers;
     *model = m;

@@ -19,7 +19,7 @@
 #include "../models.h"
 #include "../saved.h"
 
-enum { MAX_LAYERS = 16, MAX_FILE = 1 << 16, MAX_ARENA = 1 << 20, MAX_MACS = 200000, FILL = 0x6b };
+enum { MAX_LAYERS = 16, MAX_FILE = 1 << 16, MAX_ARENA = 1 << 20, MAX_MACS = 200000, MAX_OUTPUTS = 16, FILL = 0x6b };
 
 /* ---- generator ------------------------------------------------------------------------------------------------------ */
 
@@ -114,6 +114,25 @@ static void vary_input(cge_model *model)
     model->input_offset = (int32_t)below(300) - 20;
 }
 
+/* Two outputs, each with a loss of its own, that add up. */
+static void vary_outputs(cge_model *model, cge_output outputs[2])
+{
+    static const cge_loss_kind *const losses[] = {&cge_softmax_cross_entropy, &cge_mean_squared_error, &cge_binary_cross_entropy, &cge_distillation};
+    cge_layer_info last;
+    if (cge_model_layer_info(model, model->layer_count - 1, &last) != CGE_OK) return;
+    const int32_t elems = last.out.h * last.out.w * last.out.c, first = elems > 1 ? 1 + (int32_t)below((uint32_t)elems - 1) : 1;
+    memset(outputs, 0, 2 * sizeof *outputs);
+    for (int32_t i = 0; i < 2; i++) {
+        outputs[i].loss = losses[below(sizeof losses / sizeof losses[0])];
+        outputs[i].elems = i == 0 ? first : elems - first;
+        outputs[i].weight = 0.5f * (float)below(4);
+    }
+    memset(&model->loss_config, 0, sizeof model->loss_config);
+    model->loss = &cge_multi_output;
+    model->outputs = outputs;
+    model->output_count = elems > 1 ? 2 : 1;
+}
+
 static int write_network(const cge_model *model, file *out)
 {
     const cge_options options = {model->loss != NULL && below(4) != 0, 1, NULL, NULL, NULL};
@@ -135,6 +154,7 @@ static void new_seed(file *out)
 {
     cge_layer layers[MAX_LAYERS];
     cge_layer_config configs[MAX_LAYERS];
+    cge_output outputs[2];
     cge_model model;
     do {
         memset(configs, 0, sizeof configs);
@@ -144,6 +164,7 @@ static void new_seed(file *out)
         for (int32_t i = 0; i < model.layer_count; i++) own_config(&layers[i], &configs[i]);
         for (uint32_t i = below(4); i > 0; i--) vary_model(&model, layers, configs);
         if (below(3) == 0) vary_input(&model);
+        if (below(4) == 0) vary_outputs(&model, outputs);
     } while (!write_network(&model, out));
 }
 
@@ -152,6 +173,7 @@ static void new_seed(file *out)
 static size_t random_word(const file *f)
 {
     uint32_t all = (uint32_t)(f->size / 4), head = SAVED_HEADER_WORDS + 3 * (SAVED_LAYER_WORDS + SAVED_POOL2D_FIELDS);
+    if (below(8) == 0) return all - 1 - below(all < 16 ? all : 16); /* settings of the loss */
     return below(4) == 0 || head > all ? below(all) : below(head);
 }
 
@@ -257,20 +279,31 @@ static void run_network(cge_network *net, int training)
 {
     float *x = allocate(sizeof(float) * (size_t)net->in_elems), *y = allocate(sizeof(float) * (size_t)net->out_elems);
     float *values = allocate(sizeof(float) * (size_t)net->out_elems), loss;
-    int32_t label = (int32_t)below((uint32_t)net->out_elems);
-    const cge_targets targets = {&label, values};
+    int32_t labels[MAX_OUTPUTS];
+    const cge_targets targets = {labels, values};
     cge_status status;
+    for (int32_t i = 0; i < MAX_OUTPUTS; i++) labels[i] = (int32_t)below((uint32_t)net->out_elems);
     for (int32_t i = 0; i < net->in_elems; i++) x[i] = (float)below(1000) / 500 - 1;
     for (int32_t i = 0; i < net->out_elems; i++) values[i] = (float)below(3) / 2; /* probabilities, as some losses need them */
     REQUIRE(cge_network_forward(net, x, 1, y) == CGE_OK);
     if (training && net->model->optimizer.kind != NULL) {
         status = cge_network_train_batch(net, x, &targets, 1, &loss);
-        REQUIRE(status == CGE_OK || status == CGE_ERR_NOT_FINITE);
-        count.trained++;
+        const int several = net->model->output_count > 0; /* of which a label may be too large, or which do not add up */
+        REQUIRE(status == CGE_OK || status == CGE_ERR_NOT_FINITE || (several && (status == CGE_ERR_LABEL || status == CGE_ERR_SHAPE)));
+        count.trained += status != CGE_ERR_LABEL && status != CGE_ERR_SHAPE;
     }
     free(x);
     free(y);
     free(values);
+}
+
+/* All kinds, and room for outputs. */
+static cge_catalog catalog_with(cge_output *outputs, int32_t max_outputs)
+{
+    cge_catalog catalog = cge_catalog_all;
+    catalog.outputs = outputs;
+    catalog.max_outputs = max_outputs;
+    return catalog;
 }
 
 static void check_saved_again(const cge_network *net)
@@ -283,7 +316,9 @@ static void check_saved_again(const cge_network *net)
     REQUIRE(cge_network_saved_bytes(net, &bytes) == CGE_OK);
     again = allocate(bytes);
     REQUIRE(cge_network_save(net, again, bytes, &used) == CGE_OK && used == bytes);
-    REQUIRE(cge_model_parse(again, bytes, &cge_catalog_all, layers, configs, MAX_LAYERS, &model) == CGE_OK);
+    cge_output outputs[MAX_OUTPUTS];
+    const cge_catalog catalog = catalog_with(outputs, MAX_OUTPUTS);
+    REQUIRE(cge_model_parse(again, bytes, &catalog, layers, configs, MAX_LAYERS, &model) == CGE_OK);
     free(again);
 }
 
@@ -310,7 +345,10 @@ static void try_parse(const unsigned char *bytes, size_t size)
     cge_layer *layers = allocate((size_t)max_layers * sizeof *layers);
     cge_layer_config *configs = allocate((size_t)max_layers * sizeof *configs);
     cge_model *model = allocate(sizeof *model);
-    cge_status status = cge_model_parse(bytes, size, &cge_catalog_all, layers, configs, max_layers, model);
+    int32_t max_outputs = (int32_t)below(4) == 0 ? (int32_t)below(4) : MAX_OUTPUTS;
+    cge_output *outputs = allocate((size_t)max_outputs * sizeof *outputs);
+    const cge_catalog catalog = catalog_with(outputs, max_outputs);
+    cge_status status = cge_model_parse(bytes, size, &catalog, layers, configs, max_layers, model);
     REQUIRE(status >= CGE_OK && status <= CGE_ERR_MISMATCH);
     if (status == CGE_OK) {
         count.accepted++;
@@ -319,8 +357,9 @@ static void try_parse(const unsigned char *bytes, size_t size)
     } else {
         count.refused[status]++;
         REQUIRE(untouched(layers, (size_t)max_layers * sizeof *layers) && untouched(configs, (size_t)max_layers * sizeof *configs));
-        REQUIRE(untouched(model, sizeof *model));
+        REQUIRE(untouched(model, sizeof *model) && untouched(outputs, (size_t)max_outputs * sizeof *outputs));
     }
+    free(outputs);
     free(layers);
     free(configs);
     free(model);
