@@ -29,7 +29,10 @@
  * leave no room for the second step; 3 x 4 and 2 x 8 load 17 and 25 % more. A row loads 1.125 times. */
 enum { CGE_TILE = 4, CGE_TILE_ROW = 8 };
 
-typedef struct cge_factor { /* pitches and steps in elements; as wide as pointers, since those back over a row are negative */
+/* Pitches and steps are in units of which an element has so many: assembly adds bytes. */
+enum { CGE_TILE_UNITS = CGE_TILED_VFP ? sizeof(float) : 1 };
+
+typedef struct cge_factor { /* pitches and steps are as wide as pointers, since those back over a row are negative */
     const float *at;
     ptrdiff_t pitch;
     ptrdiff_t column, row; /* from the end of a run to the next column, the next row; own: u.column from one n to the next */

@@ -47,7 +47,7 @@
 
 #define FIELD(register_, field) LINE("ldr %[" #register_ "], [%[t], %[o_" #field "]]")
 #define SET(register_, field) LINE("str %[" #register_ "], [%[t], %[o_" #field "]]")
-#define STEP(register_, elements) LINE("add %[" #register_ "], %[" #register_ "], %[" #elements "], lsl #2")
+#define STEP(register_, bytes) LINE("add %[" #register_ "], %[" #register_ "], %[" #bytes "]")
 #define ADD_FIELD(register_, field) FIELD(n, field) STEP(register_, n)
 #define ADD_FIELD_TO_ROWS(p, field) FIELD(n, field) STEP(p, n) STEP(p##1, n) STEP(p##2, n) STEP(p##3, n)
 
@@ -157,9 +157,9 @@
 /* u1 .. u3 point to rows 1 .. 3 of u, v1 .. v3 of v. */
 #define ROWS_OF(p)                                                                                   \
     FIELD(p##3, p##_pitch)                                                                           \
-    LINE("add %[" #p "1], %[" #p "], %[" #p "3], lsl #2")                                            \
-    LINE("add %[" #p "2], %[" #p "1], %[" #p "3], lsl #2")                                           \
-    LINE("add %[" #p "3], %[" #p "2], %[" #p "3], lsl #2")
+    LINE("add %[" #p "1], %[" #p "], %[" #p "3]")                                                    \
+    LINE("add %[" #p "2], %[" #p "1], %[" #p "3]")                                                   \
+    LINE("add %[" #p "3], %[" #p "2], %[" #p "3]")
 
 #define LOAD_V LINE("vldmia %[v], {s24-s27}") STEP(v, v_pitch)
 #define LOAD_U_TWO                                                                                   \
@@ -293,7 +293,7 @@ static inline void cge_tile_one_inline(cge_tile *t)
 #define SUM_OWN(a, b, c, d, u0, u1, u2, u3) MADD4(a, b, c, d, u0, "s24", u1, "s25", u2, "s26", u3, "s27")
 #define OWN_ALL                                                                                      \
     LINE("vldmia %[v], {s24-s27}") STEP(v, v_pitch)                                                   \
-    LINE("vldmia %[u], {s16-s19}") LINE("add %[at], %[u], %[u_pitch], lsl #2") SUM_OWN(0, 1, 2, 3, "s16", "s17", "s18", "s19")  \
+    LINE("vldmia %[u], {s16-s19}") LINE("add %[at], %[u], %[u_pitch]") SUM_OWN(0, 1, 2, 3, "s16", "s17", "s18", "s19")  \
     LINE("vldmia %[at], {s20-s23}") STEP(at, u_pitch) SUM_OWN(4, 5, 6, 7, "s20", "s21", "s22", "s23") \
     LINE("vldmia %[at], {s16-s19}") STEP(at, u_pitch) SUM_OWN(8, 9, 10, 11, "s16", "s17", "s18", "s19") \
     LINE("vldmia %[at], {s20-s23}") STEP(u, u_column) SUM_OWN(12, 13, 14, 15, "s20", "s21", "s22", "s23")

@@ -129,7 +129,7 @@ CGE_NOINLINE int is_uniform(const axis *a, int32_t output, int32_t end, tap_span
  * any size; as wide as a pointer, or what lies behind would become what lies 2^32 elements ahead. */
 static size_t step_of(int32_t count, int32_t elements)
 {
-    return (size_t)count * (size_t)elements;
+    return (size_t)count * (size_t)elements * CGE_TILE_UNITS;
 }
 
 /* What the tiles of a strip of columns share; source and w: the two factors of t. Order: b, kh, kw, channel. */
@@ -137,13 +137,13 @@ static void share_strip(const gather *g, const tap_span *columns, cge_tile *t, c
 {
     const axis *r = &g->rows, *c = &g->columns;
     const size_t source_column = step_of(c->source_step, g->source_pitch), w_column = step_of(c->tap_step, g->w_tap);
-    size_t source_run = (size_t)g->run, w_run = step_of(g->run, g->w_run), steps = (size_t)columns->count - 1;
+    size_t source_run = step_of(1, g->run), w_run = step_of(g->run, g->w_run), steps = (size_t)columns->count - 1;
     t->init_channel = g->init_channel, t->v_channel = g->w_channel;
     t->out_pitch = (ptrdiff_t)step_of(c->spacing, g->out_pitch);
     t->columns = columns->count, t->run = g->run;
     if (g->is_merged) t->run *= t->columns, t->columns = 1;
     if (g->wide == TILE_OWN) source_run = w_run = 0, steps++; /* n steps from column to column */
-    source->pitch = (ptrdiff_t)step_of(c->source_spacing, g->source_pitch), w->pitch = g->w_pitch;
+    source->pitch = (ptrdiff_t)step_of(c->source_spacing, g->source_pitch), w->pitch = (ptrdiff_t)step_of(1, g->w_pitch);
     source->column = (ptrdiff_t)(source_column - source_run), w->column = (ptrdiff_t)(w_column - w_run);
     source->row = (ptrdiff_t)(step_of(r->source_step, c->limit * g->source_pitch) - steps * source_column - source_run);
     w->row = (ptrdiff_t)(step_of(r->tap_step, c->kernel * g->w_tap) - steps * w_column - w_run);
@@ -199,7 +199,7 @@ static void gather_strip(const gather *g, int32_t i, const tap_span *columns, in
     tile_kind kind = g->wide;
     int32_t phase, o, step = r->spacing;
     share_strip(g, columns, &t, from, weights);
-    if (kind == TILE_AB && t.columns == 1 && t.run == 3 && t.u.pitch == 1) kind = TILE_AB3;
+    if (kind == TILE_AB && t.columns == 1 && t.run == 3 && t.u.pitch == CGE_TILE_UNITS) kind = TILE_AB3;
     for (phase = range.begin; phase < range.begin + r->spacing && phase < range.end; phase++)
         for (o = phase; o < range.end; o += step) {
             tap_span rows = taps_inside(r, o);
@@ -209,8 +209,9 @@ static void gather_strip(const gather *g, int32_t i, const tap_span *columns, in
                 is_tall = is_uniform(r, o, range.end, rows);
                 step = is_tall ? CGE_TILE * r->spacing : r->spacing;
                 kind = is_tall ? g->wide : g->lone;
-                from->pitch = is_tall ? r->source_spacing * source_row : kind == TILE_OWN1 ? t.u.column : kind != TILE_AB; /* AB: four equal rows */
-                t.out_pitch = is_tall ? r->spacing * out_row : kind == TILE_DOTS;
+                from->pitch = (ptrdiff_t)step_of(is_tall ? r->source_spacing : kind != TILE_AB, is_tall ? source_row : 1); /* AB: four equal rows */
+                if (kind == TILE_OWN1) from->pitch = t.u.column;
+                t.out_pitch = (ptrdiff_t)step_of(is_tall ? r->spacing : kind == TILE_DOTS, is_tall ? out_row : 1);
             }
             t.init = g->init;
             from->at = g->source + (source + rows.source * source_row);
@@ -303,6 +304,7 @@ static void weight_channels(cge_tile *t, float *dw, int32_t channels, int32_t fi
 {
     const int32_t width = channels > 1 ? CGE_TILE : filters < CGE_TILE_ROW ? 1 : CGE_TILE_ROW;
     const int32_t left = filters & (width - 1), again = width - left;
+    const ptrdiff_t pitch = t->out_pitch / CGE_TILE_UNITS;
     float kept[CGE_TILE * (CGE_TILE - 1)];
     int32_t c;
     t->init_channel = t->v_channel = 1;
@@ -310,10 +312,10 @@ static void weight_channels(cge_tile *t, float *dw, int32_t channels, int32_t fi
     add_tiles(t, dw, width);
     if (left == 0) return;
     dw += filters - width;
-    for (c = 0; c < channels; c++) memcpy(kept + c * again, dw + c * t->out_pitch, (size_t)again * sizeof *kept);
+    for (c = 0; c < channels; c++) memcpy(kept + c * again, dw + c * pitch, (size_t)again * sizeof *kept);
     t->v.at -= again, t->channels = width;
     add_tiles(t, dw, width);
-    for (c = 0; c < channels; c++) memcpy(dw + c * t->out_pitch, kept + c * again, (size_t)again * sizeof *kept);
+    for (c = 0; c < channels; c++) memcpy(dw + c * pitch, kept + c * again, (size_t)again * sizeof *kept);
 }
 
 /* The same of a depthwise convolution: dw of all channels of one tap. */
@@ -344,7 +346,7 @@ static void weight_run(const cge_conv2d_plan *p, int32_t rows, const float *x, c
     const size_t x_row = step_of(g->stride_h, g->in_w * g->in_c), x_pixel = step_of(g->stride_w, g->in_c);
     int32_t e, count;
     cge_tile t;
-    t.out_pitch = t.v.pitch = g->out_c, t.u.pitch = (ptrdiff_t)x_pixel;
+    t.out_pitch = t.v.pitch = (ptrdiff_t)step_of(1, g->out_c), t.u.pitch = (ptrdiff_t)x_pixel;
     t.rows = rows, t.columns = 1, t.u.column = t.v.column = 0;
     for (e = 0; e < run; e += count) {
         const int32_t tap = kw + e / p->group_in;
@@ -359,7 +361,7 @@ static void weight_run(const cge_conv2d_plan *p, int32_t rows, const float *x, c
         t.u.at = x + (columns.begin * g->stride_w - g->pad_left + tap * g->dilation_w) * g->in_c + e % p->group_in;
         t.v.at = dy + columns.begin * g->out_c;
         t.u.row = (ptrdiff_t)(x_row - (size_t)t.run * x_pixel);
-        t.v.row = (p->out_w - t.run) * g->out_c;
+        t.v.row = (ptrdiff_t)step_of(p->out_w - t.run, g->out_c);
         if (is_depthwise(p)) weight_own(&t, dw, g->in_c);
         else weight_channels(&t, dw + e * g->out_c, count, p->group_out);
     }
@@ -433,7 +435,7 @@ void cge_conv2d_bias_grad_f32_tiled(const cge_conv2d_plan *p, const float *dy, f
     cge_tile t;
     t.out_pitch = 0;
     t.u.at = &one, t.u.pitch = 0;
-    t.v.at = dy + rows.begin * p->out_w * p->g.out_c, t.v.pitch = p->g.out_c;
+    t.v.at = dy + rows.begin * p->out_w * p->g.out_c, t.v.pitch = (ptrdiff_t)step_of(1, p->g.out_c);
     t.rows = rows.end - rows.begin, t.columns = 1, t.run = p->out_w;
     t.u.column = t.v.column = t.u.row = t.v.row = 0;
     weight_channels(&t, db, 1, p->g.out_c);

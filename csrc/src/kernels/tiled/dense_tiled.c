@@ -30,7 +30,7 @@ static void forward_sample(int32_t in, int32_t out, const cge_real *x, const cge
     const int32_t left = out % DENSE_BLOCK, last = out - DENSE_BLOCK;
     cge_real begin[DENSE_BLOCK];
     cge_tile t;
-    t.u.at = x, t.u.pitch = 1, t.v.pitch = out, t.out_pitch = 0;
+    t.u.at = x, t.u.pitch = CGE_TILE_UNITS, t.v.pitch = out * CGE_TILE_UNITS, t.out_pitch = 0;
     t.rows = t.columns = 1, t.run = in;
     t.u.column = t.v.column = t.u.row = t.v.row = 0;
     t.init = b != NULL ? b : cge_tile_zeros, t.init_channel = b != NULL;
