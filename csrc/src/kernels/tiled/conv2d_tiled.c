@@ -110,13 +110,14 @@ typedef struct gather { /* one pass over one group */
     float *out;                     /* y; or dx */
     int32_t channels, run;          /* of `out`, 1 or a tile's at least; of `source`, in the group; depthwise: all, 0 */
     int32_t source_pitch, out_pitch; /* elements between pixels */
-    int32_t w_tap, w_run, w_channel; /* elements of w between kernel columns, channels of `source`, of `out` */
-    int32_t w_pitch, init_channel;   /* pitch of w in a tile; elements between channels of init */
+    int32_t w_tap, w_run;            /* elements of w between kernel columns, channels of `source` */
     tile_kind wide, lone;            /* of four pixels; of one */
+    cge_tile tile;
+    cge_factor *from, *weights; /* u and v of the tile, or v and u */
 } gather;
 
 /* Do CGE_TILE neighbours from `output` on have the taps t? Both ends of t move one way, so the last of them tells. */
-CGE_NOINLINE int is_uniform(const axis *a, int32_t output, int32_t end, tap_span t)
+CGE_INLINE int is_uniform(const axis *a, int32_t output, int32_t end, tap_span t)
 {
     const int32_t last = output + (CGE_TILE - 1) * a->spacing;
     tap_span other;
@@ -133,17 +134,18 @@ static size_t step_of(int32_t count, int32_t elements)
 }
 
 /* What the tiles of a strip of columns share; source and w: the two factors of t. Order: b, kh, kw, channel. */
-static void share_strip(const gather *g, const tap_span *columns, cge_tile *t, cge_factor *source, cge_factor *w)
+static void share_strip(gather *g, const tap_span *columns)
 {
     const axis *r = &g->rows, *c = &g->columns;
+    cge_tile *const t = &g->tile;
+    cge_factor *const source = g->from, *const w = g->weights;
     const size_t source_column = step_of(c->source_step, g->source_pitch), w_column = step_of(c->tap_step, g->w_tap);
     size_t source_run = step_of(1, g->run), w_run = step_of(g->run, g->w_run), steps = (size_t)columns->count - 1;
-    t->init_channel = g->init_channel, t->v_channel = g->w_channel;
     t->out_pitch = (ptrdiff_t)step_of(c->spacing, g->out_pitch);
     t->columns = columns->count, t->run = g->run;
     if (g->is_merged) t->run *= t->columns, t->columns = 1;
     if (g->wide == TILE_OWN) source_run = w_run = 0, steps++; /* n steps from column to column */
-    source->pitch = (ptrdiff_t)step_of(c->source_spacing, g->source_pitch), w->pitch = (ptrdiff_t)step_of(1, g->w_pitch);
+    source->pitch = (ptrdiff_t)step_of(c->source_spacing, g->source_pitch);
     source->column = (ptrdiff_t)(source_column - source_run), w->column = (ptrdiff_t)(w_column - w_run);
     source->row = (ptrdiff_t)(step_of(r->source_step, c->limit * g->source_pitch) - steps * source_column - source_run);
     w->row = (ptrdiff_t)(step_of(r->tap_step, c->kernel * g->w_tap) - steps * w_column - w_run);
@@ -166,8 +168,9 @@ CGE_INLINE void run_product(cge_tile *t, tile_kind kind)
 }
 
 /* All channels of a tile's pixels; if some are left over, a last tile that is moved back to the end. */
-CGE_INLINE void gather_channels(const gather *g, cge_tile *t, tile_kind kind)
+CGE_INLINE void gather_channels(gather *g, tile_kind kind)
 {
+    cge_tile *const t = &g->tile;
     static const uint8_t widths[] = {[TILE_AB] = CGE_TILE, [TILE_AB3] = CGE_TILE, [TILE_ABT] = CGE_TILE, [TILE_ROW] = CGE_TILE_ROW,
                                      [TILE_DOTS] = CGE_TILE, [TILE_PIXELS] = 1, [TILE_ONE] = 1, [TILE_OWN] = CGE_TILE, [TILE_OWN1] = CGE_TILE};
     const int32_t width = widths[kind];
@@ -187,19 +190,17 @@ CGE_INLINE void gather_channels(const gather *g, cge_tile *t, tile_kind kind)
 }
 
 /* Column i, or i and its next three neighbours if wide, of the rows in `range`. */
-static void gather_strip(const gather *g, int32_t i, const tap_span *columns, int is_wide, cge_range range)
+static void gather_strip(gather *g, int32_t i, const tap_span *columns, int is_wide, cge_range range)
 {
     const axis *r = &g->rows;
     const int32_t w_row = g->columns.kernel * g->w_tap;
     const int32_t source_row = g->columns.limit * g->source_pitch, out_row = g->columns.size * g->out_pitch;
     const int32_t source = columns->source * g->source_pitch, w = columns->first * g->w_tap, out = i * g->out_pitch;
-    const int by_pixels = g->wide == TILE_PIXELS; /* the factors change places */
-    cge_tile t;
-    cge_factor *const from = by_pixels ? &t.v : &t.u, *const weights = by_pixels ? &t.u : &t.v;
+    cge_factor *const from = g->from;
     tile_kind kind = g->wide;
     int32_t phase, o, step = r->spacing;
-    share_strip(g, columns, &t, from, weights);
-    if (kind == TILE_AB && t.columns == 1 && t.run == 3 && t.u.pitch == CGE_TILE_UNITS) kind = TILE_AB3;
+    share_strip(g, columns);
+    if (kind == TILE_AB && g->tile.columns == 1 && g->tile.run == 3 && g->tile.u.pitch == CGE_TILE_UNITS) kind = TILE_AB3;
     for (phase = range.begin; phase < range.begin + r->spacing && phase < range.end; phase++)
         for (o = phase; o < range.end; o += step) {
             tap_span rows = taps_inside(r, o);
@@ -210,19 +211,19 @@ static void gather_strip(const gather *g, int32_t i, const tap_span *columns, in
                 step = is_tall ? CGE_TILE * r->spacing : r->spacing;
                 kind = is_tall ? g->wide : g->lone;
                 from->pitch = (ptrdiff_t)step_of(is_tall ? r->source_spacing : kind != TILE_AB, is_tall ? source_row : 1); /* AB: four equal rows */
-                if (kind == TILE_OWN1) from->pitch = t.u.column;
-                t.out_pitch = (ptrdiff_t)step_of(is_tall ? r->spacing : kind == TILE_DOTS, is_tall ? out_row : 1);
+                if (kind == TILE_OWN1) from->pitch = g->tile.u.column;
+                g->tile.out_pitch = (ptrdiff_t)step_of(is_tall ? r->spacing : kind == TILE_DOTS, is_tall ? out_row : 1);
             }
-            t.init = g->init;
+            g->tile.init = g->init;
             from->at = g->source + (source + rows.source * source_row);
-            weights->at = g->w + (w + rows.first * w_row);
-            t.out = g->out + (out + o * out_row);
-            t.rows = rows.count;
-            gather_channels(g, &t, kind);
+            g->weights->at = g->w + (w + rows.first * w_row);
+            g->tile.out = g->out + (out + o * out_row);
+            g->tile.rows = rows.count;
+            gather_channels(g, kind);
         }
 }
 
-static void gather_group(const gather *g, cge_range range)
+static void gather_group(gather *g, cge_range range)
 {
     const axis *c = &g->columns;
     int32_t phase, i, width;
@@ -237,37 +238,40 @@ static void gather_group(const gather *g, cge_range range)
 static void gather_all(const cge_conv2d_plan *p, int is_forward, const float *source, const float *w, const float *b, float *out, cge_range range)
 {
     const cge_conv2d *c = &p->g;
-    int32_t groups = c->groups, parts = 1, part;
+    int32_t groups = c->groups, parts = 1, part, w_pitch = c->out_c;
     gather g;
     g.is_merged = is_forward && c->dilation_w == 1 && groups == 1;
     g.rows = make_axis(is_forward, c->stride_h, c->pad_top, c->dilation_h, c->kernel_h, c->in_h, p->out_h);
     g.columns = make_axis(is_forward, c->stride_w, c->pad_left, c->dilation_w, c->kernel_w, c->in_w, p->out_w);
     g.source = source, g.out = out;
-    g.init = b != NULL ? b : cge_tile_zeros, g.init_channel = b != NULL;
-    g.w_tap = p->group_in * c->out_c, g.w_pitch = c->out_c;
+    g.init = b != NULL ? b : cge_tile_zeros, g.tile.init_channel = b != NULL;
+    g.w_tap = p->group_in * c->out_c;
+    g.from = &g.tile.u, g.weights = &g.tile.v;
     if (is_forward) {
         g.channels = p->group_out, g.run = p->group_in, g.source_pitch = c->in_c, g.out_pitch = c->out_c;
-        g.w_run = c->out_c, g.w_channel = 1;
+        g.w_run = c->out_c, g.tile.v_channel = 1;
         g.wide = TILE_AB, g.lone = g.channels < CGE_TILE_ROW ? TILE_AB : TILE_ROW;
     } else {
         g.channels = p->group_in, g.run = p->group_out, g.source_pitch = c->out_c, g.out_pitch = c->in_c;
-        g.w_run = 1, g.w_channel = c->out_c;
+        g.w_run = 1, g.tile.v_channel = c->out_c;
         g.wide = TILE_ABT, g.lone = TILE_DOTS;
     }
     if (is_depthwise(p)) {
         groups = 1;
-        g.channels = c->in_c, g.run = 1, g.w_channel = 1;
-        g.is_merged = 1, g.w_pitch = g.columns.tap_step * g.w_tap;
+        g.channels = c->in_c, g.run = 1, g.tile.v_channel = 1;
+        g.is_merged = 1, w_pitch = g.columns.tap_step * g.w_tap;
         g.wide = TILE_OWN, g.lone = TILE_OWN1;
     }
     if (g.channels < CGE_TILE) { /* one at a time */
         parts = g.channels, g.channels = 1;
-        g.wide = TILE_PIXELS, g.lone = TILE_ONE, g.w_pitch = g.w_run;
+        g.wide = TILE_PIXELS, g.lone = TILE_ONE, w_pitch = g.w_run;
+        g.from = &g.tile.v, g.weights = &g.tile.u;
     }
+    g.weights->pitch = (ptrdiff_t)step_of(1, w_pitch);
     for (; groups > 0; groups--, w += p->group_out, g.source += g.run)
         for (part = 0, g.w = w; part < parts; part++) {
             gather_group(&g, range);
-            g.w += g.w_channel, g.out += g.channels, g.init += g.channels * g.init_channel;
+            g.w += g.tile.v_channel, g.out += g.channels, g.init += g.channels * g.tile.init_channel;
         }
 }
 
