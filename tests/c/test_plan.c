@@ -708,7 +708,7 @@ static cge_status grown_step(place *p, const cge_memory_level *level, int32_t la
 static void test_grown_steps(const test_model *m, int32_t *taken, int32_t *refused)
 {
     static const cge_memory_level *const levels[] = {NULL, &cge_memory_small, &cge_memory_smallest, &cge_memory_smallest_tight, &cge_memory_smallest_sliced};
-    static const int32_t larges[] = {0, 20, 50, 62, 62, 62, 62, 100}, steeps[] = {0, 20, 20, 0, 30, 55, 70, 0};
+    static const int32_t larges[] = {0, 20, 50, 62, 62, 62, 62, 100, 50, 40}, steeps[] = {0, 20, 20, 0, 30, 55, 70, 0, 85, 95};
     place p;
     if (!prepare_levels(&p, m, 0, levels, COUNT_OF(levels), 0)) return;
     for (int32_t i = 0; i < COUNT_OF(larges); i += CHECK_FEWER ? 3 : 1) {

@@ -292,46 +292,69 @@ static void grow(sliced_net *n, int32_t large)
     for (int32_t i = 0; i < info.weight_elems; i++) of.w[i] *= grown;
 }
 
+/* Gives the step up after `pieces` of them. 0: the parameters have begun to change. */
+static int given_up(sliced_net *n, int32_t large, int32_t pieces)
+{
+    uint64_t before;
+    float loss = 7;
+    grow(n, large);
+    before = hash_of(n);
+    if (!begin_train(n, 1)) return 0;
+    for (int32_t i = 0; i < pieces; i++) CHECK_STATUS(CGE_AGAIN, cge_network_resume(&n->net, 1, &loss));
+    if (n->net.step.changing) {
+        int32_t slices;
+        budgets one = {1, 1, 0};
+        CHECK_STATUS(CGE_ERR_MODE, cge_network_abort(&n->net));
+        CHECK_OK(finish(n, &one, &loss, &slices));
+        return 0;
+    }
+    CHECK_OK(cge_network_abort(&n->net));
+    CHECK(hash_of(n) == before);
+    return 1;
+}
+
+typedef struct grown_step {
+    cge_status status;
+    uint64_t learned;
+    float loss;
+} grown_step;
+
+static grown_step blocking_step(sliced_net *n, int32_t large)
+{
+    uint64_t before;
+    grown_step step = {CGE_OK, 0, 7};
+    grow(n, large);
+    before = hash_of(n);
+    step.status = cge_network_train_batch(&n->net, n->x, &n->targets, 1, &step.loss);
+    step.learned = hash_of(n);
+    CHECK((step.learned == before) == (step.status != CGE_OK));
+    return step;
+}
+
 /* A step is tried where its bound is too large, and only there: it takes more pieces, of which those before the parameters change
- * can be given up. */
+ * can be given up, as if nothing had been begun. */
 static void test_trial(const cge_memory_level *level)
 {
     enum { NOT_TRIED = 0, TRIED = 45, OVERFLOWS = 70 };
     static const int32_t larges[] = {NOT_TRIED, TRIED, OVERFLOWS};
-    int32_t pieces[COUNT_OF(larges)], before_changes, rest;
-    budgets one = {1, 1, 0};
+    int32_t pieces[COUNT_OF(larges)], unchanged[COUNT_OF(larges)];
+    grown_step ordinary;
     sliced_net n;
     if (!make(&n, &sliced[0], level, 1)) return;
+    ordinary = blocking_step(&n, NOT_TRIED);
     for (int32_t i = 0; i < COUNT_OF(larges); i++) {
-        const cge_status expected = larges[i] == OVERFLOWS ? CGE_ERR_NOT_FINITE : CGE_OK;
-        uint64_t before, learned;
-        float loss = 7, blocking_loss = 7;
-        grow(&n, larges[i]);
-        before = hash_of(&n);
-        CHECK_STATUS(expected, cge_network_train_batch(&n.net, n.x, &n.targets, 1, &blocking_loss));
-        learned = hash_of(&n);
-        CHECK((learned == before) == (expected != CGE_OK));
+        const grown_step expected = blocking_step(&n, larges[i]);
+        budgets one = {1, 1, 0};
+        float loss = 7;
+        CHECK_STATUS(larges[i] == OVERFLOWS ? CGE_ERR_NOT_FINITE : CGE_OK, expected.status);
         grow(&n, larges[i]);
         if (!begin_train(&n, 1)) return;
-        CHECK_STATUS(expected, finish(&n, &one, &loss, &pieces[i]));
-        CHECK(hash_of(&n) == learned && float_bits(loss) == float_bits(blocking_loss));
-        grow(&n, larges[i]);
-        if (!begin_train(&n, 1)) return;
-        for (before_changes = 0; !n.net.step.changing && before_changes < pieces[i] - 1; before_changes++)
-            CHECK_STATUS(CGE_AGAIN, cge_network_resume(&n.net, 1, &loss));
-        if (n.net.step.changing) { /* too late: once more, up to the piece before */
-            CHECK_STATUS(expected, finish(&n, &one, &loss, &rest));
-            CHECK(before_changes + rest == pieces[i]);
-            grow(&n, larges[i]);
-            if (!begin_train(&n, 1)) return;
-            for (int32_t piece = 0; piece < before_changes - 1; piece++) CHECK_STATUS(CGE_AGAIN, cge_network_resume(&n.net, 1, &loss));
-        }
-        CHECK_OK(cge_network_abort(&n.net));
-        CHECK(hash_of(&n) == before);
-        CHECK_STATUS(expected, cge_network_train_batch(&n.net, n.x, &n.targets, 1, &loss)); /* as if nothing had been begun */
-        CHECK(hash_of(&n) == learned);
+        CHECK_STATUS(expected.status, finish(&n, &one, &loss, &pieces[i]));
+        CHECK(hash_of(&n) == expected.learned && float_bits(loss) == float_bits(expected.loss));
+        for (unchanged[i] = 1; unchanged[i] < pieces[i] && given_up(&n, larges[i], unchanged[i]); unchanged[i]++)
+            CHECK(blocking_step(&n, NOT_TRIED).learned == ordinary.learned);
     }
-    CHECK(pieces[1] > pieces[0] && pieces[1] > pieces[2]);
+    CHECK(unchanged[0] < pieces[0] && unchanged[1] > pieces[0] && unchanged[1] < pieces[1] && unchanged[2] == pieces[2]);
 }
 
 /* A label that somebody changes while the step is under way is not used. */
