@@ -673,7 +673,8 @@ static cge_status step_with(place *p, const cge_memory_level *level, int32_t whe
 
 static void test_bounds(int32_t where, float value)
 {
-    static const test_model *const models[] = {&planned[2], &planned[0], &planned[1], &planned[WIDE_AND_NARROW], &planned[2], &steep, &planned[2]};
+    static const test_model *const models[] = {&planned[2], &planned[0], &planned[1], &planned[WIDE_AND_NARROW],
+                                               &planned[2], &steep, &planned[2]};
     uint64_t expected = 0, state = 0;
     place p;
     if (!prepare(&p, models[where], 0)) return;
@@ -729,8 +730,10 @@ static cge_status grown_step(place *p, const cge_memory_level *level, growth by,
 /* Taken or refused, the smallest level does what a batch of one does. */
 static void test_grown_steps(const test_model *m, int32_t *taken, int32_t *refused)
 {
-    static const cge_memory_level *const levels[] = {NULL, &cge_memory_small, &cge_memory_smallest, &cge_memory_smallest_tight, &cge_memory_smallest_sliced};
-    static const growth growths[] = {{0, 0, 0}, {20, 0, 20}, {50, 0, 20}, {62, 0, 0}, {62, 0, 30}, {62, 0, 55}, {62, 0, 70}, {100, 0, 0}, {50, 40, 60}, {20, 60, 60}};
+    static const cge_memory_level *const levels[] = {NULL, &cge_memory_small, &cge_memory_smallest, &cge_memory_smallest_tight,
+                                                     &cge_memory_smallest_sliced};
+    static const growth growths[] = {{0, 0, 0}, {20, 0, 20}, {50, 0, 20}, {62, 0, 0}, {62, 0, 30},
+                                     {62, 0, 55}, {62, 0, 70}, {100, 0, 0}, {50, 40, 60}, {20, 60, 60}};
     place p;
     if (!prepare_levels(&p, m, 0, levels, COUNT_OF(levels), 0)) return;
     for (int32_t i = 0; i < COUNT_OF(growths); i += CHECK_FEWER ? 3 : 1) {

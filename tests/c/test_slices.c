@@ -331,8 +331,8 @@ static grown_step blocking_step(sliced_net *n, int32_t large)
     return step;
 }
 
-/* A step is tried where its bound is too large, and only there: it takes more pieces, of which those before the parameters change
- * can be given up, as if nothing had been begun. */
+/* A step is tried where its bound is too large, and only there: it takes more pieces. Before the parameters change it can be given
+ * up, as if nothing had been begun. */
 static void test_trial(const cge_memory_level *level)
 {
     enum { NOT_TRIED = 0, TRIED = 45, OVERFLOWS = 70 };

@@ -591,7 +591,8 @@ static cge_status magnitude_run(const cge_pieces *u, cge_range pieces)
     const cge_real db = step->bound * CGE_REAL(by_rows ? cge_conv2d_unit_positions(&u->c) : 1);
     take_most(&step->gain, magnitude_of(u, r), pieces.begin);
     if (pieces.end < magnitude_pieces(u)) return CGE_OK;
-    return bounded_or_tried(u, cge_is_bounded(db) && ((u->c.params.dw == NULL && !is_norm(u)) || cge_is_bounded(db * step->gain)));
+    return bounded_or_tried(u, cge_is_bounded(db) &&
+                                   ((u->c.params.dw == NULL && !is_norm(u)) || cge_is_bounded(db * step->gain)));
 }
 
 /* Of a unit whose dx somebody reads: the largest |dx| over |dy|, some inputs at a time: channels of a convolution. */
@@ -734,7 +735,8 @@ static int behind_loss(net_slice *s)
 {
     const cge_plan *plan = s->net->options.plan;
     if (!cge_something_learns(plan)) return end_sample(s);
-    return plan->level->at_once && s->step->trial == CGE_ASKS ? enter(s, STAGE_BOUND, plan->unit_count) : enter_backward(s, plan->unit_count - 1);
+    if (plan->level->at_once && s->step->trial == CGE_ASKS) return enter(s, STAGE_BOUND, plan->unit_count);
+    return enter_backward(s, plan->unit_count - 1);
 }
 
 static int next_of_train(net_slice *s)

@@ -490,7 +490,7 @@ static int units_learn(const cge_network *net, const void *x)
     return stem == 0 || !plan->units[stem - 1].learns || cge_stem_backward(net, (const cge_real *)x);
 }
 
-/* 0: the step would overflow. */
+/* 0: the step would overflow. What backward starts with is as before. */
 CGE_NOINLINE int try_step(cge_network *net, const void *x, const cge_targets *targets, int32_t sample)
 {
     int stays_finite;
@@ -515,8 +515,9 @@ static int learn_by_units(cge_network *net, const void *x, const cge_sample_list
     loss = cge_loss_of(net, s->targets)->forward(net, y, s->targets, sample);
     if (!cge_is_finite(loss)) return 0;
     if (cge_something_learns(net->options.plan)) {
+        const int asks = net->options.plan->level->at_once;
         cge_start_backward(net, y, s->targets, sample);
-        if (net->options.plan->level->at_once && !step_is_bounded(net, x, largest) && !try_step(net, x, s->targets, sample)) return 0;
+        if (asks && !step_is_bounded(net, x, largest) && !try_step(net, x, s->targets, sample)) return 0;
         if (!units_learn(net, x)) return 0;
     }
     cge_add_loss(losses, loss);
