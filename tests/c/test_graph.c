@@ -39,8 +39,22 @@ static const cge_model golden_model = {{IN_H, IN_W, IN_C}, TABLE(golden_layers),
 
 enum { GRAPH_STEPS = 3 * GOLDEN_STEPS };
 
-/* One sample a step, so that both levels do the same. */
-static uint64_t train_graph(cge_network *net, float *x)
+/* In slices of changing budgets where the level is for that. */
+static void train_one(cge_network *net, const float *x, const cge_targets *targets, int sliced, int32_t step, float *loss)
+{
+    cge_status status;
+    if (!sliced) {
+        CHECK_OK(cge_network_train_batch(net, x, targets, 1, loss));
+        return;
+    }
+    CHECK_OK(cge_network_train_begin(net, x, targets, 1));
+    do status = cge_network_resume(net, 1 + step * 37 % 3000, loss);
+    while (status == CGE_AGAIN);
+    CHECK_OK(status);
+}
+
+/* One sample a step, so that all levels do the same. */
+static uint64_t train_graph(cge_network *net, float *x, int sliced)
 {
     int32_t label = 0;
     const cge_targets targets = {&label, NULL};
@@ -51,7 +65,7 @@ static uint64_t train_graph(cge_network *net, float *x)
     CHECK_OK(cge_network_init_params(net, GOLDEN_SEED));
     for (int32_t step = 0; step < GRAPH_STEPS; step++) {
         golden_sample(&rng, x, &label);
-        CHECK_OK(cge_network_train_batch(net, x, &targets, 1, &loss));
+        train_one(net, x, &targets, sliced, step, &loss);
         if (step < 20) first += loss / 20;
         if (step >= GRAPH_STEPS - 20) last += loss / 20;
     }
@@ -60,7 +74,7 @@ static uint64_t train_graph(cge_network *net, float *x)
     return hash;
 }
 
-static void test_golden_graph(const char *name, const cge_memory_level *level)
+static void test_golden_graph(const char *name, const cge_memory_level *level, int sliced)
 {
     cge_options options = {1, 1, NULL, NULL, NULL};
     size_t plan_bytes = 0, bytes = 0;
@@ -79,7 +93,7 @@ static void test_golden_graph(const char *name, const cge_memory_level *level)
     memset(arena, 0xff, bytes);
     CHECK_STATUS(CGE_ERR_ARENA, cge_network_init(net, &golden_model, &options, arena, bytes - 1));
     if (!CHECK_OK(cge_network_init(net, &golden_model, &options, arena, bytes))) return;
-    hash = train_graph(net, x);
+    hash = train_graph(net, x, sliced);
     if (!CHECK(hash == (CGE_FUSED ? GOLDEN_GRAPH_FUSED : GOLDEN_GRAPH)))
         printf("    weights 0x%08lx%08lx\n", (unsigned long)(hash >> 32), (unsigned long)(hash & 0xffffffffu));
 }
@@ -244,8 +258,10 @@ static void test_saved_graph(void)
 
 void suite_graph(void)
 {
-    test_golden_graph("golden run, small", &cge_memory_small);
-    test_golden_graph("golden run, smallest", &cge_memory_smallest);
+    test_golden_graph("golden run, small", &cge_memory_small, 0);
+    test_golden_graph("golden run, smallest", &cge_memory_smallest, 0);
+    test_golden_graph("golden run, small in slices", &cge_memory_small_sliced, 1);
+    test_golden_graph("golden run, smallest in slices", &cge_memory_smallest_sliced, 1);
     for (int32_t i = 0; i < COUNT_OF(bad_graphs); i++) test_bad_graph(&bad_graphs[i]);
     test_a_graph_needs_a_plan();
     test_plans_of_other_graphs();

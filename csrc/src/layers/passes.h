@@ -65,6 +65,7 @@ enum {
     CGE_MACS_CALL = 180,      /* of a piece, beside what it computes */
     CGE_PIECE_MACS = CGE_SLICE_MACS - CGE_MACS_RESUME - CGE_MACS_CALL - 1,
     CGE_MACS_CHECK = 3,       /* of a parameter: a look at it, its gradient and velocity */
+    CGE_MACS_MERGE = 4,       /* of an element of a layer with two inputs */
     CGE_MACS_NORM = 12,       /* of an element that is normalised, half of what it takes */
     CGE_MACS_RELU = 4,        /* of an element: ReLU or its gradient */
     CGE_MACS_ACTIVATION = 32, /* ... any other activation */

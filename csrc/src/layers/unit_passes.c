@@ -114,11 +114,55 @@ static cge_status layer_backward_run(const cge_pieces *u, cge_range pieces)
 static const cge_pass layer_forward[] = {{layer_pieces, layer_macs, layer_forward_run}};
 static const cge_pass layer_backward[] = {{layer_pieces, layer_macs, layer_backward_run}};
 
+/* ---- two inputs: some pixels ---- */
+
+static int64_t merged_pixel(const cge_pieces *u)
+{
+    return (int64_t)u->c.map.c * (CGE_MACS_MERGE + cge_activation_macs(u->c.activation));
+}
+
+static int32_t merged_part(const cge_pieces *u)
+{
+    return cge_piece_of(u->c.map.h * u->c.map.w, merged_pixel(u));
+}
+
+static int32_t merge_pieces(const cge_pieces *u)
+{
+    return cge_pieces_of(u->c.map.h * u->c.map.w, merged_part(u));
+}
+
+static int64_t merge_macs(const cge_pieces *u, int32_t piece)
+{
+    return cge_piece_elems(u->c.map.h * u->c.map.w, merged_part(u), piece) * merged_pixel(u);
+}
+
+static cge_status merge_run(const cge_pieces *u, cge_range pieces)
+{
+    const cge_range r = cge_range_of(u->c.map.h * u->c.map.w, merged_part(u), pieces);
+    const int32_t n = r.end - r.begin;
+    cge_layer_call c;
+    memset(&c, 0, sizeof c);
+    c.layer = u->c.layer;
+    c.count = 1;
+    c.in.h = 1, c.in.w = n, c.in.c = u->c.in.c;
+    c.in2.h = 1, c.in2.w = n, c.in2.c = u->c.in2.c;
+    c.out.h = 1, c.out.w = n, c.out.c = u->c.map.c;
+    c.x = u->c.x + r.begin * c.in.c;
+    c.x2 = u->c.x2 + r.begin * c.in2.c;
+    c.y = u->c.y + r.begin * c.out.c;
+    c.layer->kind->forward(&c);
+    cge_unit_activate(u->c.activation, n * c.out.c, c.y);
+    return CGE_OK;
+}
+
+static const cge_pass merge_forward[] = {{merge_pieces, merge_macs, merge_run}};
+
 /* ---- any unit ---- */
 
 CGE_INTERNAL cge_pass_list cge_forward_passes(const cge_unit_call *c)
 {
-    const cge_pass_list others = CGE_PASS_LIST(layer_forward);
+    const cge_pass_list others = CGE_PASS_LIST(layer_forward), merges = CGE_PASS_LIST(merge_forward);
+    if ((c->layer->kind->traits & CGE_TWO_INPUTS) != 0) return merges;
     if ((c->layer->kind->traits & CGE_BY_ROWS) != 0) return cge_conv2d_forward_passes();
     return (c->layer->kind->traits & CGE_BY_INPUTS) != 0 ? cge_dense_forward_passes() : others;
 }

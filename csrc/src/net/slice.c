@@ -11,7 +11,7 @@
 #include "../kernels/kernels.h"
 #include "../layers/passes.h"
 
-enum { STAGE_CLEAR, STAGE_FORWARD, STAGE_LOSS, STAGE_OUTPUT, STAGE_BOUND, STAGE_BACKWARD, STAGE_UPDATE };
+enum { STAGE_CLEAR, STAGE_FORWARD, STAGE_LOSS, STAGE_OUTPUT, STAGE_BOUND, STAGE_SHARED, STAGE_BACKWARD, STAGE_UPDATE };
 
 enum { MACS_OF_MAGNITUDE = 4, MACS_OF_BOUND = 14 }; /* of a number; of one that is normalised */
 
@@ -78,7 +78,7 @@ static void prepare(net_slice *s, int backward)
     cge_cut_pieces(&s->unit, backward);
 }
 
-/* ---- what is not cut: the units of a stem together, layers with two inputs, units with a style of their own, or that read
+/* ---- what is not cut: the units of a stem together, units with a style of their own, or that read
  * bytes ---- */
 
 static int32_t stem_of(const net_slice *s)
@@ -220,7 +220,8 @@ static const cge_pass stem_backward[] = {{one_pieces, stem_macs, stem_backward_r
 static int is_cut_forward(const cge_unit_call *c)
 {
     if (c->params.w_rest != NULL || c->source.model != NULL || (c->layer->kind->traits & CGE_BY_GROUPS) != 0) return 0;
-    return (c->layer->kind->traits & (CGE_BY_ROWS | CGE_BY_INPUTS)) != 0 || (c->x2 == NULL && c->activation == NULL);
+    if ((c->layer->kind->traits & (CGE_BY_ROWS | CGE_BY_INPUTS | CGE_TWO_INPUTS)) != 0) return 1;
+    return c->activation == NULL;
 }
 
 /* A stem is one unit here, its last. */
@@ -670,17 +671,107 @@ static int is_cut_backward(const cge_unit *unit, const cge_unit_call *c)
 {
     const int in_parts = (c->layer->kind->traits & (CGE_BY_ROWS | CGE_BY_INPUTS)) != 0;
     if ((c->layer->kind->traits & CGE_BY_GROUPS) != 0) return 0;
-    if (c->source.model != NULL || unit->x[1] != CGE_NO_UNIT || (unit->shared && unit->activation >= 0)) return 0;
+    if (c->source.model != NULL) return 0;
+    if (unit->x[1] != CGE_NO_UNIT) return 1;
     if (in_parts && c->layer->trains != CGE_TRAINS_ALL) return 0;
     return in_parts ? (c->style & CGE_UNIT_DX_FIRST) == 0 : !c->adds && c->dx != c->x;
+}
+
+/* ---- backward of a unit that others read more than once: through its activation ---- */
+
+static int32_t macs_behind(const cge_pieces *u)
+{
+    return cge_activation_macs(u->c.activation);
+}
+
+static int32_t behind_pieces(const cge_pieces *u)
+{
+    return blocks_of(cge_shape_elems(u->c.out), macs_behind(u));
+}
+
+static int64_t behind_macs(const cge_pieces *u, int32_t piece)
+{
+    return block_cost(cge_shape_elems(u->c.out), macs_behind(u), piece);
+}
+
+static cge_status behind_run(const cge_pieces *u, cge_range pieces)
+{
+    cge_shared_backward(&u->c, block_range(cge_shape_elems(u->c.out), macs_behind(u), pieces));
+    return CGE_OK;
+}
+
+static const cge_pass behind_passes[] = {{behind_pieces, behind_macs, behind_run}};
+
+/* ---- backward of two inputs, the second first: some pixels, of which there is room for a row ---- */
+
+static int32_t merged_pixels(const cge_pieces *u)
+{
+    return u->c.map.h * u->c.map.w;
+}
+
+static const cge_layer *activation_of_source(const net_slice *s, int slot)
+{
+    const int32_t source = unit_of(s)->x[slot], activation = source < 0 ? -1 : s->net->options.plan->units[source].activation;
+    return activation < 0 ? NULL : &s->net->model->layers[activation];
+}
+
+static int64_t merged_pixel_macs(const cge_pieces *u)
+{
+    const int32_t first = cge_activation_macs(activation_of_source(slice_of(u), 0));
+    const int32_t second = cge_activation_macs(activation_of_source(slice_of(u), 1));
+    return (int64_t)u->c.map.c * (CGE_MACS_MERGE + (first > second ? first : second));
+}
+
+static int32_t merged_pixels_of_piece(const cge_pieces *u)
+{
+    const int32_t pixels = cge_piece_of(merged_pixels(u), merged_pixel_macs(u));
+    return pixels < u->c.map.w ? pixels : u->c.map.w;
+}
+
+static int32_t merged_pieces(const cge_pieces *u)
+{
+    return 2 * cge_pieces_of(merged_pixels(u), merged_pixels_of_piece(u));
+}
+
+static int64_t merged_macs(const cge_pieces *u, int32_t piece)
+{
+    (void)piece;
+    return merged_pixels_of_piece(u) * merged_pixel_macs(u);
+}
+
+static cge_status merged_run(const cge_pieces *u, cge_range pieces)
+{
+    const net_slice *s = slice_of(u);
+    const int32_t part = merged_pixels_of_piece(u), of_slot = cge_pieces_of(merged_pixels(u), part);
+    for (; pieces.begin < pieces.end; pieces.begin++) {
+        const int slot = pieces.begin < of_slot;
+        const int32_t piece = slot == 1 ? pieces.begin : pieces.begin - of_slot;
+        cge_unit_call c = u->c;
+        cge_range pixels;
+        pixels.begin = piece * part;
+        pixels.end = pixels.begin + cge_piece_elems(merged_pixels(u), part, piece);
+        cge_merge_backward(s->net, unit_of(s), slot, sample_of(s), pixels, &c);
+    }
+    return CGE_OK;
+}
+
+static const cge_pass merged_passes[] = {{merged_pieces, merged_macs, merged_run}};
+
+static cge_pass_list stage_shared(net_slice *s)
+{
+    const cge_pass_list behind = CGE_PASS_LIST(behind_passes);
+    cge_set_backward_call(s->net, s->step->unit, sample_of(s), &s->unit.c);
+    return is_cut_backward(unit_of(s), &s->unit.c) ? behind : no_passes;
 }
 
 static cge_pass_list stage_backward(net_slice *s)
 {
     const cge_pass_list whole = CGE_PASS_LIST(whole_backward), of_stem = CGE_PASS_LIST(stem_backward);
+    const cge_pass_list merged = CGE_PASS_LIST(merged_passes);
     if (s->step->unit < stem_of(s)) return of_stem;
     cge_set_backward_call(s->net, s->step->unit, sample_of(s), &s->unit.c);
     if (!is_cut_backward(unit_of(s), &s->unit.c)) return whole;
+    if (unit_of(s)->x[1] != CGE_NO_UNIT) return merged;
     prepare(s, 1);
     return cge_backward_passes(&s->unit.c);
 }
@@ -693,6 +784,7 @@ static cge_pass_list train_stage(net_slice *s)
     case STAGE_FORWARD: return stage_forward(s, 1);
     case STAGE_LOSS: return losses;
     case STAGE_BOUND: return stage_bound(s);
+    case STAGE_SHARED: return stage_shared(s);
     case STAGE_BACKWARD: return stage_backward(s);
     case STAGE_UPDATE: return updates;
     default: return no_passes;
@@ -716,7 +808,8 @@ static int enter_backward(net_slice *s, int32_t unit)
     const cge_unit *units = s->net->options.plan->units;
     if (s->net->options.plan->level->at_once && s->step->trial != CGE_TRIES) s->step->changing = 1;
     while (unit >= 0 && !units[unit].learns) unit--;
-    return unit < 0 ? end_sample(s) : enter(s, STAGE_BACKWARD, unit);
+    if (unit < 0) return end_sample(s);
+    return enter(s, cge_is_shared_behind(&units[unit]) ? STAGE_SHARED : STAGE_BACKWARD, unit);
 }
 
 static int next_backward(net_slice *s)
@@ -746,6 +839,7 @@ static int next_of_train(net_slice *s)
     case STAGE_FORWARD: return next_forward(s, STAGE_LOSS);
     case STAGE_LOSS: return behind_loss(s);
     case STAGE_BOUND: return enter_bound(s, s->step->unit - 1);
+    case STAGE_SHARED: return enter(s, STAGE_BACKWARD, s->step->unit);
     case STAGE_BACKWARD: return next_backward(s);
     default: return 0;
     }

@@ -248,39 +248,48 @@ static int set_input(const cge_network *net, const cge_unit *u, int slot, const 
     return 1;
 }
 
-/* Both inputs' gradients, the second first, a row at a time. */
-static void merge_backward(const cge_network *net, const cge_unit *u, const void *x, cge_unit_call *c)
+/* As many pixels at a time as a row has, of which there is room for the gradient. */
+CGE_INTERNAL void cge_merge_backward(const cge_network *net, const cge_unit *u, int slot, const void *x, cge_range pixels, cge_unit_call *c)
 {
-    int slot;
-    for (slot = 1; slot >= 0; slot--) {
-        const int32_t elems = slot == 0 ? c->in.w * c->in.c : c->in2.w * c->in2.c, out_elems = c->map.w * c->map.c;
-        cge_layer_call row;
-        int32_t h;
-        if (!set_input(net, u, slot, x, c)) continue;
-        if (c->dx == c->dy && c->below == NULL) continue; /* a sum's own place */
-        set_layer_call(c, &row);
-        row.in.h = 1;
-        row.in2.h = 1;
-        row.out.h = 1;
-        row.dx = slot == 0 ? c->scratch : NULL;
-        row.dx2 = slot == 0 ? NULL : c->scratch;
-        for (h = 0; h < c->map.h; h++, row.dy += out_elems) {
-            c->layer->kind->input_grad(&row);
-            cge_unit_hand_on(c, h * elems, elems, c->scratch);
-        }
+    const int32_t channels = slot == 0 ? c->in.c : c->in2.c;
+    cge_layer_call part;
+    int32_t begin, n;
+    if (!set_input(net, u, slot, x, c)) return;
+    if (c->dx == c->dy && c->below == NULL) return; /* a sum's own place */
+    set_layer_call(c, &part);
+    part.in.h = 1;
+    part.in2.h = 1;
+    part.out.h = 1;
+    part.dx = slot == 0 ? c->scratch : NULL;
+    part.dx2 = slot == 0 ? NULL : c->scratch;
+    for (begin = pixels.begin; begin < pixels.end; begin += n) {
+        n = pixels.end - begin < c->map.w ? pixels.end - begin : c->map.w;
+        part.in.w = n;
+        part.in2.w = n;
+        part.out.w = n;
+        part.dy = c->dy + begin * c->map.c;
+        c->layer->kind->input_grad(&part);
+        cge_unit_hand_on(c, begin * channels, n * channels, c->scratch);
     }
 }
 
-/* The gradient of the output of a unit that others read more than once, through the unit's activation. */
-static void shared_backward(const cge_unit *u, const cge_unit_call *c)
+/* Both inputs' gradients, the second first. */
+static void merge_backward(const cge_network *net, const cge_unit *u, const void *x, cge_unit_call *c)
+{
+    cge_range all = {0, 0};
+    all.end = c->map.h * c->map.w;
+    cge_merge_backward(net, u, 1, x, all, c);
+    cge_merge_backward(net, u, 0, x, all, c);
+}
+
+CGE_INTERNAL void cge_shared_backward(const cge_unit_call *c, cge_range elems)
 {
     cge_unit_call own = *c;
-    if (!u->shared || u->activation < 0) return;
     own.x = c->y;
     own.dx = cge_writable(c->dy);
     own.below = c->activation;
     own.adds = 0;
-    cge_unit_hand_on(&own, 0, c->count * cge_shape_elems(c->out), own.dx);
+    cge_unit_hand_on(&own, elems.begin, elems.end - elems.begin, own.dx + elems.begin);
 }
 
 /* Gradients that learn at once lie behind the rest of the scratch. */
@@ -314,9 +323,11 @@ CGE_INTERNAL void cge_set_backward_call(const cge_network *net, int32_t number, 
 CGE_INTERNAL int cge_unit_backward(const cge_network *net, int32_t number, const void *x)
 {
     const cge_unit *u = &net->options.plan->units[number];
+    cge_range all = {0, 0};
     cge_unit_call c;
     cge_set_backward_call(net, number, x, &c);
-    shared_backward(u, &c);
+    all.end = c.count * cge_shape_elems(c.out);
+    if (cge_is_shared_behind(u)) cge_shared_backward(&c, all);
     if (u->x[1] == CGE_NO_UNIT) return unit_backward(net, u, &c);
     merge_backward(net, u, x, &c);
     return 1;

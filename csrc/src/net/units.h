@@ -219,4 +219,14 @@ CGE_INTERNAL CGE_MUST_USE cge_status cge_check_sealed_plan(const cge_model *mode
                                                            cge_network_plan *counts);
 CGE_INTERNAL uint32_t cge_seal_word(uint32_t seal, int32_t word);
 
+/* Others read a unit's output more than once: the sum of their gradients goes through its activation first, here some elements. */
+static inline int cge_is_shared_behind(const cge_unit *u)
+{
+    return u->shared && u->activation >= 0;
+}
+CGE_INTERNAL void cge_shared_backward(const cge_unit_call *c, cge_range elems);
+
+/* Of a layer with two inputs, some pixels of the gradient of input `slot`; c is from cge_set_backward_call and changes. */
+CGE_INTERNAL void cge_merge_backward(const cge_network *net, const cge_unit *u, int slot, const void *x, cge_range pixels, cge_unit_call *c);
+
 #endif
