@@ -77,9 +77,10 @@ from convgrad_embedded._losses import (
     Loss,
     MeanAbsoluteError,
     MeanSquaredError,
+    MultiOutput,
     SoftmaxCrossEntropy,
 )
-from convgrad_embedded._network import Evaluation, Network
+from convgrad_embedded._network import Evaluation, Network, OutputsEvaluation
 from convgrad_embedded._normalisation import (
     group_norm_bias_grad,
     group_norm_forward,
@@ -145,7 +146,7 @@ from convgrad_embedded._transposed import (
 __all__ = [
     "__version__", "callbacks", "data", "datasets", "metrics", "models", "schedules",
     "kernel_set", "include_dir", "source_files",
-    "Network", "arithmetic", "Evaluation", "GradientCheck", "GradientCheckError", "NotFiniteError", "Plan",
+    "Network", "arithmetic", "Evaluation", "OutputsEvaluation", "GradientCheck", "GradientCheckError", "NotFiniteError", "Plan",
     "SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "plot_memory", "plot_history", "plot_filters", "plot_confusion",
     "Layer", "Conv2d", "Dense", "MaxPool2d", "AvgPool2d", "GlobalAvgPool2d", "ReLU", "LeakyReLU", "Sigmoid", "Tanh", "Flatten",
     "ReLU6", "HardSigmoid", "ELU", "Softplus", "Softmax", "HardSwish", "SiLU", "GELU", "PReLU",
@@ -164,7 +165,8 @@ __all__ = [
     "gelu_forward", "gelu_input_grad", "prelu_forward", "prelu_weight_grad", "prelu_input_grad",
     "softmax_cross_entropy_forward", "softmax_cross_entropy_input_grad",
     "mean_squared_error_forward", "mean_squared_error_input_grad",
-    "Loss", "SoftmaxCrossEntropy", "BinaryCrossEntropy", "MeanSquaredError", "MeanAbsoluteError", "Huber", "Distillation",
+    "Loss", "SoftmaxCrossEntropy", "BinaryCrossEntropy", "MeanSquaredError", "MeanAbsoluteError", "Huber",
+    "Distillation", "MultiOutput",
     "binary_cross_entropy_forward", "binary_cross_entropy_input_grad",
     "mean_absolute_error_forward", "mean_absolute_error_input_grad", "huber_forward", "huber_input_grad",
     "smoothed_cross_entropy_forward", "smoothed_cross_entropy_input_grad",

@@ -451,6 +451,23 @@ class InputBytes(NamedTuple):
     offset: int
 
 
+class OutputRow(NamedTuple):
+    """A cge_output: one of several outputs, and its loss."""
+
+    loss: str
+    loss_config: Mapping[str, float]
+    elems: int
+    weight: float
+
+
+class LossRow(NamedTuple):
+    """What a cge_model says of its loss."""
+
+    kind: str
+    config: Mapping[str, float]
+    outputs: tuple[OutputRow, ...] = ()
+
+
 class LayerRow(NamedTuple):
     """A cge_layer without its kind's address, and what it points to: members by name, those left out are 0."""
 
@@ -474,7 +491,7 @@ class Model:
         kind: Precision,
         input_shape: Shape,
         layer_count: int,
-        loss: tuple[str, Mapping[str, float]] | None,
+        loss: LossRow | None,
         optimizer: Optimizer | None,
         input_bytes: InputBytes | None = None,
         slots: int = 0,
@@ -493,12 +510,19 @@ class Model:
             "model", {"input": input_shape, "layers": self._layers, "layer_count": layer_count, "fused": kind.is_fused}
         )
         if loss is not None:
-            self.c.loss, self.c.loss_config = kind.constant(loss[0]), loss[1]
+            self.c.loss, self.c.loss_config = kind.constant(loss.kind), loss.config
+            self._point_to_outputs(loss.outputs)
         if optimizer is not None:
             self.c.optimizer = dict(optimizer._asdict(), kind=kind.constant(optimizer.kind))
         if input_bytes is not None:
             self.c.input_kind = kind.constant("input_u8")
             self.c.input_scale, self.c.input_offset = input_bytes
+
+    def _point_to_outputs(self, outputs: Sequence[OutputRow]) -> None:
+        if outputs:
+            rows = [dict(output._asdict(), loss=self.kind.constant(output.loss)) for output in outputs]
+            self._outputs = ffi.new(f"cge_output{self.kind.suffix}[]", rows)
+            self.c.outputs, self.c.output_count = self._outputs, len(rows)
 
     def add_layer(
         self, row: LayerRow, sources: Sequence[int], in_shapes: Sequence[Shape], weight_rank: int, context: str
@@ -751,16 +775,15 @@ def _arena_status(model: Model, options: Any, size: Any) -> int:
 class ParsedModel(NamedTuple):
     input_shape: Shape
     layers: list[tuple[str, dict[str, Any]]]  # kind, members of the row and of its config
-    loss: str | None
-    loss_config: dict[str, float]
+    loss: LossRow | None
     optimizer: Optimizer | None
     input_bytes: InputBytes | None
     arithmetic: str
 
 
-def table_bytes(layer_count: int, configs: Iterable[str]) -> int:
+def table_bytes(layer_count: int, configs: Iterable[str], output_count: int = 0) -> int:
     """Of the constants that describe a network on a board; configs: their structs, cge_<config>."""
-    structs = ["model", *["layer"] * layer_count, *configs]
+    structs = ["model", *["layer"] * layer_count, *configs, *["output"] * output_count]
     return sum(_board_bytes(ffi.typeof(f"cge_{struct}")) for struct in structs)
 
 
@@ -785,6 +808,7 @@ def _board_alignment(c_type: Any) -> int:
 
 _BYTES_OF_A_RECORD = 28  # of a layer in a file, at least
 _LAYER_COUNT_AT = 12  # where a file says how many there are
+_LOSS_WORDS_AT, _WORDS_OF_AN_OUTPUT = 29, 7  # how many words the loss has, three bytes
 
 
 def _most_layers(data: bytes) -> int:
@@ -798,18 +822,34 @@ def parse_model(data: bytes, context: str, configs: Mapping[str, str | None]) ->
     max_layers = _most_layers(data)
     layers, memory = ffi.new("cge_layer[]", max_layers), ffi.new("cge_layer_config[]", max_layers)
     model = ffi.new("cge_model *")
-    catalog = lib.cge_catalog_all_address
+    most_outputs = (
+        min(int.from_bytes(data[_LOSS_WORDS_AT : _LOSS_WORDS_AT + 3], "little"), len(data) // 4) // _WORDS_OF_AN_OUTPUT
+    )
+    outputs = ffi.new("cge_output[]", most_outputs + 1)
+    catalog = ffi.new("cge_catalog *", lib.cge_catalog_all_address[0])
+    catalog.outputs, catalog.max_outputs = outputs, most_outputs + 1
     check(lib.cge_model_parse(data, len(data), catalog, layers, memory, max_layers, model), context)
     optimizer = model.optimizer
     return ParsedModel(
         input_shape=_shape(model.input),
         layers=[_parsed_layer(layer, configs) for layer in layers[0 : model.layer_count]],
-        loss=None if model.loss == ffi.NULL else LOSSES[model.loss],
-        loss_config={name: getattr(model.loss_config, name) for name in members("cge_loss_config")},
+        loss=None if model.loss == ffi.NULL else _parsed_loss(model),
         optimizer=None if optimizer.kind == ffi.NULL else _optimizer(optimizer),
         input_bytes=None if model.input_kind == ffi.NULL else InputBytes(model.input_scale, model.input_offset),
         arithmetic=ARITHMETIC_NAMES[model.fused],
     )
+
+
+def _parsed_loss(model: Any) -> LossRow:
+    outputs = tuple(
+        OutputRow(LOSSES[output.loss], _loss_config(output), output.elems, output.weight)
+        for output in model.outputs[0 : model.output_count]
+    )
+    return LossRow(LOSSES[model.loss], _loss_config(model), outputs)
+
+
+def _loss_config(owner: Any) -> dict[str, float]:
+    return {name: getattr(owner.loss_config, name) for name in members("cge_loss_config")}
 
 
 def _parsed_layer(layer: Any, configs: Mapping[str, str | None]) -> tuple[str, dict[str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -201,7 +201,7 @@ _SOURCE = """\
 static const cge_layer {name}_layers[{NAME}_LAYER_COUNT] = {{
 {layers}
 }};
-
+{outputs}
 const cge_model {name}_model = {{
 {model}
 }};
@@ -219,6 +219,7 @@ def _source(network: Network, name: str, sealed: bool) -> str:
         NAME=name.upper(),
         configs=_configs(network, name),
         layers=",\n".join(map("".join, zip(_row_comments(network), map(_wrapped, map(_braced, _layer_rows(network, name)))))),
+        outputs=_outputs(network, name),
         model=",\n".join(_wrapped(f".{member} = {value}") for member, value in _model_members(network, name).items()),
         array_elems=_array_elems(network, name),
         params=",\n".join(_param_blocks(network)) or "    0.0f",
@@ -228,6 +229,9 @@ def _source(network: Network, name: str, sealed: bool) -> str:
 
 
 _CONFIGS_COMMENT = "/* What the layers point to; in_h, in_w and in_c are what comes in where they are 0. */"
+
+
+_OUTPUTS_COMMENT = "/* Side by side in what the last layer puts out: each has a loss of its own. */"
 
 
 def _configs(network: Network, name: str) -> str:
@@ -272,9 +276,11 @@ def _model_members(network: Network, name: str) -> dict[str, str]:
         "layer_count": f"{name.upper()}_LAYER_COUNT",
         "loss": "NULL" if network._loss is None else f"&cge_{network._loss.kind}",
     }
-    settings = {} if network._loss is None else network._loss.c_members()
-    constants = {member: _constant(np.float32(value)) for member, value in settings.items() if value}
-    members["loss_config"] = _braced(_all_members("cge_loss_config", **constants))
+    loss = None if network._loss is None else network._loss.row()
+    members["loss_config"] = _loss_config({} if loss is None else loss.config)
+    if loss is not None and loss.outputs:
+        members["outputs"] = f"{name}_outputs"
+        members["output_count"] = str(len(loss.outputs))
     if network.optimizer is not None:
         values = network.optimizer.c_members()._asdict()
         kind = values.pop("kind")
@@ -289,6 +295,30 @@ def _model_members(network: Network, name: str) -> dict[str, str]:
     if network.arithmetic == "fused":
         members["fused"] = "1"
     return _all_members("cge_model", **members)
+
+
+def _loss_config(settings: Mapping[str, float]) -> str:
+    constants = {member: _constant(np.float32(value)) for member, value in settings.items() if value}
+    return _braced(_all_members("cge_loss_config", **constants))
+
+
+def _outputs(network: Network, name: str) -> str:
+    """The table of outputs, if there are several."""
+    loss = None if network._loss is None else network._loss.row()
+    if loss is None or not loss.outputs:
+        return ""
+    rows = [
+        _all_members(
+            "cge_output",
+            loss=f"&cge_{output.loss}",
+            loss_config=_loss_config(output.loss_config),
+            elems=str(output.elems),
+            weight=_constant(np.float32(output.weight)),
+        )
+        for output in loss.outputs
+    ]
+    body = ",\n".join(_wrapped(_braced(row)) for row in rows)
+    return f"\n{_OUTPUTS_COMMENT}\nstatic const cge_output {name}_outputs[{len(rows)}] = {{\n{body}\n}};\n"
 
 
 def _schedule_struct(network: Network) -> str:

@@ -17,7 +17,7 @@ from convgrad_embedded._core import Labels, Real
 from convgrad_embedded._layers import Dropout
 
 if TYPE_CHECKING:
-    from convgrad_embedded._network import Evaluation, Network
+    from convgrad_embedded._network import Network
 
 Kept = Union[bool, str, "os.PathLike[str]"]  # in RAM, or in the file of that name
 
@@ -133,6 +133,6 @@ class FeatureSource(_fit.ArraySource):
         finally:
             tail.hand_back()
 
-    def evaluate(self) -> Evaluation:
+    def evaluate(self) -> Any:
         """Of the tail as the epoch left it."""
         return self._tail.network._evaluate(self._features, self.data[1], sharing=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Callable, Literal, NamedTuple, Union
 
 import numpy as np
@@ -14,7 +14,7 @@ from convgrad_embedded._progress import Progress
 from convgrad_embedded.callbacks import Callback
 
 if TYPE_CHECKING:
-    from convgrad_embedded._network import Evaluation, Network
+    from convgrad_embedded._network import Evaluation, Network, OutputsEvaluation
 
 EpochFunction = Callable[[int, "dict[str, float]"], Any]  # of the epoch's number and its logs
 Metrics = dict[str, float]
@@ -128,6 +128,55 @@ class Report:
         return self._listeners.ends
 
 
+class Measure:
+    """Adds up what a network puts out, batch by batch."""
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+        self.losses = Losses(network._model.kind)
+
+    def add(self, samples: Real, targets: Targets, *, sharing: bool) -> None:
+        self._network._runtime.evaluate(samples, targets, sharing=sharing, losses=self.losses)
+
+    @property
+    def result(self) -> Evaluation:
+        return self._network._evaluation(self.losses.mean, self.losses.correct, self.losses.done)
+
+
+class OutputsMeasure:
+    """The same of several outputs. The network predicts once; `whole` and `alone` have no layers, but the losses of all outputs
+    and of each."""
+
+    def __init__(self, network: Network, whole: Network, alone: Sequence[Network]) -> None:
+        self._network = network
+        self._whole, self._alone = Measure(whole), [Measure(one) for one in alone]
+
+    def add(self, samples: Real, targets: Targets, *, sharing: bool) -> None:
+        y = self._network._predicted(samples).reshape(len(samples), -1)
+        self._whole.add(y, targets, sharing=sharing)
+        loss: Any = self._network._loss
+        for one, columns, part in zip(self._alone, loss.columns, loss.parts(targets)):
+            one.add(np.ascontiguousarray(y[:, columns]), part, sharing=sharing)
+
+    @property
+    def result(self) -> OutputsEvaluation:
+        from convgrad_embedded._network import OutputsEvaluation
+
+        return OutputsEvaluation(self._whole.losses.mean, tuple(one.result for one in self._alone))
+
+
+def metrics_of(measured: Evaluation | OutputsEvaluation) -> Metrics:
+    """By the names that histories have. Those that are None are left out."""
+    found = measured._asdict()
+    for number, output in enumerate(found.pop("outputs", ())):
+        found.update({f"output_{number}_{name}": value for name, value in output._asdict().items()})
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def accuracies_of(measured: Evaluation | OutputsEvaluation) -> Metrics:
+    return {name: value for name, value in metrics_of(measured).items() if name.endswith("accuracy")}
+
+
 class ArraySource:
     """Samples in arrays."""
 
@@ -144,13 +193,12 @@ class ArraySource:
             loss = self.epoch(order, steps, report)
         except NotFiniteError as error:
             raise self._network._explained(error, *self.data, where) from None
-        accuracy = self.evaluate().accuracy if steps.tracks_accuracy else None
-        return {"loss": loss} if accuracy is None else {"loss": loss, "accuracy": accuracy}
+        return {"loss": loss, **(accuracies_of(self.evaluate()) if steps.tracks_accuracy else {})}
 
     def epoch(self, order: Labels | None, steps: Steps, report: Report) -> float:
         return train_epoch(self._network, *self.data, order, steps, report)
 
-    def evaluate(self) -> Evaluation:
+    def evaluate(self) -> Any:
         return self._network._evaluate(*self.data, sharing=True)
 
 
@@ -178,25 +226,23 @@ class BatchSource:
     def train(self, steps: Steps, report: Report, where: str) -> Metrics:
         """One epoch; its loss, and the accuracy of each batch before its step."""
         network, runtime = self._network, self._network._runtime
-        losses, before = (Losses(network._model.kind) for _ in range(2))
+        losses, before = Losses(network._model.kind), network._measure()
         for name, samples, targets in self.batches.epoch():
             if steps.tracks_accuracy:
-                runtime.evaluate(samples, targets, sharing=True, losses=before)
+                before.add(samples, targets, sharing=True)
             try:
                 runtime.train_epoch(samples, targets, None, len(samples), report, steps.clip, losses)
             except NotFiniteError as error:
                 raise network._explained(error, samples, targets, where, (f"{name}[0]", f"{name}[1]")) from None
             if report.ends:
                 break
-        accuracy = network._share(before.correct, before.done) if steps.tracks_accuracy else None
-        return {"loss": losses.mean} if accuracy is None else {"loss": losses.mean, "accuracy": accuracy}
+        return {"loss": losses.mean, **(accuracies_of(before.result) if steps.tracks_accuracy else {})}
 
-    def evaluate(self) -> Evaluation:
-        runtime = self._network._runtime
-        losses = Losses(self._network._model.kind)
+    def evaluate(self) -> Any:
+        measure = self._network._measure()
         for _, samples, targets in self.batches.epoch():
-            runtime.evaluate(samples, targets, sharing=True, losses=losses)
-        return self._network._evaluation(losses.mean, losses.correct, losses.done)
+            measure.add(samples, targets, sharing=True)
+        return measure.result
 
 
 Source = Union[ArraySource, BatchSource]
@@ -221,8 +267,7 @@ def run(
         listeners.epoch_begin(epoch)
         metrics = source.train(steps, report, f"epoch {epoch + 1}: ")
         if validation is not None:
-            measured = validation.evaluate()._asdict()
-            metrics.update({f"val_{name}": value for name, value in measured.items() if value is not None})
+            metrics.update({f"val_{name}": value for name, value in metrics_of(validation.evaluate()).items()})
         for name, value in metrics.items():
             history.setdefault(name, []).append(value)
         network._follow_plateau(metrics)

@@ -74,6 +74,58 @@ def chain(layers: Sequence[Layer]) -> Sources:
     return tuple((index - 1,) for index in range(len(layers)))
 
 
+# Of an output with one number at each place these have one, too.
+_KEEP_SHAPE = {
+    "relu", "leaky_relu", "sigmoid", "tanh", "relu6", "hard_sigmoid", "elu", "softplus", "softmax", "hard_swish", "silu",
+    "gelu", "prelu", "dropout", "batch_norm", "layer_norm", "group_norm", "instance_norm", "scale",
+}  # fmt: skip
+_GIVE_VECTORS = {"dense", "flatten", "global_avgpool2d", "global_maxpool2d"}
+
+
+def _is_vector(tensor: Tensor) -> bool:
+    while tensor.layer is not None and tensor.layer.kind in _KEEP_SHAPE:
+        tensor = tensor.inputs[0]
+    return tensor.layer is not None and tensor.layer.kind in _GIVE_VECTORS
+
+
+def side_by_side(outputs: Sequence[object]) -> Tensor:
+    """One tensor that holds all numbers of the outputs, one output after the other."""
+    from convgrad_embedded._layers import Concat, Flatten  # which know tensors
+
+    tensors = [_checked_output(f"outputs[{index}]", output) for index, output in enumerate(outputs)]
+    for index, tensor in enumerate(tensors):
+        if tensor in tensors[:index]:
+            raise ValueError(f"outputs[{index}]: expected another tensor than outputs[{tensors.index(tensor)}], got the same")
+    # A Flatten of ours is told from the caller's, which has another behind it.
+    flat = [tensor if _is_vector(tensor) and not isinstance(tensor.layer, Flatten) else Flatten()(tensor) for tensor in tensors]
+    whole = flat[0]
+    for tensor in flat[1:]:
+        whole = Concat()(whole, tensor)
+    return whole
+
+
+def _checked_output(name: str, value: object) -> Tensor:
+    if not isinstance(value, Tensor):
+        raise TypeError(f"{name}: expected a tensor that a layer gave, got {_arrays.describe(value)}")
+    if value.layer is None:
+        raise ValueError(f"{name}: expected what a layer gave, got the input itself")
+    return value
+
+
+def output_rows(layers: Sequence[Layer], sources: Sources, count: int) -> list[int] | None:
+    """The rows that compute `count` outputs which side_by_side has put together; None: these layers are no such thing."""
+    row = len(layers) - 1
+    found: list[int] = []
+    while len(found) < count - 1:
+        if layers[row].kind != "concat":
+            return None
+        row, other = sources[row]
+        found.append(other)
+        if min(row, other) < 0:
+            return None
+    return [sources[r][0] if layers[r].kind == "flatten" and sources[r][0] >= 0 else r for r in (row, *reversed(found))]
+
+
 def table(inputs: object, outputs: object) -> tuple[Any, list[Layer], Sources]:
     """Input shape, layers in the order in which they were called, and what each reads."""
     _check_ends(inputs, outputs)
@@ -97,7 +149,7 @@ def table(inputs: object, outputs: object) -> tuple[Any, list[Layer], Sources]:
 def _check_ends(inputs: object, outputs: object) -> None:
     for name, value in (("inputs", inputs), ("outputs", outputs)):
         if isinstance(value, (list, tuple)) and len(value) == 1:
-            raise TypeError(f"{name}: expected a tensor, got a list of one; a network has one input and one output")
+            raise TypeError(f"{name}: expected a tensor, got a list of one")
         if not isinstance(value, Tensor):
             raise TypeError(f"{name}: expected a tensor that Input() or a layer gave, got {_arrays.describe(value)}")
     if inputs.layer is not None:  # type: ignore[attr-defined]

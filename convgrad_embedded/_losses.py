@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from convgrad_embedded import _arrays
-from convgrad_embedded._core import Real, Targets
+from convgrad_embedded._core import LossRow, OutputRow, Real, Targets
 from convgrad_embedded._layers import _by_position, _Described, shortest
 
 LossName = Literal[
@@ -50,7 +51,11 @@ class Loss(_Described):
         """Of cge_loss_config."""
         return {}
 
-    def targets(self, name: str, y: Any, count: int, shape: Sequence[int]) -> Targets:
+    def row(self) -> LossRow:
+        """As a cge_model has it."""
+        return LossRow(self.kind, self.c_members())
+
+    def targets(self, name: str, y: Any, count: int, shape: Any) -> Targets:
         """Checked targets of `count` samples, for outputs of this shape."""
         return Targets(None, _values(name, y, (count, *shape)))
 
@@ -225,6 +230,121 @@ class Distillation(Loss):
         return Targets(labels, _values(f"{name}[1]", y[1], (count, *shape)))
 
 
+@_by_position(2)
+@dataclass(frozen=True, repr=False)
+class MultiOutput(Loss):
+    """Of several outputs side by side, each with a loss of its own: the sum of weight * loss, in their order.
+
+    Network(inputs=, outputs=[a, b], loss=[...], loss_weights=[...]) makes one, and `net.loss` is it. As Network(loss=) it takes
+    the outputs of any network apart: sizes are how many numbers each output is, weights are 1 by default, finite and >= 0.
+
+    Targets are a list, of each output what its loss reads. ValueError if there are not as many sizes and weights as losses, or
+    sizes do not add up to the network's outputs.
+
+    >>> loss = cge.MultiOutput(["softmax_cross_entropy", "mse"], sizes=[2, 1], weights=[1.0, 0.5])
+    >>> net = cge.Network((3,), [cge.Flatten()], loss)
+    >>> net.evaluate([[0.0, 100.0, 3.0]], [[1], [[1.0]]]).loss
+    2.0
+    """
+
+    losses: Sequence[LossName | Loss]
+    sizes: Sequence[int]
+    weights: Sequence[float] | None = None
+
+    name = "multi_output"  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        self._checked(self._check)
+
+    def _check(self) -> None:
+        given = _arrays.sequence("losses", self.losses, "a list of losses")
+        if not given:
+            raise ValueError("losses: expected at least one loss, got none")
+        losses = tuple(_of_output(f"losses[{index}]", loss) for index, loss in enumerate(given))
+        sizes = _arrays.sequence("sizes", self.sizes, "a list of numbers of outputs")
+        weights = (1.0,) * len(losses) if self.weights is None else self.weights
+        weights = _arrays.sequence("weights", weights, "a list of numbers")
+        for name, values in (("sizes", sizes), ("weights", weights)):
+            if len(values) != len(losses):
+                raise ValueError(f"{name}: expected {len(losses)} numbers, one for each loss, got {len(values)}")
+        object.__setattr__(self, "losses", losses)
+        object.__setattr__(self, "sizes", tuple(_arrays.integer(f"sizes[{i}]", size, 1) for i, size in enumerate(sizes)))
+        object.__setattr__(self, "weights", tuple(float(_arrays.number(f"weights[{i}]", w)) for i, w in enumerate(weights)))
+
+    def row(self) -> LossRow:
+        outputs = tuple(
+            OutputRow(loss.kind, loss.c_members(), size, weight)  # type: ignore[union-attr]
+            for loss, size, weight in zip(self.losses, self.sizes, self.weights or ())
+        )
+        return LossRow(self.name, {}, outputs)
+
+    def targets(self, name: str, y: Any, count: int, shape: Any) -> Targets:
+        """shape: that of each output."""
+        if not isinstance(y, (list, tuple)) or len(y) != len(self.losses):
+            raise TypeError(
+                f"{name}: expected a list of {len(self.losses)}, of each output its targets, got {_arrays.describe(y)}"
+            )
+        found = [
+            loss.targets(f"{name}[{index}]", own, count, own_shape)  # type: ignore[union-attr]
+            for index, (loss, own, own_shape) in enumerate(zip(self.losses, y, shape))
+        ]
+        labels = [one.labels for one in found if one.labels is not None]
+        values = None
+        if any(one.values is not None for one in found):
+            values = np.zeros((count, sum(self.sizes)), np.float32)
+            for one, columns in zip(found, self.columns):
+                if one.values is not None:
+                    values[:, columns] = one.values.reshape(count, -1)
+        return Targets(np.stack(labels, axis=1) if labels else None, values)
+
+    @property
+    def columns(self) -> list[slice]:
+        """Where each output is among all of them."""
+        ends = list(itertools.accumulate(self.sizes))
+        return [slice(end - size, end) for end, size in zip(ends, self.sizes)]
+
+    def parts(self, targets: Targets) -> list[Targets]:
+        """Of each output, from what targets() gave."""
+        found, column = [], 0
+        for loss, columns in zip(self.losses, self.columns):
+            labels = values = None
+            if loss.reads_labels and targets.labels is not None:  # type: ignore[union-attr]
+                labels = np.ascontiguousarray(targets.labels[:, column])
+                column += 1
+            if loss.reads_values and targets.values is not None:  # type: ignore[union-attr]
+                values = np.ascontiguousarray(targets.values[:, columns])
+            found.append(Targets(labels, values, targets.weights))
+        return found
+
+
+def _of_output(name: str, value: Any) -> Loss:
+    loss = of(value, name)
+    if loss is None or isinstance(loss, MultiOutput):
+        raise TypeError(f"{name}: expected a loss of one output, got {_arrays.describe(value)}")
+    return loss
+
+
+def of_outputs(given: Any, weights: Any, sizes: Sequence[int]) -> MultiOutput | None:
+    """The loss of several outputs that Network is given: a list of losses, or one that counts for each."""
+    count = len(sizes)
+    if given is None or isinstance(given, MultiOutput):
+        if weights is not None:
+            raise ValueError(f"loss_weights: expected None with loss={_arrays.shown(given)}, got {_arrays.shown(weights)}")
+        return given
+    losses = list(given) if isinstance(given, (list, tuple)) else [given] * count
+    if len(losses) != count:
+        raise ValueError(f"loss: expected {count} losses, one for each output, got {len(losses)}")
+    losses = [
+        _of_output(f"loss[{index}]" if isinstance(given, (list, tuple)) else "loss", loss) for index, loss in enumerate(losses)
+    ]
+    if weights is None:
+        return MultiOutput(losses, sizes)
+    weights = _arrays.sequence("loss_weights", weights, "a list of numbers")
+    if len(weights) != count:
+        raise ValueError(f"loss_weights: expected {count} numbers, one for each output, got {len(weights)}")
+    return MultiOutput(losses, sizes, weights=[_arrays.number(f"loss_weights[{i}]", w) for i, w in enumerate(weights)])
+
+
 LOSSES: dict[str, type[Loss]] = {
     cls.name: cls for cls in (SoftmaxCrossEntropy, MeanSquaredError, BinaryCrossEntropy, MeanAbsoluteError, Huber, Distillation)
 }
@@ -244,25 +364,33 @@ _FOREIGN = {
 }
 
 
-def of(value: Any) -> Loss | None:
+def of(value: Any, argument: str = "loss") -> Loss | None:
     """The loss that a network is made with."""
     if value is None or isinstance(value, Loss):
         return value
     if isinstance(value, type) and issubclass(value, Loss):
-        raise TypeError(f"loss: expected a loss such as {value.__name__}(), got the class {value.__name__}")
+        raise TypeError(f"{argument}: expected a loss such as {value.__name__}(), got the class {value.__name__}")
     if isinstance(value, str) and value in _FOREIGN:
-        raise ValueError(f"loss: there is none called {value!r}; did you mean {_FOREIGN[value]!r}?")
-    name = _arrays.choice("loss", value, [*LOSSES, *_SHORT])
+        raise ValueError(f"{argument}: there is none called {value!r}; did you mean {_FOREIGN[value]!r}?")
+    name = _arrays.choice(argument, value, [*LOSSES, *_SHORT])
     return LOSSES[_SHORT.get(name, name)]()
 
 
 def shown(loss: Loss | None) -> LossName | Loss | None:
     """As Network.loss has it: by name, if it has no settings but defaults."""
-    return loss.name if loss is not None and loss == type(loss)() else loss
+    return loss if loss is None or isinstance(loss, MultiOutput) or loss != type(loss)() else loss.name
 
 
-def decode(kind: str, config: Mapping[str, float]) -> Loss:
-    """The loss of a saved network. Zero means default."""
+def decode(row: LossRow) -> Loss:
+    """The loss of a saved network."""
+    if not row.outputs:
+        return _decode_one(row.kind, row.config)
+    losses = [_decode_one(output.loss, output.loss_config) for output in row.outputs]
+    return MultiOutput(losses, [output.elems for output in row.outputs], weights=[shortest(o.weight) for o in row.outputs])
+
+
+def _decode_one(kind: str, config: Mapping[str, float]) -> Loss:
+    """Zero means default."""
     cls = SoftmaxCrossEntropy if kind == "smoothed_cross_entropy" else LOSSES[kind]
     return cls(**{f.name: shortest(config[f.name]) for f in fields(cls) if config[f.name] != 0})  # type: ignore[arg-type]
 
@@ -281,6 +409,10 @@ def with_weights(
     """The targets, whose samples weigh sample_weight times class_weight of their label."""
     weights = None if sample_weight is None else _arrays.weights(name, sample_weight, count)
     if class_weight is not None:
+        if targets.labels is not None and targets.labels.ndim > 1:
+            raise ValueError(
+                "class_weight: expected None for a network of several outputs, got one; sample_weight weighs samples"
+            )
         if targets.labels is None:
             raise ValueError("class_weight: expected None for a loss without labels, got one; sample_weight weighs samples")
         of_label = _class_table(class_weight, classes)[targets.labels]

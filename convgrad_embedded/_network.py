@@ -37,8 +37,8 @@ from convgrad_embedded import (
 from convgrad_embedded._core import ArithmeticName, LayerInfo, MemoryLevel, NotFiniteError, Real, Targets
 from convgrad_embedded._gradcheck import GradientCheck
 from convgrad_embedded._graph import Sources, Tensor
-from convgrad_embedded._layers import CONFIGS, Layer, at_place, decode_layer, learns_by_batch
-from convgrad_embedded._losses import ClassWeight, Loss, LossName
+from convgrad_embedded._layers import CONFIGS, Flatten, Layer, at_place, decode_layer, learns_by_batch
+from convgrad_embedded._losses import ClassWeight, Loss, LossName, MultiOutput
 from convgrad_embedded._optimizers import SGD, Optimizer, RMSprop
 from convgrad_embedded._plan import Place, Plan
 from convgrad_embedded._progress import Progress
@@ -57,7 +57,10 @@ _FEW = 64  # samples, of which a call is short
 _SETTABLE = ("learning_rate", "momentum")
 # Set once, when the network is made.
 _FIXED_INPUT = ("input_offset", "input_scale", "input_shape")
-_FIXED = (*_FIXED_INPUT, "layers", "sources", "loss", "memory", "frozen_in", "memory_ranges", "arithmetic", "output_shape")
+_FIXED = (
+    *_FIXED_INPUT, "layers", "sources", "loss", "memory", "frozen_in", "memory_ranges", "arithmetic", "output_shape",
+    "output_shapes",
+)  # fmt: skip
 _FIXED_OPTIMIZER = tuple(sorted(_optimizers.settings() - set(_SETTABLE)))
 
 
@@ -77,6 +80,20 @@ class Evaluation(NamedTuple):
     accuracy: float | None
 
 
+class OutputsEvaluation(NamedTuple):
+    """What Network.evaluate gives of several outputs: the mean loss, and of each output its own loss and accuracy.
+
+    loss is the sum of all outputs' losses, each times its weight.
+
+    >>> loss = cge.MultiOutput(["mse", "mae"], sizes=[1, 1], weights=[1.0, 2.0])
+    >>> cge.Network((2,), [cge.Flatten()], loss).evaluate(np.ones((1, 2)), [[[0.0]], [[0.0]]])
+    OutputsEvaluation(loss=3.0, outputs=(Evaluation(loss=1.0, accuracy=None), Evaluation(loss=1.0, accuracy=None)))
+    """
+
+    loss: float
+    outputs: tuple[Evaluation, ...]
+
+
 @_arguments.checked_methods
 class Network:
     """Layers, a loss and an optimizer, with parameters drawn from `seed`.
@@ -88,6 +105,10 @@ class Network:
         h = Conv2d(16, 3, padding="same")(x)
         h = Add()(h, Conv2d(16, 3, padding="same")(ReLU()(h)))
         net = Network(inputs=x, outputs=Dense(10)(h))
+
+    Of several outputs=[a, b] each has a loss of its own, loss=["softmax_cross_entropy", "mse"] (one name: all have it), and may
+    have a weight, loss_weights=[1.0, 0.5]; 1 is the default. A sample's loss is the sum of weight * loss. Targets and
+    predictions then are lists, in the order of outputs. docs/graphs.md shows one.
 
     Such a network follows a plan at every memory level. `sources` says what each of `layers` reads: numbers of layers, -1
     for the input.
@@ -147,19 +168,21 @@ class Network:
     memory_ranges: tuple[int, ...] | None
     arithmetic: str
     output_shape: tuple[int, ...]
+    output_shapes: tuple[tuple[int, ...], ...]
 
     def __init__(
         self,
         input_shape: int | Sequence[int] | None = None,
         layers: Iterable[Layer] | None = None,
-        loss: LossName | Loss | None = None,
+        loss: LossName | Loss | Sequence[LossName | Loss] | None = None,
         optimizer: Optimizer | None = None,
         seed: int = 0,
         *,
         input_scale: float | None = None,
         input_offset: int = 0,
         inputs: Tensor | None = None,
-        outputs: Tensor | None = None,
+        outputs: Tensor | Sequence[Tensor] | None = None,
+        loss_weights: Sequence[float] | None = None,
         capacity: int | None = None,
         threads: int = 1,
         memory: MemoryLevel = "fast",
@@ -177,7 +200,13 @@ class Network:
             raise ValueError("optimizer: expected None for a network without a loss, got one; give the network a loss")
         self._set_input(input_scale, input_offset)
         self._set_arithmetic(arithmetic)
-        self._set_up(shape, layers, sources, loss, optimizer, capacity, threads, memory, frozen_in, memory_ranges)
+        several = len(outputs) if isinstance(outputs, (list, tuple)) else 0
+        if several == 0 and isinstance(loss, (list, tuple)):
+            raise TypeError(f"loss: expected one loss for one output, got {_arrays.describe(loss)}")
+        if several == 0 and loss_weights is not None:
+            raise ValueError("loss_weights: expected None for a network of one output, got some; they go with outputs=[a, b]")
+        settings = (capacity, threads, memory, frozen_in, memory_ranges)
+        self._set_up(shape, layers, sources, loss, optimizer, *settings, several=several, loss_weights=loss_weights)
         if plan is not None:
             _plan.check_bytes(plan, self.arena_bytes)
         self.initialize(seed)
@@ -197,21 +226,30 @@ class Network:
         input_shape: int | Sequence[int],
         layers: Sequence[Layer],
         sources: Sources,
-        loss: LossName | Loss | None,
+        loss: Any,
         optimizer: Optimizer | None,
         capacity: int | None,
         threads: int,
         memory: MemoryLevel,
         frozen_in: Place,
         memory_ranges: Sequence[int] | None,
+        *,
+        several: int = 0,
+        loss_weights: Sequence[float] | None = None,
     ) -> None:
-        """All but the weights. A file may name an optimizer and no loss, as a model in C may: it predicts, and keeps both."""
+        """All but the weights; `several`: how many outputs are side by side, if there is more than one.
+
+        A file may name an optimizer and no loss, as a model in C may: it predicts, and keeps both.
+        """
         self.input_shape = _input_shape(input_shape)
         self.layers = tuple(layers)
         self.sources = sources
         if self.input_scale is not None:
             _graph.check_one_reader(self.layers, sources)
+        if several > 0:
+            loss = _losses.of_outputs(loss, loss_weights, [math.prod(shape) for shape in self._shapes_of(several)])
         self._loss = _losses.of(loss)
+        self._several = len(self._loss.losses) if isinstance(self._loss, MultiOutput) else several
         self.loss = _losses.shown(self._loss)
         if capacity is not None:
             capacity = _arrays.integer("capacity", capacity, 1, _core.MAX_ELEMS)
@@ -250,6 +288,25 @@ class Network:
             self._set_rate(optimizer.learning_rate)
         out_h, out_w, out_c = self.layer_infos[-1].out_shape
         self.output_shape = (out_c,) if (out_h, out_w) == (1, 1) else (out_h, out_w, out_c)
+        self.output_shapes = self._shapes_of(self._several) if self._several > 0 else (self.output_shape,)
+        if isinstance(self._loss, MultiOutput) and sum(self._loss.sizes) != math.prod(self.output_shape):
+            sizes, outputs = list(self._loss.sizes), math.prod(self.output_shape)
+            raise ValueError(f"loss: expected sizes that add up to the network's {outputs} outputs, got {sizes}")
+
+    def _shapes_of(self, count: int) -> tuple[tuple[int, ...], ...]:
+        """Of outputs that are side by side."""
+        rows = _graph.output_rows(self.layers, self.sources, count)
+        if rows is not None:
+            found = tuple(self._infos_alone()[row].out_shape for row in rows)
+            shapes = tuple(shape[2:] if shape[:2] == (1, 1) else shape for shape in found)
+            loss = vars(self).get("_loss")
+            if not isinstance(loss, MultiOutput) or [math.prod(shape) for shape in shapes] == list(loss.sizes):
+                return shapes
+        return tuple((size,) for size in self._loss.sizes)  # type: ignore[union-attr]
+
+    def _infos_alone(self) -> list[LayerInfo]:
+        """Before there is a loss."""
+        return self._build(self._precision, alone=True).infos if "_model" not in vars(self) else self.layer_infos
 
     def _spread_over(self, ranges: tuple[int, ...]) -> _core.MemoryPlan:
         """The plan to train by; networks on this machine run in one memory, with the same bits."""
@@ -277,15 +334,20 @@ class Network:
         return self._spread if training and self._spread else self._model.plan(self.memory, training=training)
 
     def _build(
-        self, kind: _core.Precision, layers: Sequence[Layer] | None = None, optimizer: Optimizer | None = None
+        self,
+        kind: _core.Precision,
+        layers: Sequence[Layer] | None = None,
+        optimizer: Optimizer | None = None,
+        *,
+        alone: bool = False,  # without loss and optimizer
     ) -> _core.Model:
         """The C core's table of these layers (or of others in their place), in one of its precisions."""
         layers = self.layers if layers is None else layers
-        own = self._optimizer if optimizer is None else optimizer
+        own = None if alone else self._optimizer if optimizer is None else optimizer
         c_optimizer = None if own is None else own.c_members()
         in_shape = self.input_shape if len(self.input_shape) == 3 else (1, 1, self.input_shape[0])
         input_bytes = None if self.input_scale is None else _core.InputBytes(self.input_scale, self.input_offset)
-        loss = None if self._loss is None else (self._loss.kind, self._loss.c_members())
+        loss = None if alone or self._loss is None else self._loss.row()
         model = _core.Model(kind, in_shape, len(layers), loss, c_optimizer, input_bytes, 0 if own is None else own.slots)
         for index, (layer, sources) in enumerate(zip(layers, self.sources)):
             shapes = [model.infos[source].out_shape if source >= 0 else in_shape for source in sources]
@@ -372,6 +434,8 @@ class Network:
         verbose: 0 is silent; 1 shows progress within an epoch too, where stderr is a terminal; 2 prints a line per epoch.
 
         `y` is what the loss reads: labels (N,), values (N,) + output_shape, or for distillation (labels, the teacher's logits).
+        Of several outputs it is a list of these. Then the history has "output_0_accuracy" and so on, where the output's loss
+        has one, and besides "val_loss" each "val_output_0_loss". sample_weight weighs the whole loss; there is no class_weight.
         A sample's loss and gradient are multiplied by its sample_weight (N,), and by its label's class_weight: a dict from
         class to weight (1 where it names none), or one number for each class. Weights are finite and >= 0. Means are sums over
         N, as in Keras. The accuracy does not weigh. validation_data is (x, y) or (x, y, sample_weight). validation_split is
@@ -471,9 +535,14 @@ class Network:
 
     def _metrics(self, track_accuracy: bool, validates: bool) -> tuple[str, ...]:
         """Names that fit's history will have."""
-        of_training = ("loss", "accuracy") if track_accuracy else ("loss",)
-        of_validation = ("val_loss", "val_accuracy") if self._has_accuracy else ("val_loss",)
-        return of_training + of_validation * validates
+        names: tuple[str, ...] = ("loss", "accuracy") if self._has_accuracy else ("loss",)
+        if isinstance(self._loss, MultiOutput):
+            names = ("loss",)
+            for number, loss in enumerate(self._loss.losses):
+                own = ("loss", "accuracy") if loss.has_accuracy else ("loss",)  # type: ignore[union-attr]
+                names += tuple(f"output_{number}_{name}" for name in own)
+        of_training = tuple(name for name in names if name == "loss" or (track_accuracy and name.endswith("accuracy")))
+        return of_training + tuple(f"val_{name}" for name in names) * validates
 
     def _array_sources(
         self, x: Any, y: Any, split: float, sample_weight: ArrayLike | None, class_weight: ClassWeight | None
@@ -539,8 +608,13 @@ class Network:
     ) -> NotFiniteError:
         """What to do about a loss or gradient that is not finite: the data are to blame, or the weights, or the steps."""
         bad = _arrays.first_not_finite(names[0], x) if self.input_scale is None else None
-        if bad is None and targets.values is not None:
-            bad = _arrays.first_not_finite(names[1], targets.values)
+        if isinstance(self._loss, MultiOutput):
+            parts = [(f"{names[1]}[{number}]", part) for number, part in enumerate(self._loss.parts(targets))]
+        else:
+            parts = [(names[1], targets)]
+        for name, part in parts:
+            if bad is None and part.values is not None:
+                bad = _arrays.first_not_finite(name, part.values)
         if bad is None and not np.isfinite(self._runtime.params).all():
             bad = "the weights hold NaN or infinity: initialize() draws new ones"
         return NotFiniteError(bad or f"{where}{error}; a smaller learning rate may help")
@@ -581,7 +655,8 @@ class Network:
 
     @property
     def _has_accuracy(self) -> bool:
-        return self._loss is not None and self._loss.has_accuracy
+        losses = self._loss.losses if isinstance(self._loss, MultiOutput) else [self._loss]
+        return any(loss is not None and loss.has_accuracy for loss in losses)  # type: ignore[union-attr]
 
     def _weighted(
         self,
@@ -796,8 +871,10 @@ class Network:
 
     # ---- use ---------------------------------------------------------------------------------------------------------
 
-    def predict(self, x: ArrayLike | Iterable[Any], *, upto: int | str | Layer | None = None) -> Real:
+    def predict(self, x: ArrayLike | Iterable[Any], *, upto: int | str | Layer | None = None) -> Any:
         """The last layer's outputs, (N,) + output_shape; for classifiers logits, see softmax_forward.
+
+        Of several outputs a list of arrays, (N,) + each of output_shapes.
 
         x may be an iterable of batches of samples, or of (x, y), whose outputs come as one array.
 
@@ -812,13 +889,21 @@ class Network:
             return self._part(_graph.behind(self.sources, self._layer_number(upto))).predict(x)
         images: Any = x
         if not isinstance(images, np.ndarray) and _batches.are_batches(images):
-            return self._predicted_batches(images)
+            return self._apart(self._predicted_batches(images))
         if self._takes(images):
             try:
-                return self._predicted(images.view())  # of its own, whose shape nobody else changes
+                return self._apart(self._predicted(images.view()))  # of its own, whose shape nobody else changes
             except ValueError:
                 pass  # not contiguous or not aligned
-        return self._predicted(self._samples("x", images))
+        return self._apart(self._predicted(self._samples("x", images)))
+
+    def _apart(self, y: Real) -> Any:
+        """Several outputs as a list of arrays; one as it is."""
+        if self._several == 0:
+            return y
+        ends = np.cumsum([math.prod(shape) for shape in self.output_shapes])[:-1]
+        parts = np.split(y.reshape(len(y), -1), ends, axis=1)
+        return [np.ascontiguousarray(part).reshape(len(y), *shape) for part, shape in zip(parts, self.output_shapes)]
 
     def _predicted_batches(self, batches: Iterable[Any]) -> Real:
         found = [
@@ -833,8 +918,10 @@ class Network:
         self._runtime.forward(samples, y)
         return y
 
-    def evaluate(self, x: ArrayLike | Iterable[Any], y: Any = None, *, sample_weight: ArrayLike | None = None) -> Evaluation:
+    def evaluate(self, x: ArrayLike | Iterable[Any], y: Any = None, *, sample_weight: ArrayLike | None = None) -> Any:
         """(loss, accuracy): the mean loss, and with labels the share of samples that are right.
+
+        Of several outputs an OutputsEvaluation: the mean loss, and of each output its own Evaluation.
 
         With sample_weight (N,) each loss is multiplied by its weight, and their sum still divided by N. The accuracy of
         binary_cross_entropy is the share of all outputs that are right; other losses without labels have None.
@@ -859,8 +946,20 @@ class Network:
                 pass
         return self._evaluate(*self._weighted(*self._data(images, y), sample_weight))
 
-    def _evaluate(self, x: Real, targets: Targets, *, sharing: bool = False) -> Evaluation:
-        return self._evaluation(*self._runtime.evaluate(x, targets, sharing=sharing), len(x))
+    def _evaluate(self, x: Real, targets: Targets, *, sharing: bool = False) -> Any:
+        measure = self._measure()
+        measure.add(x, targets, sharing=sharing)
+        return measure.result
+
+    def _measure(self) -> _fit.Measure | _fit.OutputsMeasure:
+        """What adds up an evaluation, batch by batch."""
+        if not isinstance(self._loss, MultiOutput):
+            return _fit.Measure(self)
+        alone = [
+            Network((size,), [Flatten()], loss, arithmetic=self.arithmetic)  # type: ignore[arg-type]
+            for size, loss in zip((sum(self._loss.sizes), *self._loss.sizes), (self._loss, *self._loss.losses))
+        ]
+        return _fit.OutputsMeasure(self, alone[0], alone[1:])
 
     def _evaluation(self, loss: float, correct: int, count: int) -> Evaluation:
         return Evaluation(loss, self._share(correct, count))
@@ -1043,7 +1142,7 @@ class Network:
         if step is None:
             return True
         if step.kind == "forward":
-            self._step_result = step.y
+            self._step_result = self._apart(step.y)  # type: ignore[arg-type]
         elif step.kind == "train":
             self._step_result = step.loss[0]
         else:
@@ -1106,7 +1205,8 @@ class Network:
         samples = self._samples(names[0], x)
         if self._loss is None:
             raise ValueError('this network has no loss: make it with loss="softmax_cross_entropy" or "mean_squared_error"')
-        return samples, self._loss.targets(names[1], y, len(samples), self.output_shape)
+        shape: Any = self.output_shapes if self._several > 0 else self.output_shape
+        return samples, self._loss.targets(names[1], y, len(samples), shape)
 
     def _step_data(self, x: ArrayLike, y: Any, names: tuple[str, str] = ("x", "y")) -> tuple[Real, Targets]:
         samples, targets = self._data(x, y, names)
@@ -1279,7 +1379,7 @@ class Network:
             network._set_arithmetic(parsed.arithmetic)
         except ValueError as error:
             raise ValueError(f"{context}: {error}") from None
-        loss = None if parsed.loss is None else _losses.decode(parsed.loss, parsed.loss_config)
+        loss = None if parsed.loss is None else _losses.decode(parsed.loss)
         settings = (capacity, threads, memory, frozen_in, memory_ranges)
         network._set_up(parsed.input_shape, layers, sources, loss, optimizer, *settings)
         for index, (info, (_, members)) in enumerate(zip(network.layer_infos, parsed.layers)):
@@ -1297,6 +1397,8 @@ class Network:
             "_import_notes": self._import_notes,
             "_schedule": self._schedule,
             "_plateau": self._plateau,
+            "_several": self._several,
+            "output_shapes": self.output_shapes,
         }
         return partial(type(self).from_bytes, **self._settings), (self.to_bytes(),), state
 
@@ -1705,12 +1807,21 @@ def _why_not_set(name: str) -> str:
 
 
 def _table(
-    input_shape: int | Sequence[int] | None, layers: Iterable[Layer] | None, inputs: Tensor | None, outputs: Tensor | None
+    input_shape: int | Sequence[int] | None,
+    layers: Iterable[Layer] | None,
+    inputs: Tensor | None,
+    outputs: Tensor | Sequence[Tensor] | None,
 ) -> tuple[Any, tuple[Layer, ...], Sources]:
     """Of either way to say what the network consists of."""
     if inputs is not None or outputs is not None:
         if input_shape is not None or layers is not None:
             raise ValueError("Network: expected input_shape and layers, or inputs and outputs, got some of both")
+        if isinstance(outputs, Mapping):
+            raise TypeError(
+                "outputs: expected a tensor or a list of tensors, got a dict; outputs have no names, lists have an order"
+            )
+        if isinstance(outputs, (list, tuple)) and len(outputs) > 1:
+            outputs = _graph.side_by_side(outputs)
         shape, found, sources = _graph.table(inputs, outputs)
         return shape, tuple(found), sources
     for name, given, what in (("input_shape", input_shape, "(H, W, C) or (n,)"), ("layers", layers, "a list of layers")):

@@ -52,7 +52,8 @@ def flash_bytes(network: Network) -> int:
     """Weights and tables of the exported network, with its plans, without code."""
     plans = sum(plan.table_bytes for plan in _export_plan.plans(network).values())
     structs = [config.struct for config in _export_configs.configs(network).values()]
-    return network.param_count * 4 + _core.table_bytes(len(network.layers), structs) + plans
+    outputs = 0 if network._loss is None else len(network._loss.row().outputs)
+    return network.param_count * 4 + _core.table_bytes(len(network.layers), structs, outputs) + plans
 
 
 def code_bytes(network: Network) -> int:

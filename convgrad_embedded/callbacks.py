@@ -20,6 +20,7 @@ import csv
 import io
 import math
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Union
 
@@ -31,8 +32,18 @@ if TYPE_CHECKING:
 __all__ = ["Callback", "EarlyStopping", "ModelCheckpoint", "CSVLogger"]
 
 PathLike = Union[str, "os.PathLike[str]"]
-Metric = Literal["loss", "accuracy", "val_loss", "val_accuracy"]
-_METRICS: tuple[Metric, ...] = ("loss", "accuracy", "val_loss", "val_accuracy")
+Metric = Union[Literal["loss", "accuracy", "val_loss", "val_accuracy"], str]  # such as "val_output_0_loss" besides
+_METRICS = ("loss", "accuracy", "val_loss", "val_accuracy")
+
+
+_OF_AN_OUTPUT = re.compile(r"(val_)?output_\d+_(loss|accuracy)")
+
+
+def _checked_metric(name: Any) -> str:
+    """One of those above, or one of several outputs."""
+    if isinstance(name, str) and _OF_AN_OUTPUT.fullmatch(name):
+        return name
+    return _arrays.choice("monitor", name, _METRICS)
 
 
 class Callback:
@@ -75,7 +86,7 @@ class _Monitor(Callback):
     best: float | None
 
     def __init__(self, monitor: Metric, min_delta: float = 0.0) -> None:
-        self.monitor = _arrays.choice("monitor", monitor, _METRICS)
+        self.monitor = _checked_metric(monitor)
         self._min_delta = _arrays.number("min_delta", min_delta)
         self.best = None
 

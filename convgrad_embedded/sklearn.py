@@ -102,7 +102,8 @@ class _NetworkEstimator(BaseEstimator):  # type: ignore[misc]
         """(N, outputs)"""
         check_is_fitted(self)
         x = _validated(self, X, dtype=np.float32, reset=False)
-        return self.network_.predict(x.reshape(len(x), *self.network_.input_shape))
+        outputs: Real = self.network_.predict(x.reshape(len(x), *self.network_.input_shape))
+        return outputs
 
 
 class NetworkClassifier(ClassifierMixin, _NetworkEstimator):  # type: ignore[misc]

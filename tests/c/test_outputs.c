@@ -1,4 +1,4 @@
-/* Several outputs, each with a loss of its own: sums of single losses in the order of the contract, bits through every way to train. */
+/* Several outputs, each with a loss of its own: sums in the order of the contract, bits through every way to train. */
 #include "check.h"
 #include "models.h"
 #include "suites.h"
@@ -16,7 +16,8 @@ static cge_output table[COUNT] = {
 
 static const cge_layer two_dense[] = {DENSE(5, 0, CGE_INIT_GLOROT_UNIFORM), PLAIN(tanh), DENSE(ELEMS, 0, 0)};
 static cge_model headed = {
-    .input = {1, 1, IN}, TABLE(two_dense), .loss = &cge_multi_output, .optimizer = SGD(0.1f, 0.9f, 0, 0), .outputs = table, .output_count = COUNT};
+    .input = {1, 1, IN}, TABLE(two_dense), .loss = &cge_multi_output, .optimizer = SGD(0.1f, 0.9f, 0, 0),
+    .outputs = table, .output_count = COUNT};
 
 static const cge_layer wide[] = {DENSE(32, 0, 0)};
 
@@ -38,7 +39,8 @@ static int start(const cge_memory_level *level, size_t more)
     f.options.training = 1;
     CHECK_OK(cge_plan_bytes(&headed, &plan_bytes));
     if (!CHECK_OK(cge_network_arena_bytes(&headed, &f.options, &bytes))) return 0; /* with a plan it is less */
-    if (!check_room("several outputs", bytes + plan_bytes + 4 * BATCH * (IN + ELEMS + LABELS + 1) + sizeof *f.net + more)) return 0;
+    const size_t data = 4 * BATCH * (IN + ELEMS + LABELS + 1) + sizeof *f.net;
+    if (!check_room("several outputs", bytes + plan_bytes + data + more)) return 0;
     f.net = check_bytes(sizeof *f.net);
     f.x = check_operands(BATCH * IN, SEED_X);
     f.values = check_operands(BATCH * ELEMS, SEED_VALUES);
@@ -58,7 +60,8 @@ static int start(const cge_memory_level *level, size_t more)
     f.weighted.samples = f.weights;
     f.targets.labels = f.labels;
     f.targets.values = f.values;
-    return CHECK_OK(cge_network_init(f.net, &headed, &f.options, check_bytes(bytes), bytes)) && CHECK_OK(cge_network_init_params(f.net, 5));
+    if (!CHECK_OK(cge_network_init(f.net, &headed, &f.options, check_bytes(bytes), bytes))) return 0;
+    return CHECK_OK(cge_network_init_params(f.net, 5));
 }
 
 static cge_targets sample_of(int32_t i)
@@ -119,7 +122,8 @@ static void test_contract(void)
             CHECK_SAME(sum * weight, trained, i);
             CHECK_OK(cge_network_layer_params(f.net, 2, &last));
             for (int32_t o = 0, k = 0; o < COUNT; o++)
-                for (int32_t end = k + table[o].elems; k < end; k++) CHECK_SAME(dx[k] * table[o].weight * weight + 0.0f, last.db[k] + 0.0f, k);
+                for (int32_t end = k + table[o].elems; k < end; k++)
+                    CHECK_SAME(dx[k] * table[o].weight * weight + 0.0f, last.db[k] + 0.0f, k);
         }
 }
 
@@ -127,7 +131,8 @@ static void test_contract(void)
 static uint64_t train(const cge_memory_level *level, int way, float *losses)
 {
     if (!start(level, 0)) return 0;
-    if (way == 1) return CHECK_OK(cge_network_train_epoch(f.net, f.x, &f.targets, NULL, BATCH, 1, losses)) ? hash_of_params() : 0;
+    if (way == 1)
+        return CHECK_OK(cge_network_train_epoch(f.net, f.x, &f.targets, NULL, BATCH, 1, losses)) ? hash_of_params() : 0;
     for (int32_t i = 0; i < BATCH; i++) {
         const cge_targets one = sample_of(i);
         cge_status status;
@@ -260,7 +265,8 @@ static void test_bad_tables(void)
 
 /* ---- files ---- */
 
-static cge_status parse_changed(unsigned char *file, size_t bytes, size_t at, unsigned char byte, cge_catalog *catalog, cge_model *parsed)
+static cge_status parse_changed(unsigned char *file, size_t bytes, size_t at, unsigned char byte, cge_catalog *catalog,
+                                cge_model *parsed)
 {
     cge_layer layers[LAYERS];
     cge_layer_config configs[LAYERS];
@@ -312,7 +318,7 @@ static void test_files(void)
     CHECK_STATUS(CGE_ERR_FORMAT, parse_changed(file, used, table_at + 4, 0, &catalog, &parsed));      /* no element */
     CHECK_STATUS(CGE_ERR_FORMAT, parse_changed(file, used, table_at + 7, 0x7f, &catalog, &parsed));   /* too many */
     CHECK_STATUS(CGE_ERR_FORMAT, parse_changed(file, used, table_at + 11, 0xbf, &catalog, &parsed));  /* a negative weight */
-    CHECK_STATUS(CGE_ERR_FORMAT, parse_changed(file, used, table_at + 15, 0x3f, &catalog, &parsed));  /* a setting that the loss has not */
+    CHECK_STATUS(CGE_ERR_FORMAT, parse_changed(file, used, table_at + 15, 0x3f, &catalog, &parsed)); /* of another loss */
     CHECK_OK(parse_changed(file, used, 0, file[0], &catalog, &parsed));
     CHECK_OK(cge_network_init_params(f.net, 9));
     CHECK_OK(cge_network_restore(f.net, file, used));

@@ -1,8 +1,8 @@
 /* Several outputs of a network, each with a loss of its own. */
 #include "../layers/layer.h"
 
-/* What the loss of one output sees: a network of that output alone, of which it reads loss_config and out_elems, and the targets of
- * one sample, number 0. */
+/* What the loss of one output sees: a network of that output alone, of which it reads loss_config and out_elems, and the
+ * targets of one sample, number 0. */
 typedef struct output_view {
     cge_model model;
     cge_network net;
@@ -70,7 +70,8 @@ static cge_status check_sample(const cge_network *net, const cge_targets *target
     }
 }
 
-static cge_status multi_output_check_targets(const cge_network *net, const cge_targets *targets, const int32_t *order, int32_t begin, int32_t end)
+static cge_status multi_output_check_targets(const cge_network *net, const cge_targets *targets, const int32_t *order,
+                                             int32_t begin, int32_t end)
 {
     CGE_TRY(check_sum(net->model, net->out_elems));
     for (; begin < end; begin++) CGE_TRY(check_sample(net, targets, order != NULL ? order[begin] : begin));
@@ -91,7 +92,8 @@ static cge_real multi_output_forward(const cge_network *net, const cge_real *x, 
     }
 }
 
-static void multi_output_input_grad(const cge_network *net, const cge_real *x, const cge_targets *targets, int32_t sample, cge_real *dx)
+static void multi_output_input_grad(const cge_network *net, const cge_real *x, const cge_targets *targets, int32_t sample,
+                                    cge_real *dx)
 {
     const cge_output *o = net->model->outputs;
     output_view v;
@@ -130,4 +132,5 @@ static cge_status multi_output_check(const cge_model *model)
 }
 
 /* The cost is that of the weight: those of the outputs' losses are their own. */
-const cge_loss_kind cge_multi_output = {8, 0, 4, multi_output_check, multi_output_check_targets, multi_output_forward, multi_output_input_grad, NULL};
+const cge_loss_kind cge_multi_output = {
+    8, 0, 4, multi_output_check, multi_output_check_targets, multi_output_forward, multi_output_input_grad, NULL};

@@ -35,8 +35,8 @@ enum { /* of one before version 4: words 1 .. OLD_FIELD_WORDS - 1 are fields of 
 
 #define INPUT_FUSED 0x100u /* in H_INPUT, beside the input's id: what older libraries refuse */
 
-/* Settings of the loss: H_LOSS is its id, and 256 times how many words of them there are. A loss of several outputs has for each its
- * loss's id, how many numbers it is, its weight, and the settings of that loss. */
+/* Settings of the loss: H_LOSS is its id, and 256 times how many words of them there are. A loss of several outputs has for
+ * each its loss's id, how many numbers it is, its weight, and the settings of that loss. */
 enum { LOSS_WORDS = sizeof(cge_loss_config) / sizeof(float) };
 enum { LOSS_OF_OUTPUTS = 8 };
 enum { O_LOSS, O_ELEMS, O_WEIGHT, O_SETTINGS, OUTPUT_WORDS = O_SETTINGS + LOSS_WORDS };

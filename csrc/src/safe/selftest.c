@@ -18,7 +18,8 @@ static const cge_layer selftest_layers[] = {
     {.kind = &cge_kind_dense, .config = &selftest_dense, .init = CGE_INIT_GLOROT_UNIFORM}};
 
 static const cge_model selftest_model = {
-    {6, 5, 1}, selftest_layers, 4, &cge_mean_squared_error, {.kind = &cge_sgd, .learning_rate = 0.25f, .momentum = 0.5f}, NULL, 0, 0, {0, 0, 0, 0}, 0, NULL, 0};
+    {6, 5, 1}, selftest_layers, 4, &cge_mean_squared_error, {.kind = &cge_sgd, .learning_rate = 0.25f, .momentum = 0.5f},
+    NULL, 0, 0, {0, 0, 0, 0}, 0, NULL, 0};
 
 enum { SELFTEST_SAMPLES = 3, SELFTEST_STEPS = 4, SELFTEST_INPUTS = 30, SELFTEST_OUTPUTS = 3 };
 
