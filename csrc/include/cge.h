@@ -728,9 +728,9 @@ extern const cge_input_kind cge_input_u8; /* uint8_t */
  * multiply this loss and these gradients once more; weights of classes are CGE_ERR_ARGUMENT.
  *
  * Targets: labels [count][as many as there are outputs whose losses read labels], in the table's order; values
- * [count][out_elems], each output's where the output itself is, of which a loss that reads labels alone reads none. Either is NULL
- * where no loss reads it. What a loss says of its targets is said of its output's. CGE_ERR_SHAPE, from all that take targets, if
- * the outputs' elems do not add up to out_elems. cge_network_evaluate's *correct is 0. */
+ * [count][out_elems], each output's where the output itself is, of which a loss that reads labels alone reads none. Either is
+ * NULL where no loss reads it. What a loss says of its targets is said of its output's. CGE_ERR_SHAPE, from all that take
+ * targets, if the outputs' elems do not add up to out_elems. cge_network_evaluate's *correct is 0. */
 typedef struct cge_output {
     const cge_loss_kind *loss;   /* one of those above: CGE_ERR_ARGUMENT for &cge_multi_output and &cge_weighted */
     cge_loss_config loss_config; /* of that loss */
