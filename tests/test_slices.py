@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pytest
 import test_golden
+from graphs import random_graph
 
 import convgrad_embedded as cge
 
@@ -252,3 +253,29 @@ def test_a_graph_gives_the_same_bits(memory):
         net.train_begin(x, y)
         finish(net, 500)
     assert net.weights_hash() == blocking.weights_hash()
+
+
+@pytest.mark.parametrize("memory", LEVELS)
+@pytest.mark.parametrize("seed", range(12))
+def test_random_graphs_give_the_same_bits(memory, seed):
+    arguments, x, y = random_graph(seed)
+    rng = np.random.default_rng(seed)
+    net, blocking = (cge.Network(**arguments, memory=memory) for _ in range(2))
+    for i in range(3):
+        expected = blocking.train_on_batch(x[i : i + 1], y[i : i + 1])
+        net.train_begin(x[i : i + 1], y[i : i + 1])
+        finish(net, 1 if i == 0 else lambda: int(rng.integers(1, 3000)))
+        assert net.step_result == expected
+        assert net.weights_hash() == blocking.weights_hash()
+
+
+@pytest.mark.parametrize("memory", ["small_sliced", "smallest_sliced"])
+def test_no_layer_of_a_graph_is_one_piece(memory):
+    """Sums, channels side by side, and layers that several others read: 16,384 numbers each, which take four times as many."""
+    a = cge.Input((32, 32, 3))
+    h = cge.ReLU()(cge.Conv2d(16, 3, padding=1)(a))
+    h = cge.ReLU()(cge.Add()(h, cge.Conv2d(16, 3, padding=1)(h)))
+    h = cge.Concat()(h, cge.ReLU()(cge.Conv2d(16, 1)(h)))
+    out = cge.Dense(4)(cge.MaxPool2d(4)(cge.ReLU()(cge.Conv2d(8, 1)(h))))
+    net = cge.Network(inputs=a, outputs=out, loss="softmax_cross_entropy", optimizer=cge.SGD(0.05), memory=memory)
+    assert net.largest_slice_macs < 32 * 32 * 16
