@@ -2,10 +2,12 @@
 
 import copy
 import pickle
+import subprocess
 
 import numpy as np
 import pytest
 import reference
+from host import ROOT, STRICT, compiler, run
 
 import convgrad_embedded as cge
 
@@ -242,6 +244,51 @@ def test_files_copies_and_pickles_hold_the_outputs(tmp_path):
         assert same.to_bytes() == net.to_bytes() and same.evaluate(x, y) == net.evaluate(x, y)
     without = copy.deepcopy(heads(loss=None, loss_weights=None))
     assert [part.shape for part in without.predict(x)] == [(12, 3), (12, 2), (12, 2, 2, 1)]
+
+
+PROGRAM = """
+#include <stdio.h>
+#include <string.h>
+
+#include "drone.h"
+
+enum { COUNT = 12 };
+static uint64_t arena[(DRONE_TRAINING_ARENA_BYTES + 7) / 8];
+static float x[COUNT * DRONE_INPUT_ELEMS], values[COUNT * DRONE_OUTPUT_ELEMS];
+static int32_t labels[COUNT];
+
+int main(void)
+{
+    const cge_options options = {.training = 1, .plan = &drone_training_plan};
+    const cge_targets targets = {labels, values, NULL};
+    cge_network net;
+    uint64_t hash;
+    float loss = 0;
+    if (fread(x, sizeof x, 1, stdin) != 1 || fread(labels, sizeof labels, 1, stdin) != 1) return 2;
+    if (fread(values, sizeof values, 1, stdin) != 1) return 2;
+    if (cge_network_init(&net, &drone_model, &options, arena, sizeof arena) != CGE_OK) return 3;
+    memcpy(net.params, drone_params, sizeof drone_params);
+    for (int step = 0; step < 5; step++)
+        if (cge_network_train_batch(&net, x, &targets, COUNT, &loss) != CGE_OK) return 4;
+    if (cge_network_params_hash(&net, &hash) != CGE_OK) return 5;
+    printf("%016llx %a\\n", (unsigned long long)hash, (double)loss);
+    return 0;
+}
+"""
+
+
+def test_exported_c_trains_the_same_bits(tmp_path, core_archive):
+    net, (x, y) = heads(cge.SGD(0.05)), data()
+    net.export(tmp_path, name="drone")
+    assert "static const cge_output drone_outputs[3]" in (tmp_path / "drone.c").read_text()
+    (tmp_path / "main.c").write_text(PROGRAM)
+    sources, program = [tmp_path / "drone.c", tmp_path / "main.c"], tmp_path / "program"
+    run([compiler(), *STRICT, "-I", ROOT / "csrc" / "include", "-I", tmp_path, *sources, core_archive, "-o", program])
+    values = np.concatenate([np.zeros((12, 3), np.float32), y[1], y[2].reshape(12, 4)], axis=1)
+    sent = x.tobytes() + y[0].astype(np.int32).tobytes() + values.astype(np.float32).tobytes()
+    said, loss = subprocess.run([program], input=sent, capture_output=True, check=True).stdout.split()
+    losses = [net.train_on_batch(x, y) for _ in range(5)]
+    assert said.decode() == net.weights_hash() and float.fromhex(loss.decode()) == losses[-1]
 
 
 def test_an_output_that_is_flat_stays_flat():
