@@ -283,8 +283,10 @@ static void test_bits(const test_model *m)
 
 /* Computers take bands of more rows than a plan has room for (conv2d_unit.c): 32 and 3 of these 35. A level
  * that has no stem. */
-static const cge_layer many_rows[] = {CONV(16, 3, 3, 1, 1, 1, 1, 1, 1, 1, 0), PLAIN(relu), CONV(2, 3, 3, 2, 2, 1, 1, 1, 1, 1, 0), DENSE(3, 0, 0)};
-static const test_model with_many_rows = MODEL("more rows than a band", 35, 8, 1, many_rows, &cge_softmax_cross_entropy, 0.05f, 0, 0, 0);
+static const cge_layer many_rows[] = {
+    CONV(16, 3, 3, 1, 1, 1, 1, 1, 1, 1, 0), PLAIN(relu), CONV(2, 3, 3, 2, 2, 1, 1, 1, 1, 1, 0), DENSE(3, 0, 0)};
+static const test_model with_many_rows =
+    MODEL("more rows than a band", 35, 8, 1, many_rows, &cge_softmax_cross_entropy, 0.05f, 0, 0, 0);
 
 static void test_more_rows_than_a_band(void)
 {

@@ -150,17 +150,20 @@ void cge_run_norm_squares(int32_t count, int32_t pitch, int32_t channels, const 
     VARIANT(norm_squares)(count, pitch, channels, x, mean, s);
 }
 
-void cge_run_norm_products(int32_t count, int32_t pitch, int32_t channels, const cge_real *x, const cge_real *dy, const cge_real *mean, cge_real *t, cge_real *u)
+void cge_run_norm_products(int32_t count, int32_t pitch, int32_t channels, const cge_real *x, const cge_real *dy,
+                           const cge_real *mean, cge_real *t, cge_real *u)
 {
     VARIANT(norm_products)(count, pitch, channels, x, dy, mean, t, u);
 }
 
-void cge_run_norm_scale(int32_t count, int32_t pitch, int32_t channels, const cge_real *x, const cge_real *mean, const cge_real *a, const cge_real *c, cge_real *y)
+void cge_run_norm_scale(int32_t count, int32_t pitch, int32_t channels, const cge_real *x, const cge_real *mean,
+                        const cge_real *a, const cge_real *c, cge_real *y)
 {
     VARIANT(norm_scale)(count, pitch, channels, x, mean, a, c, y);
 }
 
-void cge_run_norm_combine(int32_t count, int32_t pitch, int32_t channels, const cge_real *x, const cge_real *dy, const cge_real *mean, const cge_real *a, const cge_real *b, const cge_real *c, cge_real *dx)
+void cge_run_norm_combine(int32_t count, int32_t pitch, int32_t channels, const cge_real *x, const cge_real *dy,
+                          const cge_real *mean, const cge_real *a, const cge_real *b, const cge_real *c, cge_real *dx)
 {
     VARIANT(norm_combine)(count, pitch, channels, x, dy, mean, a, b, c, dx);
 }

@@ -61,8 +61,10 @@ CGE_INTERNAL void cge_run_given_norm_bounds(const cge_norm_plan *p, const cge_re
                                             const cge_real *w, cge_real *bounds);
 /* Of a gradient by channels, those of some runs; x may be NULL. */
 CGE_INTERNAL void cge_zero_norm_runs(const cge_norm_plan *p, cge_range runs, cge_real *x);
-/* As cge_run_group_norm_grads, with a group for each channel; moves statistics of the runs' channels towards those of x, too. */
-CGE_INTERNAL void cge_run_batch_norm_grads(const cge_norm_plan *p, cge_real momentum, const cge_real *x, const cge_real *w, cge_real *statistics, const cge_real *dy, cge_real *dw, cge_real *db, cge_real *dx, cge_range runs);
+/* As cge_run_group_norm_grads, with a group for each channel. Statistics of the runs' channels move towards those of x. */
+CGE_INTERNAL void cge_run_batch_norm_grads(const cge_norm_plan *p, cge_real momentum, const cge_real *x, const cge_real *w,
+                                           cge_real *statistics, const cge_real *dy, cge_real *dw, cge_real *db, cge_real *dx,
+                                           cge_range runs);
 
 /* The one list of operators with variants: X(function type, operator). Kernel sets, dispatch, tests and benchmarks
  * expand it. Of the first there is a `small` variant. */
@@ -122,10 +124,14 @@ typedef int cge_all_below_fn(int32_t n, const cge_real *x, cge_real_bits limit);
  * y may be x; dx may be x or dy.
  */
 typedef void cge_norm_sums_fn(int32_t count, int32_t pitch, int32_t channels, const cge_real *x, cge_real *s);
-typedef void cge_norm_squares_fn(int32_t count, int32_t pitch, int32_t channels, const cge_real *x, const cge_real *mean, cge_real *s);
-typedef void cge_norm_products_fn(int32_t count, int32_t pitch, int32_t channels, const cge_real *x, const cge_real *dy, const cge_real *mean, cge_real *t, cge_real *u);
-typedef void cge_norm_scale_fn(int32_t count, int32_t pitch, int32_t channels, const cge_real *x, const cge_real *mean, const cge_real *a, const cge_real *c, cge_real *y);
-typedef void cge_norm_combine_fn(int32_t count, int32_t pitch, int32_t channels, const cge_real *x, const cge_real *dy, const cge_real *mean, const cge_real *a, const cge_real *b, const cge_real *c, cge_real *dx);
+typedef void cge_norm_squares_fn(int32_t count, int32_t pitch, int32_t channels, const cge_real *x, const cge_real *mean,
+                                 cge_real *s);
+typedef void cge_norm_products_fn(int32_t count, int32_t pitch, int32_t channels, const cge_real *x, const cge_real *dy,
+                                  const cge_real *mean, cge_real *t, cge_real *u);
+typedef void cge_norm_scale_fn(int32_t count, int32_t pitch, int32_t channels, const cge_real *x, const cge_real *mean,
+                               const cge_real *a, const cge_real *c, cge_real *y);
+typedef void cge_norm_combine_fn(int32_t count, int32_t pitch, int32_t channels, const cge_real *x, const cge_real *dy,
+                                 const cge_real *mean, const cge_real *a, const cge_real *b, const cge_real *c, cge_real *dx);
 
 /* Of these there is a lanes variant. */
 #define CGE_NORMS(X)                                              \

@@ -11,12 +11,13 @@ const cge_kernel_set cge_kernels_ref = {"ref", CGE_OPERATORS(MEMBER) CGE_ELEMENT
 #define REF_MEMBER(type, operator_) cge_##operator_##_f32_ref,
 #define MEMBER(type, operator_) cge_##operator_##_f32_small,
 static const cge_kernel_set small = {"small", CGE_SHORT_OPERATORS(MEMBER) CGE_OTHER_OPERATORS(REF_MEMBER)
-                                              CGE_ELEMENTWISE(REF_MEMBER) CGE_NORMS(REF_MEMBER)};
+                                     CGE_ELEMENTWISE(REF_MEMBER) CGE_NORMS(REF_MEMBER)};
 #undef MEMBER
 
 #if !CGE_SMALL
 #define MEMBER(type, operator_) cge_##operator_##_f32_tiled,
-const cge_kernel_set cge_kernels_tiled = {"tiled", CGE_OPERATORS(MEMBER) CGE_ACTIVATIONS(REF_MEMBER) CGE_UPDATES(MEMBER) CGE_CLIPS(MEMBER) CGE_NORMS(REF_MEMBER)};
+const cge_kernel_set cge_kernels_tiled = {"tiled", CGE_OPERATORS(MEMBER) CGE_ACTIVATIONS(REF_MEMBER)
+                                           CGE_UPDATES(MEMBER) CGE_CLIPS(MEMBER) CGE_NORMS(REF_MEMBER)};
 #undef MEMBER
 #endif
 

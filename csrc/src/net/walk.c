@@ -150,7 +150,8 @@ CGE_INTERNAL void cge_pass_backward(const cge_network *net, const void *x, int32
         p.both = plan->dx >= 0 && cge_computes_both(&net->model->layers[p.layer], p.weight_tasks);
         if (p.both) p.end = p.layer - 1;
         per_thread = has_pixels(plan->out) ? CGE_INPUT_GRADS_PER_THREAD : CGE_PER_THREAD;
-        p.sample_tasks = plan->dx >= 0 && !p.both ? cge_tasks_for(net, per_thread, cge_samples_apart(net, p.layer, count), work) : 0;
+        p.sample_tasks = 0;
+        if (plan->dx >= 0 && !p.both) p.sample_tasks = cge_tasks_for(net, per_thread, cge_samples_apart(net, p.layer, count), work);
         cge_run_tasks(net, backward_task, &p, p.weight_tasks + p.sample_tasks);
         p.dy = plan->dx;
     }

@@ -1,6 +1,6 @@
 /*
- * Normalisation over groups of channels, a run after the other: a group, or some groups of one channel each (CGE_NORM_TOGETHER).
- * A run is walked through channel block by channel block, some columns of x whose sums stay in registers:
+ * Normalisation over groups of channels, a run after the other: a group, or some groups of one channel each
+ * (CGE_NORM_TOGETHER). A run is walked through channel block by channel block, some columns of x whose sums stay in registers:
  *
  *     x   . . a b c d . .     positions downwards, channels to the right
  *         . . a b c d . .
@@ -137,35 +137,37 @@ static void norm_combine_4(int32_t count, int32_t pitch, const cge_real *x, cons
 
 /* ---- the same of any channels: CGE_NORMS in kernels.h ---- */
 
-enum { NORM_FOUR = 4 };
+enum { NORM_QUAD = 4 };
 
 CGE_INTERNAL void cge_norm_sums_f32_ref(int32_t count, int32_t pitch, int32_t channels, const cge_real *x, cge_real *s)
 {
     int32_t i;
     memset(s, 0, (size_t)channels * sizeof *s);
-    for (; channels >= NORM_FOUR; channels -= NORM_FOUR, x += NORM_FOUR, s += NORM_FOUR) norm_sums_of_4(count, pitch, x, s);
+    for (; channels >= NORM_QUAD; channels -= NORM_QUAD, x += NORM_QUAD, s += NORM_QUAD) norm_sums_of_4(count, pitch, x, s);
     for (; channels > 0; channels--, x++, s++)
         for (i = 0; i < count; i++) *s += x[i * pitch];
 }
 
-CGE_INTERNAL void cge_norm_squares_f32_ref(int32_t count, int32_t pitch, int32_t channels, const cge_real *x, const cge_real *mean, cge_real *s)
+CGE_INTERNAL void cge_norm_squares_f32_ref(int32_t count, int32_t pitch, int32_t channels, const cge_real *x,
+                                           const cge_real *mean, cge_real *s)
 {
     int32_t i;
     memset(s, 0, (size_t)channels * sizeof *s);
-    for (; channels >= NORM_FOUR; channels -= NORM_FOUR, x += NORM_FOUR, mean += NORM_FOUR, s += NORM_FOUR)
+    for (; channels >= NORM_QUAD; channels -= NORM_QUAD, x += NORM_QUAD, mean += NORM_QUAD, s += NORM_QUAD)
         norm_squares_of_4(count, pitch, x, mean, s);
     for (; channels > 0; channels--, x++, mean++, s++)
         for (i = 0; i < count; i++) *s = CGE_MADD(*s, x[i * pitch] - *mean, x[i * pitch] - *mean);
 }
 
-CGE_INTERNAL void cge_norm_products_f32_ref(int32_t count, int32_t pitch, int32_t channels, const cge_real *x, const cge_real *dy, const cge_real *mean, cge_real *t, cge_real *u)
+CGE_INTERNAL void cge_norm_products_f32_ref(int32_t count, int32_t pitch, int32_t channels, const cge_real *x,
+                                            const cge_real *dy, const cge_real *mean, cge_real *t, cge_real *u)
 {
     int32_t i;
     memset(t, 0, (size_t)channels * sizeof *t);
     memset(u, 0, (size_t)channels * sizeof *u);
-    for (; channels >= NORM_FOUR; channels -= NORM_FOUR) {
+    for (; channels >= NORM_QUAD; channels -= NORM_QUAD) {
         norm_products_of_4(count, pitch, x, dy, mean, t, u);
-        x += NORM_FOUR, dy += NORM_FOUR, mean += NORM_FOUR, t += NORM_FOUR, u += NORM_FOUR;
+        x += NORM_QUAD, dy += NORM_QUAD, mean += NORM_QUAD, t += NORM_QUAD, u += NORM_QUAD;
     }
     for (; channels > 0; channels--, x++, dy++, mean++, t++, u++)
         for (i = 0; i < count; i++) {
@@ -174,24 +176,27 @@ CGE_INTERNAL void cge_norm_products_f32_ref(int32_t count, int32_t pitch, int32_
         }
 }
 
-CGE_INTERNAL void cge_norm_scale_f32_ref(int32_t count, int32_t pitch, int32_t channels, const cge_real *x, const cge_real *mean, const cge_real *a, const cge_real *c, cge_real *y)
+CGE_INTERNAL void cge_norm_scale_f32_ref(int32_t count, int32_t pitch, int32_t channels, const cge_real *x,
+                                         const cge_real *mean, const cge_real *a, const cge_real *c, cge_real *y)
 {
     int32_t i;
-    for (; channels >= NORM_FOUR; channels -= NORM_FOUR) {
+    for (; channels >= NORM_QUAD; channels -= NORM_QUAD) {
         norm_scale_4(count, pitch, x, mean, a, c, y);
-        x += NORM_FOUR, mean += NORM_FOUR, a += NORM_FOUR, c += NORM_FOUR, y += NORM_FOUR;
+        x += NORM_QUAD, mean += NORM_QUAD, a += NORM_QUAD, c += NORM_QUAD, y += NORM_QUAD;
     }
     for (; channels > 0; channels--, x++, mean++, a++, c++, y++)
         for (i = 0; i < count; i++) y[i * pitch] = CGE_MADD(*c, x[i * pitch] - *mean, *a);
 }
 
-CGE_INTERNAL void cge_norm_combine_f32_ref(int32_t count, int32_t pitch, int32_t channels, const cge_real *x, const cge_real *dy, const cge_real *mean, const cge_real *a, const cge_real *b, const cge_real *c, cge_real *dx)
+CGE_INTERNAL void cge_norm_combine_f32_ref(int32_t count, int32_t pitch, int32_t channels, const cge_real *x,
+                                           const cge_real *dy, const cge_real *mean, const cge_real *a, const cge_real *b,
+                                           const cge_real *c, cge_real *dx)
 {
     int32_t i;
-    for (; channels >= NORM_FOUR; channels -= NORM_FOUR) {
+    for (; channels >= NORM_QUAD; channels -= NORM_QUAD) {
         norm_combine_4(count, pitch, x, dy, mean, a, b, c, dx);
-        x += NORM_FOUR, dy += NORM_FOUR, dx += NORM_FOUR;
-        mean += NORM_FOUR, a += NORM_FOUR, b += NORM_FOUR, c += NORM_FOUR;
+        x += NORM_QUAD, dy += NORM_QUAD, dx += NORM_QUAD;
+        mean += NORM_QUAD, a += NORM_QUAD, b += NORM_QUAD, c += NORM_QUAD;
     }
     for (; channels > 0; channels--, x++, dy++, dx++, mean++, a++, b++, c++)
         for (i = 0; i < count; i++) dx[i * pitch] = CGE_MADD(CGE_MADD(*c, x[i * pitch] - *mean, *b), dy[i * pitch], *a);
@@ -356,7 +361,8 @@ static void norm_find_products(const cge_norm_plan *p, const cge_real *x, const 
 }
 
 /* Of a run whose statistics are known. */
-static void norm_run_grads(const cge_norm_plan *p, const cge_real *x, const cge_real *w, const cge_real *dy, cge_real *dw, cge_real *db, cge_real *dx, norm_run *r)
+static void norm_run_grads(const cge_norm_plan *p, const cge_real *x, const cge_real *w, const cge_real *dy, cge_real *dw,
+                           cge_real *db, cge_real *dx, norm_run *r)
 {
     norm_block k;
     int32_t at, i;
@@ -373,7 +379,8 @@ static void norm_run_grads(const cge_norm_plan *p, const cge_real *x, const cge_
     }
     for (at = 0; at < r->channels; at += k.channels) {
         k = norm_block_at(r, at, w);
-        cge_run_norm_combine(p->positions, p->g.in_c, k.channels, x + k.first, dy + k.first, k.mean, k.a, k.b, k.c, dx + k.first);
+        cge_run_norm_combine(p->positions, p->g.in_c, k.channels, x + k.first, dy + k.first, k.mean, k.a, k.b, k.c,
+                             dx + k.first);
     }
 }
 
@@ -520,7 +527,8 @@ CGE_INTERNAL void cge_zero_norm_runs(const cge_norm_plan *p, cge_range runs, cge
 }
 
 /* Moves statistics of a run's channels towards the moments that were found. */
-static void norm_track(const cge_norm_plan *p, cge_real momentum, const norm_run *r, const cge_real *squares, cge_real *statistics)
+static void norm_track(const cge_norm_plan *p, cge_real momentum, const norm_run *r, const cge_real *squares,
+                       cge_real *statistics)
 {
     const cge_real keep = CGE_REAL(1) - momentum, others = norm_count(p) - CGE_REAL(1);
     cge_real *mean = statistics + r->first, *variance = mean + p->g.in_c;
@@ -534,7 +542,9 @@ static void norm_track(const cge_norm_plan *p, cge_real momentum, const norm_run
     }
 }
 
-CGE_INTERNAL void cge_run_batch_norm_grads(const cge_norm_plan *p, cge_real momentum, const cge_real *x, const cge_real *w, cge_real *statistics, const cge_real *dy, cge_real *dw, cge_real *db, cge_real *dx, cge_range runs)
+CGE_INTERNAL void cge_run_batch_norm_grads(const cge_norm_plan *p, cge_real momentum, const cge_real *x, const cge_real *w,
+                                           cge_real *statistics, const cge_real *dy, cge_real *dw, cge_real *db, cge_real *dx,
+                                           cge_range runs)
 {
     cge_real squares[CGE_NORM_TOGETHER];
     int32_t index;
