@@ -13,7 +13,6 @@ typedef struct pass {
     int32_t layer, end; /* of the section: layer .. end - 1 forward; layer .. end + 1, descending, backward */
     int32_t dy;         /* backward: where the gradient of the section's output lies */
     int32_t weight_tasks, sample_tasks;
-    int32_t both;       /* backward: the weight gradient's tasks compute dx, too */
     int32_t trains; /* forward */
 } pass;
 
@@ -81,7 +80,7 @@ CGE_INTERNAL const cge_real *cge_pass_forward(const cge_network *net, const cge_
 {
     const cge_memory_level *level = cge_level_of(&net->options);
     const int32_t y = cge_layer_plans(net)[net->model->layer_count - 1].y;
-    pass p = {net, params, x, count, 0, 0, 0, 0, 0, 0, trains};
+    pass p = {net, params, x, count, 0, 0, 0, 0, 0, trains};
     if (level != NULL) return level->forward_units(net, params, x);
     for (; p.layer < net->model->layer_count; p.layer = p.end) {
         const int32_t apart = cge_samples_apart(net, p.layer, count);
@@ -104,7 +103,7 @@ static void weight_grad_task(const pass *p, int32_t index)
     if (c.b != NULL) c.db = net->grads + plan->grads + trained;
     c.part = index;
     c.parts = p->weight_tasks;
-    if (p->both) c.dx = net->activations + plan->dx;
+    if (plan->dx >= 0 && cge_computes_both(c.layer, c.parts)) c.dx = net->activations + plan->dx;
     c.add = net->pending != 0;
     if (c.x != NULL) c.layer->kind->weight_grad(&c);
     else run_through_window(p, &c, 0, index);
@@ -139,19 +138,20 @@ static void backward_task(void *argument, int32_t index)
 CGE_INTERNAL void cge_pass_backward(const cge_network *net, const void *x, int32_t count)
 {
     const cge_layer_plan *plans = cge_layer_plans(net);
-    pass p = {net, net->params, x, count, 0, 0, 0, 0, 0, 0, 1};
+    pass p = {net, net->params, x, count, 0, 0, 0, 0, 0, 1};
     p.dy = net->loss_grad;
     for (p.layer = net->model->layer_count - 1; p.layer >= net->first_trainable; p.layer = p.end) {
         const cge_layer_plan *plan = &plans[p.layer];
         const int64_t work = cge_layers_work(net, p.layer, p.layer + 1) * count;
         int32_t per_thread;
+        int both;
         p.end = cge_section_begin(net, p.layer) - 1;
         p.weight_tasks = plan->grads >= 0 ? cge_tasks_for(net, CGE_WEIGHT_GRADS_PER_THREAD, plan->weights, work) : 0;
-        p.both = plan->dx >= 0 && cge_computes_both(&net->model->layers[p.layer], p.weight_tasks);
-        if (p.both) p.end = p.layer - 1;
+        both = plan->dx >= 0 && cge_computes_both(&net->model->layers[p.layer], p.weight_tasks);
+        if (both) p.end = p.layer - 1;
         per_thread = has_pixels(plan->out) ? CGE_INPUT_GRADS_PER_THREAD : CGE_PER_THREAD;
-        p.sample_tasks = 0;
-        if (plan->dx >= 0 && !p.both) p.sample_tasks = cge_tasks_for(net, per_thread, cge_samples_apart(net, p.layer, count), work);
+        p.sample_tasks = plan->dx < 0 || both ? 0
+                         : cge_tasks_for(net, per_thread, cge_samples_apart(net, p.layer, count), work);
         cge_run_tasks(net, backward_task, &p, p.weight_tasks + p.sample_tasks);
         p.dy = plan->dx;
     }
