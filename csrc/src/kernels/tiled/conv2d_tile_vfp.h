@@ -275,7 +275,7 @@ CGE_INLINE void cge_tile_dots(cge_tile *t)
                      : CLOBBERS);
 }
 
-#define ONE                                                                                          \
+#define SINGLE_ONE                                                                                   \
     LINE("vldr s1, [%[u]]") STEP(u, u_pitch) LINE("vldr s2, [%[v]]") STEP(v, v_pitch)                  \
     MADD("s0", "s1", "s2")
 
@@ -284,7 +284,7 @@ static inline void cge_tile_one_inline(cge_tile *t)
     const float *u, *v;
     int32_t u_pitch, v_pitch, rows, columns, n;
     __asm__ volatile(PRODUCT(LINE("vldr s0, [%[u]]"), FIELD(u_pitch, u_pitch) FIELD(v_pitch, v_pitch),
-                             COLUMNS(RUN_ONE(ONE), NEXT_U_V), NEXT_U_V, FIELD(u, out) LINE("vstr s0, [%[u]]"), NEXT_1)
+                             COLUMNS(RUN_ONE(SINGLE_ONE), NEXT_U_V), NEXT_U_V, FIELD(u, out) LINE("vstr s0, [%[u]]"), NEXT_1)
                      : OUTPUTS, [columns] "=&l"(columns), [u_pitch] "=&r"(u_pitch), [v_pitch] "=&r"(v_pitch)
                      : FIELDS_OF_TILE
                      : "s0", "s1", "s2", "cc", "memory");
