@@ -22,6 +22,7 @@ _SYNONYMS = {
     "size": "scale_factor",
     "interpolation": "mode",
     "lr": "learning_rate",
+    "lr_mult": "learning_rate_factor",
 }
 _KNOWN_BEFORE = "what comes in is known from the layer before, or from the network's input_shape"
 # What they say by an argument, and we otherwise.

@@ -504,10 +504,10 @@ class Model:
         self.learns_by_batch = False
         self.samples = 1  # that a pass of firmware holds
         self._plans: dict[tuple[str, bool], MemoryPlan] = {}
-        self._layers = ffi.new(f"cge_layer{kind.suffix}[]", layer_count)
+        self.table = ffi.new(f"cge_layer{kind.suffix}[]", layer_count)
         self._configs: list[Any] = []
         self.c = kind.new(
-            "model", {"input": input_shape, "layers": self._layers, "layer_count": layer_count, "fused": kind.is_fused}
+            "model", {"input": input_shape, "layers": self.table, "layer_count": layer_count, "fused": kind.is_fused}
         )
         if loss is not None:
             self.c.loss, self.c.loss_config = kind.constant(loss.kind), loss.config
@@ -533,7 +533,7 @@ class Model:
         if row.config is not None:
             self._configs.append(ffi.new(f"cge_{row.config} *", row.fields))
             members["config"] = self._configs[-1]
-        self._layers[index] = members
+        self.table[index] = members
         self.is_graph |= len(in_shapes) > 1 or any(sources)
         self.learns_by_batch |= row.kind == "batch_norm" and not row.members.get("flags", 0) & FROZEN
         info = ffi.new("cge_layer_info *")
@@ -557,7 +557,7 @@ class Model:
         """From the shapes, since the core would begin at the first layer each time. The first layer checks all the rest."""
         if index == 0 and not self.is_graph:
             return int(self.kind.function("model_layer_info")(self.c, index, info))
-        return int(self.kind.function("layer_infer")(self._layers + index, ffi.new("cge_shape[]", in_shapes), info))
+        return int(self.kind.function("layer_infer")(self.table + index, ffi.new("cge_shape[]", in_shapes), info))
 
     def arena_bytes(self, *, training: bool, params_outside: bool = False, memory: str = "fast") -> int:
         """For one sample at a time, as firmware runs it; or for those whose statistics batch normalisation takes."""
@@ -1076,6 +1076,17 @@ class Runtime:
         with self.lock:
             self.check_no_step(member)
             setattr(self._net.optimizer, member, value)
+
+    @property
+    def learning_rate_factors(self) -> list[float]:
+        """Of the rows of the model's table: 0 means 1."""
+        return [row.learning_rate_factor for row in self._model.table]
+
+    def set_learning_rate_factors(self, factors: Sequence[float]) -> None:
+        with self.lock:
+            self.check_no_step("learning_rate_factor")
+            for row, factor in zip(self._model.table, factors):
+                row.learning_rate_factor = factor
 
     def _follow_schedule(self) -> None:
         """Before a step; the caller holds the lock."""

@@ -105,6 +105,7 @@ class Tail:
         if not np.array_equal(self._whole.params[:begin].view(np.uint32), front.view(np.uint32)):
             raise RuntimeError("fit: with cache_features the layers that do not learn keep their weights; these were changed")
         self.network._runtime.set_training_state(0, state)
+        self.network._runtime.set_learning_rate_factors(self._whole.learning_rate_factors[-len(self.network.layers) :])
 
     def hand_back(self) -> None:
         self._whole.set_training_state(self.front.param_count, self.network._runtime.training_state(0))

@@ -165,6 +165,22 @@ def _decode_trainable(c: Mapping[str, Any]) -> Trainable:
 
 _TRAINABLE = _in_c(_encode_trainable, _decode_trainable)
 
+_MOST_FACTOR = 65536
+
+
+def encoded_factor(name: str, value: Any) -> float:
+    """As rows have it: 0 means 1."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise TypeError(f"{name}: expected a number, got {_arrays.describe(value)}")
+    factor = float(value) if abs(value) <= _MOST_FACTOR else 0.0
+    if not np.float32(factor) > 0:
+        hint = "; trainable=False is a layer that does not learn" if value == 0 else ""
+        raise ValueError(f"{name}: expected a number above 0, at most {_MOST_FACTOR}, got {_arrays.shown(value)}{hint}")
+    return 0.0 if factor == 1 else factor
+
+
+_FACTOR = _in_c(lambda name, value: {name: encoded_factor(name, value)}, lambda c: shortest(c["learning_rate_factor"] or 1.0))
+
 
 def _without_frozen(named: dict[str, Any]) -> dict[str, Any]:
     """The argument `frozen`, True or False, as what it means for `trainable`."""
@@ -305,6 +321,7 @@ class _Parametric(Layer, ABC):
 
     use_bias: bool
     trainable: Trainable
+    learning_rate_factor: float
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -357,7 +374,8 @@ class Conv2d(_Parametric):
     padding: int, (h, w), ((top, bottom), (left, right)), "valid" (0) or "same". init: "he_uniform", "he_normal",
     "glorot_uniform" or "glorot_normal". trainable: True; False, nothing learns, which frozen=True means too; "bias", the
     biases learn; or n, the weights of the first n input channels and the biases (with groups, all channels of a group).
-    What does not learn takes no memory for gradients and no time for them.
+    What does not learn takes no memory for gradients and no time for them. learning_rate_factor: by which the layer's learning
+    rate is the optimizer's, or the schedule's, above 0 and up to 65536.
 
     (H, W, C) becomes (OH, OW, filters); the formula is conv2d_forward's. kernel_size, stride and dilation: int or (h, w).
     groups divides C and filters, and filter k reads the channels of group k // (filters / groups). use_bias=False: no bias.
@@ -380,6 +398,7 @@ class Conv2d(_Parametric):
     use_bias: bool = field(default=True, metadata=_USE_BIAS)
     init: _core.Init = field(default="he_uniform", metadata=_INIT)
     trainable: Trainable = field(default=True, metadata=_TRAINABLE)
+    learning_rate_factor: float = field(default=1.0, metadata=_FACTOR)
     if TYPE_CHECKING:
         frozen: bool = False
 
@@ -393,6 +412,7 @@ class Dense(_Parametric):
     """Fully connected, weights (in, units); takes any input shape, flattened.
 
     trainable: True; False, as frozen=True; "bias", the biases learn; or n, the weights of the first n inputs and the biases.
+    learning_rate_factor as Conv2d's.
 
     y = x w + b: (units,) for any input. use_bias=False: no b. init as Conv2d's. ValueError if units is below 1.
 
@@ -408,6 +428,7 @@ class Dense(_Parametric):
     use_bias: bool = field(default=True, metadata=_USE_BIAS)
     init: _core.Init = field(default="he_uniform", metadata=_INIT)
     trainable: Trainable = field(default=True, metadata=_TRAINABLE)
+    learning_rate_factor: float = field(default=1.0, metadata=_FACTOR)
     if TYPE_CHECKING:
         frozen: bool = False
 
@@ -777,6 +798,7 @@ class ConvTranspose2d(_Whole):
     use_bias: bool = field(default=True, metadata=_USE_BIAS)
     init: _core.Init = field(default="he_uniform", metadata=_INIT)
     trainable: Trainable = field(default=True, metadata=_TRAINABLE)
+    learning_rate_factor: float = field(default=1.0, metadata=_FACTOR)
     if TYPE_CHECKING:
         frozen: bool = False
 
@@ -845,6 +867,7 @@ class GroupNorm(_Norm):
     affine: bool = field(default=True, metadata=_AFFINE)
     use_bias: bool = field(default=True, metadata=_USE_BIAS)
     trainable: Trainable = field(default=True, metadata=_TRAINABLE)
+    learning_rate_factor: float = field(default=1.0, metadata=_FACTOR)
     if TYPE_CHECKING:
         frozen: bool = False
 
@@ -873,6 +896,7 @@ class InstanceNorm(_Norm):
     affine: bool = field(default=False, metadata=_AFFINE)
     use_bias: bool = field(default=True, metadata=_USE_BIAS)
     trainable: Trainable = field(default=True, metadata=_TRAINABLE)
+    learning_rate_factor: float = field(default=1.0, metadata=_FACTOR)
     if TYPE_CHECKING:
         frozen: bool = False
 
@@ -897,6 +921,7 @@ class LayerNorm(_Norm):
     affine: bool = field(default=True, metadata=_AFFINE)
     use_bias: bool = field(default=True, metadata=_USE_BIAS)
     trainable: Trainable = field(default=True, metadata=_TRAINABLE)
+    learning_rate_factor: float = field(default=1.0, metadata=_FACTOR)
     if TYPE_CHECKING:
         frozen: bool = False
 
@@ -927,6 +952,7 @@ class BatchNorm(_Norm):
     momentum: float = field(default=0.1, metadata=_MOMENTUM)
     use_bias: bool = field(default=True, metadata=_USE_BIAS)
     trainable: Trainable = field(default=True, metadata=_TRAINABLE)
+    learning_rate_factor: float = field(default=1.0, metadata=_FACTOR)
     if TYPE_CHECKING:
         frozen: bool = False
 
@@ -947,6 +973,7 @@ class Scale(_Norm):
     affine = True
     use_bias: bool = field(default=True, metadata=_USE_BIAS)
     trainable: Trainable = field(default=True, metadata=_TRAINABLE)
+    learning_rate_factor: float = field(default=1.0, metadata=_FACTOR)
     if TYPE_CHECKING:
         frozen: bool = False
 
@@ -975,6 +1002,7 @@ class PReLU(_Norm):
     parts = ()
     num_parameters: int = field(default=1, metadata=_count("slopes"))
     trainable: Trainable = field(default=True, metadata=_TRAINABLE)
+    learning_rate_factor: float = field(default=1.0, metadata=_FACTOR)
     if TYPE_CHECKING:
         frozen: bool = False
 
@@ -1023,6 +1051,11 @@ class Dropout(Layer):
     p: float = field(default=0.5, metadata=_P)
     seed: int = field(default=0, metadata=_in_c(_encode_seed, lambda c: int(c["seed"])))
     layer: int | None = field(default=None, metadata=_in_c(_encode_number, _decode_number))
+
+
+def with_factor(layer: Layer, factor: float) -> Layer:
+    options: dict[str, Any] = {"learning_rate_factor": factor}
+    return replace(layer, **options) if hasattr(layer, "learning_rate_factor") else layer
 
 
 def at_place(layer: Layer, number: int) -> Layer:

@@ -37,7 +37,16 @@ from convgrad_embedded import (
 from convgrad_embedded._core import ArithmeticName, LayerInfo, MemoryLevel, NotFiniteError, Real, Targets
 from convgrad_embedded._gradcheck import GradientCheck
 from convgrad_embedded._graph import Sources, Tensor
-from convgrad_embedded._layers import CONFIGS, Flatten, Layer, at_place, decode_layer, learns_by_batch
+from convgrad_embedded._layers import (
+    CONFIGS,
+    Flatten,
+    Layer,
+    at_place,
+    decode_layer,
+    encoded_factor,
+    learns_by_batch,
+    with_factor,
+)
 from convgrad_embedded._losses import ClassWeight, Loss, LossName, MultiOutput
 from convgrad_embedded._optimizers import SGD, Optimizer, RMSprop
 from convgrad_embedded._plan import Place, Plan
@@ -868,6 +877,31 @@ class Network:
     def step_count(self) -> int:
         """Optimizer steps so far."""
         return self._runtime.step_count
+
+    def set_learning_rate_factor(
+        self, factor: float, *, layer: int | str | Layer | None = None, upto: int | str | Layer | None = None
+    ) -> None:
+        """Sets by which the learning rate of that layer is multiplied; or of the layer `upto` and all that it depends on.
+
+        Either is what predict(upto=) takes, and layers without parameters stay out. Weights and the optimizer's memory stay. A
+        parameter group of PyTorch with a learning rate of its own is such a factor.
+
+        >>> net = cge.Network((4,), [cge.Dense(3), cge.ReLU(), cge.Dense(2)], "mse", cge.SGD(0.1))
+        >>> net.set_learning_rate_factor(0.1, upto="ReLU")
+        >>> net.layers
+        (Dense(3, learning_rate_factor=0.1), ReLU(), Dense(2))
+        """
+        if (layer is None) == (upto is None):
+            raise TypeError("set_learning_rate_factor: expected layer=..., or upto=..., of a network's layers")
+        encoded_factor("factor", factor)
+        last = self._layer_number(layer, "layer") if upto is None else self._layer_number(upto)
+        chosen = {last} if upto is None else set(_graph.behind(self.sources, last))
+        layers = [with_factor(own, factor) if number in chosen else own for number, own in enumerate(self.layers)]
+        if not any(hasattr(layers[number], "learning_rate_factor") for number in chosen):
+            raise ValueError(f"{'layer' if upto is None else 'upto'}: expected parameters to learn, got {layers[last]!r}")
+        factors = [getattr(own, "learning_rate_factor", 1.0) for own in layers]
+        self._runtime.set_learning_rate_factors([encoded_factor("factor", own) for own in factors])
+        object.__setattr__(self, "layers", tuple(layers))
 
     # ---- use ---------------------------------------------------------------------------------------------------------
 

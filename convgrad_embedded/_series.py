@@ -53,6 +53,7 @@ def Conv1d(
     use_bias: bool = True,
     init: _core.Init = "he_uniform",
     trainable: Trainable = True,
+    learning_rate_factor: float = 1.0,
 ) -> Conv2d:
     """Convolution along a series (T, C), with weights (K, 1, C / groups, filters): a Conv2d with a kernel (K, 1).
 
@@ -76,6 +77,7 @@ def Conv1d(
             use_bias=use_bias,
             init=init,
             trainable=trainable,
+            learning_rate_factor=learning_rate_factor,
         ),
     )
 
@@ -93,6 +95,7 @@ def ConvTranspose1d(
     use_bias: bool = True,
     init: _core.Init = "he_uniform",
     trainable: Trainable = True,
+    learning_rate_factor: float = 1.0,
 ) -> ConvTranspose2d:
     """Transposed convolution along a series (T, C), with weights (K, 1, filters / groups, C): a ConvTranspose2d of (K, 1).
 
@@ -118,6 +121,7 @@ def ConvTranspose1d(
             use_bias=use_bias,
             init=init,
             trainable=trainable,
+            learning_rate_factor=learning_rate_factor,
         ),
     )
 
@@ -162,6 +166,7 @@ def DepthwiseConv2d(
     use_bias: bool = True,
     init: _core.Init = "he_uniform",
     trainable: Trainable = True,
+    learning_rate_factor: float = 1.0,
 ) -> Conv2d:
     """`multiplier` filters for each of the `channels` that come in, which it does not mix: a Conv2d with groups=channels.
 
@@ -182,6 +187,7 @@ def DepthwiseConv2d(
             use_bias=use_bias,
             init=init,
             trainable=trainable,
+            learning_rate_factor=learning_rate_factor,
         ),
     )
 
@@ -199,6 +205,7 @@ def SeparableConv2d(
     use_bias: bool = True,
     init: _core.Init = "he_uniform",
     trainable: Trainable = True,
+    learning_rate_factor: float = 1.0,
 ) -> list[Conv2d]:
     """The two layers [DepthwiseConv2d, Conv2d(filters, 1)], as Keras has them: the first without bias.
 
@@ -221,7 +228,9 @@ def SeparableConv2d(
             use_bias=False,
             init=init,
             trainable=trainable,
+            learning_rate_factor=learning_rate_factor,
         )
-        return [each, Conv2d(filters, 1, use_bias=use_bias, init=init, trainable=trainable)]
+        factor = learning_rate_factor
+        return [each, Conv2d(filters, 1, use_bias=use_bias, init=init, trainable=trainable, learning_rate_factor=factor)]
 
     return _named("SeparableConv2d", make)

@@ -150,6 +150,7 @@ METHODS = {  # every public method and property that is more than an attribute, 
     "to_bytes": lambda net: net.to_bytes(),
     "learning_rate": set_learning_rate,
     "momentum": set_momentum,
+    "set_learning_rate_factor": lambda net: net.set_learning_rate_factor(0.5, upto=-1),
     **SLICED,
 }
 # Methods that are made of these (save of to_bytes ..), work on networks of their own or read what never changes.
@@ -214,11 +215,20 @@ class SpyNetwork:
         self.step = c.step
 
 
+class SpyModel:
+    """A model whose rows note that, too."""
+
+    def __init__(self, c, library):
+        self.table = [SpyOptimizer(row, library) for row in c.table]
+
+
 @pytest.mark.parametrize("name", CALLS)
 def test_the_lock_is_held_in_every_call(name, library):
     net = network(library, memory=memory_for(name))
     if name in ("learning_rate", "momentum"):  # written into the network's struct, without a call
         net._runtime._net = SpyNetwork(net._runtime._net, library)
+    if name == "set_learning_rate_factor":
+        net._runtime._model = SpyModel(net._runtime._model, library)
     CALLS[name](net)
     guarded = [call for call in library.calls if call[0] in GUARDED]
     assert guarded
@@ -288,7 +298,7 @@ def test_every_status_is_looked_at(name, library, tmp_path):
     """Each function that a call uses fails once; Python raises what its status says."""
     use(name, network(library, memory=memory_for(name)), tmp_path)
     functions = library.statuses()
-    assert functions or name in ("get_weights", "learning_rate", "momentum", "set_weights")
+    assert functions or name in ("get_weights", "learning_rate", "momentum", "set_learning_rate_factor", "set_weights")
     for function in functions:
         for status, error in ((_native.lib.CGE_ERR_MODE, ValueError), (_native.lib.CGE_ERR_NOT_FINITE, cge.NotFiniteError)):
             library.failing = ()

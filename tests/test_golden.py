@@ -44,7 +44,7 @@ def sample(rng):
     return x, label
 
 
-def make_network(seed, capacity, arithmetic="exact"):
+def make_network(seed, capacity, arithmetic="exact", optimizer=None, factors=()):
     layers = [
         cge.Conv2d(4, 3, padding=(1, 2), dilation=(1, 2)),
         cge.LeakyReLU(0.1),
@@ -56,20 +56,35 @@ def make_network(seed, capacity, arithmetic="exact"):
         cge.Sigmoid(),
         cge.Dense(4, init="he_normal"),
     ]
-    optimizer = cge.SGD(0.05, momentum=0.9, nesterov=True, weight_decay=0.0005)
+    optimizer = optimizer or cge.SGD(0.05, momentum=0.9, nesterov=True, weight_decay=0.0005)
     options = {"optimizer": optimizer, "seed": seed, "capacity": capacity, "arithmetic": arithmetic}
-    return cge.Network((8, 6, 2), layers, loss="softmax_cross_entropy", **options)
+    network = cge.Network((8, 6, 2), layers, loss="softmax_cross_entropy", **options)
+    for number, factor in factors:
+        network.set_learning_rate_factor(factor, layer=number)
+    return network
 
 
 @pytest.mark.parametrize("arithmetic, name", [("exact", "HASH"), ("fused", "HASH_FUSED")])
 @pytest.mark.parametrize("capacity", [1, 3])
 def test_two_hundred_steps_give_the_golden_weights(golden, capacity, arithmetic, name):
-    network, rng, losses = make_network(golden["SEED"], capacity, arithmetic), Generator(golden["DATA_SEED"]), []
+    assert trained(golden, make_network(golden["SEED"], capacity, arithmetic)) == golden[name]
+
+
+@pytest.mark.parametrize("arithmetic, name", [("exact", "RATES"), ("fused", "RATES_FUSED")])
+def test_so_do_layers_with_rates_of_their_own(golden, arithmetic, name):
+    factors = ((0, 0.1), (3, 0.3), (8, 3.0))
+    network = make_network(golden["SEED"], 1, arithmetic, cge.AdamW(0.01, weight_decay=0.01), factors)
+    assert trained(golden, network) == golden[name]
+
+
+def trained(golden, network):
+    """The hash of the weights."""
+    rng, losses = Generator(golden["DATA_SEED"]), []
     for _ in range(golden["STEPS"]):
         x, labels = zip(*(sample(rng) for _ in range(golden["BATCH"])))
         losses.append(network.train_on_batch(np.stack(x), np.array(labels, np.int32)))
     assert np.mean(losses[-20:]) < 0.5 * np.mean(losses[:20])
-    assert int(network.weights_hash(), 16) == golden[name]
+    return int(network.weights_hash(), 16)
 
 
 def test_the_arena_is_as_large_as_on_a_board(golden):

@@ -595,7 +595,7 @@ typedef struct cge_optimizer {
     float epsilon;                  /* the same */
     float l1;                       /* of cge_sgd_l1 and its like: finite, >= 0; else 0 */
     int32_t slot_elems;             /* these three: 0 in a model, a network's own from step to step */
-    cge_real rate, root;
+    cge_real correction, root;
 } cge_optimizer;
 
 CGE_MUST_USE cge_status cge_sgd_update_f32(int32_t n, const cge_optimizer *o, cge_real scale, const cge_real *dw, cge_real *w, cge_real *v);
@@ -632,6 +632,12 @@ CGE_MUST_USE cge_status cge_adagrad_update_f32(int32_t n, const cge_optimizer *o
  * own for each of them, cge_sgd_l1, cge_adam_l1 and so on, which takes the step of the other with scale 1 and, in place of dw,
  *   dw * scale + l1 * sign(w)                    sign(0) = 0; a multiply-add
  * So weight_decay * w comes behind it. It is part of adamw's g too, whose weight_decay is not. */
+
+/* ---- learning rates of layers ----
+ *
+ * In a network a layer learns by learning_rate * learning_rate_factor, a product that is rounded to a float, in place of
+ * learning_rate in all these formulas; where the layer's factor is 0, by learning_rate. So adamw's weight_decay follows the
+ * layer's rate, as in PyTorch's parameter groups. What weight_decay and l1 add to a gradient does not. */
 
 /* ---- networks -----------------------------------------------------------------------------------------------------
  *
@@ -710,6 +716,7 @@ typedef struct cge_layer {
     int32_t trains;     /* CGE_TRAINS_ALL, CGE_TRAINS_BIAS or n; 0 with CGE_FROZEN. Here and below 0 without parameters */
     uint16_t flags;     /* CGE_FROZEN, CGE_NO_BIAS, CGE_NO_AFFINE */
     cge_init init;
+    float learning_rate_factor; /* by which it learns faster or slower, up to 65536; 0 means 1: see "learning rates of layers" */
 } cge_layer;
 
 /* What a network's samples are made of: cge_real, or bytes, as cameras give them. */
@@ -797,7 +804,7 @@ typedef struct cge_model {
  *                        the step is tried first: backward changes no parameter, then forward and backward run again,
  *                        and a step takes twice as long. So it is for networks of many layers. Optimisers that square
  *                        gradients try from 2^32 on, and where settings could overflow with less: an epsilon below
- *                        2^-60, a weight_decay above 0.25, a rate (as above) of more than 2^60 epsilon
+ *                        2^-60, a weight_decay above 0.25, a layer's rate (as above) of more than 2^60 epsilon
  *
  * A plan is constant data: exported with a model, or made by cge_plan_make in memory of the caller's. */
 typedef struct cge_memory_level cge_memory_level;
@@ -1226,8 +1233,8 @@ extern const cge_catalog cge_catalog_all;
 /* Reads the model into layers[max_layers] and configs[max_layers], to which these point, and *model, which then points to
  * layers. Checks all bytes and the model. */
 CGE_MUST_USE cge_status cge_model_parse(const void *buffer, size_t bytes, const cge_catalog *catalog, cge_layer *layers, cge_layer_config *configs, int32_t max_layers, cge_model *model);
-/* Reads parameters, step_count and rng into a network whose input and layers equal the file's (CGE_FROZEN, trains and init may
- * differ), and velocity into a training network; zeros if the file has none, is of another optimiser kind or other parameters learn. Loss and hyper-parameters
+/* Reads parameters, step_count and rng into a network whose input and layers equal the file's (CGE_FROZEN, trains, init and
+ * learning_rate_factor may differ), and velocity into a training network; zeros if the file has none, is of another optimiser kind or other parameters learn. Loss and hyper-parameters
  * stay the model's own. A file of a model with `fused` is for such builds alone: CGE_ERR_ARITHMETIC. */
 CGE_MUST_USE cge_status cge_network_restore(cge_network *net, const void *buffer, size_t bytes);
 

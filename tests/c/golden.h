@@ -47,6 +47,8 @@
 #define GOLDEN_RMSPROP_FUSED 0x3445b340e622a7a7
 #define GOLDEN_ADAGRAD 0xd639bbb1b75065b7
 #define GOLDEN_ADAGRAD_FUSED 0xaa00ff08a24c362b
+#define GOLDEN_RATES 0x76dbfc7afbba8127 /* of adamw, with a learning_rate_factor of 0.1, 0.3, 1 and 3 */
+#define GOLDEN_RATES_FUSED 0x953db34194b75514
 
 /* Of orders, of augmented pictures (bytes, numbers) and of the slots of replay buffers in test_data.c, in fused builds too. */
 #define GOLDEN_ORDERS 0x36fc1629a640f9e8

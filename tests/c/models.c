@@ -32,6 +32,10 @@ static const cge_layer last_frozen[] = {CONV(3, 2, 2, 1, 1, 0, 0, 0, 0, 1, 0), P
 static const cge_layer all_frozen[] = {DENSE(4, CGE_FROZEN, 0), PLAIN(relu), DENSE(2, CGE_FROZEN, 0)};
 static const cge_layer global_pool[] = {PLAIN(relu), CONV(4, 3, 1, 1, 1, 1, 0, 1, 0, 1, 0), PLAIN(relu), PLAIN(global_avgpool2d)};
 static const cge_layer perceptron_layers[] = {DENSE(6, 0, CGE_INIT_GLOROT_UNIFORM), PLAIN(tanh), DENSE(4, 0, CGE_INIT_GLOROT_UNIFORM)};
+static const cge_layer rates[] = {
+    {.kind = &cge_kind_conv2d, CONV2D_CONFIG(.out_c = 3, WINDOW(2, 2, 1, 1, 0, 0, 0, 0)), .learning_rate_factor = 0.25f}, PLAIN(relu),
+    {.kind = &cge_kind_group_norm, .config = &(const cge_norm){.groups = 1}, .learning_rate_factor = 65536.0f}, DENSE(4, 0, 0), PLAIN(tanh),
+    {.kind = &cge_kind_dense, DENSE_CONFIG(3), .flags = CGE_FROZEN, .learning_rate_factor = 0x1p-149f}};
 static const cge_layer one_dense[] = {DENSE(3, CGE_NO_BIAS, 0)};
 static const cge_layer no_parameters[] = {POOL(maxpool2d, 2, 2, 2, 1, 1, 1, 0, 0), PLAIN(sigmoid), PLAIN(flatten)};
 static const cge_layer curves[] = {
@@ -125,7 +129,8 @@ static size_t config_bytes(const cge_layer_kind *kind)
 int32_t saved_layer_words(const cge_model *model)
 {
     size_t words = 0;
-    for (int32_t i = 0; i < model->layer_count; i++) words += SAVED_LAYER_WORDS + config_bytes(model->layers[i].kind) / 4;
+    for (int32_t i = 0; i < model->layer_count; i++)
+        words += SAVED_LAYER_WORDS + config_bytes(model->layers[i].kind) / 4 + (model->layers[i].learning_rate_factor > 0);
     return (int32_t)words;
 }
 
@@ -168,6 +173,7 @@ const test_model test_models[] = {
     L1_MODEL("adamw, l1", 6, 5, 2, first_frozen, CROSS_ENTROPY, adamw_l1, 0.01f, 0.9f, 0.05f, 0.99f, 1e-4f, 0.5f),
     L1_MODEL("rmsprop, l1", 4, 4, 3, depthwise, CROSS_ENTROPY, rmsprop_l1, 0.01f, 0.5f, 0, 0.9f, 1e-4f, 0.25f),
     L1_MODEL("adagrad, l1", 1, 1, 7, perceptron_layers, SQUARED_ERROR, adagrad_l1, 0.05f, 0, 0, 0, 1e-10f, 0.25f),
+    {"rates", {{4, 3, 2}, TABLE(rates), CROSS_ENTROPY, SGD(0x1p-20f, 0.5f, 0, 0), NULL, 0, 0}},
     {"slopes", {{5, 4, 2}, TABLE(slopes), CROSS_ENTROPY, SGD(0.1f, 0.9f, 0, 0), NULL, 0, 0}},
 };
 const int32_t test_model_count = (int32_t)(sizeof test_models / sizeof test_models[0]);

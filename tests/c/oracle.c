@@ -407,6 +407,15 @@ int32_t oracle_slots(const cge_optimizer *given)
     return o->momentum > 0 ? 2 : 1;
 }
 
+cge_optimizer oracle_optimizer(const cge_model *m, int32_t layer)
+{
+    const float factor = m->layers[layer].learning_rate_factor;
+    const volatile float rate = m->optimizer.learning_rate * factor;
+    cge_optimizer o = m->optimizer;
+    if (factor > 0) o.learning_rate = rate;
+    return o;
+}
+
 static void update_with_l1(const cge_optimizer *o, uint64_t step, int32_t n, float scale, const float *dw, float *w, float *v,
                            int32_t slot)
 {

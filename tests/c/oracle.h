@@ -19,7 +19,9 @@ const float *oracle_forward(const cge_model *model, const float *params, const f
 float oracle_gradient(const cge_model *model, const float *params, const float *x, int32_t label, const float *target, float *grads,
                       float *scratch);
 
-/* Step number `step` of the model's optimiser for n successive parameters, whose second numbers lie `slot` behind v. */
+/* What a layer learns by. */
+cge_optimizer oracle_optimizer(const cge_model *m, int32_t layer);
+/* Its step number `step` for n successive parameters, whose second numbers lie `slot` behind v. */
 void oracle_update(const cge_optimizer *o, uint64_t step, int32_t n, float scale, const float *dw, float *w, float *v, int32_t slot);
 /* How many numbers it keeps for each. */
 int32_t oracle_slots(const cge_optimizer *o);

@@ -7,6 +7,7 @@
 #include "suites.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static const cge_layer layers[] = {
     {.kind = &cge_kind_conv2d, CONV2D_CONFIG(.out_c = 4, WINDOW(3, 3, 1, 1, 1, 2, 1, 2), .dilation_w = 2)},  /* 8x6x2 -> 8x6x4 */
@@ -71,19 +72,27 @@ static const struct {
     const char *name;
     cge_optimizer o;
     uint64_t hash, fused_hash;
+    int has_rates; /* layers have rates of their own */
 } others[] = {
-    {"run, adam", ADAPTIVE(adam, 0.01f, 0.9f, 0, 0.999f, 1e-8f), GOLDEN_ADAM, GOLDEN_ADAM_FUSED},
-    {"run, adamw", ADAPTIVE(adamw, 0.01f, 0.9f, 0.01f, 0.999f, 1e-8f), GOLDEN_ADAMW, GOLDEN_ADAMW_FUSED},
-    {"run, rmsprop", ADAPTIVE(rmsprop, 0.002f, 0.9f, 0.0005f, 0.99f, 1e-8f), GOLDEN_RMSPROP, GOLDEN_RMSPROP_FUSED},
-    {"run, adagrad", ADAPTIVE(adagrad, 0.05f, 0, 0.0005f, 0, 1e-10f), GOLDEN_ADAGRAD, GOLDEN_ADAGRAD_FUSED},
+    {"run, adam", ADAPTIVE(adam, 0.01f, 0.9f, 0, 0.999f, 1e-8f), GOLDEN_ADAM, GOLDEN_ADAM_FUSED, 0},
+    {"run, adamw", ADAPTIVE(adamw, 0.01f, 0.9f, 0.01f, 0.999f, 1e-8f), GOLDEN_ADAMW, GOLDEN_ADAMW_FUSED, 0},
+    {"run, rmsprop", ADAPTIVE(rmsprop, 0.002f, 0.9f, 0.0005f, 0.99f, 1e-8f), GOLDEN_RMSPROP, GOLDEN_RMSPROP_FUSED, 0},
+    {"run, adagrad", ADAPTIVE(adagrad, 0.05f, 0, 0.0005f, 0, 1e-10f), GOLDEN_ADAGRAD, GOLDEN_ADAGRAD_FUSED, 0},
+    {"run, adamw, rates of layers", ADAPTIVE(adamw, 0.01f, 0.9f, 0.01f, 0.999f, 1e-8f), GOLDEN_RATES, GOLDEN_RATES_FUSED, 1},
 };
 
 static void test_run_of(int32_t which)
 {
     const cge_options options = {1, 1, NULL, NULL, NULL};
+    cge_layer own[COUNT_OF(layers)];
     cge_model m = model;
     size_t bytes = 0;
     uint64_t hash;
+    memcpy(own, layers, sizeof own);
+    own[0].learning_rate_factor = 0.1f;
+    own[3].learning_rate_factor = 0.3f;
+    own[8].learning_rate_factor = 3.0f;
+    if (others[which].has_rates) m.layers = own;
     m.optimizer = others[which].o;
     CHECK_OK(cge_network_arena_bytes(&m, &options, &bytes));
     if (!check_room(others[which].name, bytes + sizeof(cge_network) + 4 * GOLDEN_BATCH * (IN_ELEMS + 1))) return;

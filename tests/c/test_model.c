@@ -277,6 +277,23 @@ static void test_refused_models(void)
     CHECK_OK(cge_model_layer_info(model, 0, info));
 }
 
+static void test_refused_factors(void)
+{
+    static const uint32_t bad[] = {0x47800001u, 0x7f800000u, 0x7fc00000u, 0x80000000u, 0xbf800000u, 0xff800000u, 0xffc00000u};
+    check_case("learning_rate_factor");
+    for (int32_t i = 0; i < COUNT_OF(bad); i++) {
+        layer->learning_rate_factor = float_from_bits(bad[i]);
+        check_model_refused(CGE_ERR_ARGUMENT);
+    }
+    layer->learning_rate_factor = 65536.0f;
+    CHECK_OK(cge_model_layer_info(model, 0, info));
+    layer->kind = &cge_kind_relu;
+    layer->config = NULL;
+    check_model_refused(CGE_ERR_ARGUMENT);
+    layer->learning_rate_factor = 0;
+    CHECK_OK(cge_model_layer_info(model, 0, info));
+}
+
 static void test_refused_optimizers(void)
 {
     static const struct {
@@ -370,6 +387,7 @@ void suite_model(void)
     test_input_of_configs();
     test_refused_layers();
     test_refused_models();
+    test_refused_factors();
     test_refused_optimizers();
     test_overflowing_wholes();
     test_overflowing_sum();

@@ -115,7 +115,8 @@ static void replica_update(replica *r, int32_t count)
         CHECK_OK(cge_model_layer_info(fixture.model, i, &info));
         int32_t n = info.weight_elems + info.bias_elems;
         if (n > 0 && (fixture.model->layers[i].flags & CGE_FROZEN) == 0) {
-            oracle_update(&fixture.model->optimizer, net.step_count, n, 1.0f / (float)count, dw, w, v, net.grad_elems);
+            const cge_optimizer o = oracle_optimizer(fixture.model, i);
+            oracle_update(&o, net.step_count, n, 1.0f / (float)count, dw, w, v, net.grad_elems);
             memset(dw, 0, sizeof(float) * (size_t)n);
             dw += n;
             v += n;

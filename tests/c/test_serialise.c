@@ -90,6 +90,7 @@ static void check_same_model(const cge_model *a, const cge_model *b)
         memset(&own, 0, sizeof own);
         own_config(&layer, &own);
         CHECK(p->kind == q->kind && p->trains == q->trains && p->flags == q->flags && p->init == q->init);
+        CHECK(same_float_bits(p->learning_rate_factor, q->learning_rate_factor));
         CHECK((p->config == NULL) == (q->config == NULL) && (q->config == NULL || memcmp(&own, q->config, sizeof own) == 0));
     }
 }
@@ -279,7 +280,9 @@ static void test_mismatch(void)
     check_restore("parameters in flash", CGE_ERR_MODE, &model, &flash);
     layers[0].flags = CGE_FROZEN;
     layers[0].init = CGE_INIT_HE_NORMAL;
-    check_restore("frozen and initialised differently", CGE_OK, &model, &training);
+    layers[2].learning_rate_factor = 0.5f;
+    check_restore("frozen, initialised and learning differently", CGE_OK, &model, &training);
+    layers[2].learning_rate_factor = 0;
     model.optimizer.momentum = 0.5f;
     model.optimizer.learning_rate = 0.25f;
     check_restore("other hyper-parameters", CGE_OK, &model, &training);
@@ -407,6 +410,36 @@ static void test_field_counts(void)
     CHECK_REFUSED(CGE_ERR_MISMATCH, cge_network_restore(&net, changed, size));
 }
 
+/* A word of its own behind the fields says how fast a layer learns, where a flag says that there is one. */
+static void test_factor_words(void)
+{
+    static const struct {
+        uint32_t layer, fields, word;
+        cge_status status;
+    } cases[] = {{0, 2, 0x3f000000u, CGE_OK}, {0, 2, 0x47800000u, CGE_OK}, {0, 2, 1, CGE_OK},
+                 {0, 2, 0, CGE_ERR_FORMAT}, {0, 2, 0x80000000u, CGE_ERR_FORMAT}, {0, 2, 0xbf000000u, CGE_ERR_FORMAT},
+                 {0, 2, 0x47800001u, CGE_ERR_FORMAT}, {0, 2, 0x7f800000u, CGE_ERR_FORMAT}, {0, 2, 0x7fc00000u, CGE_ERR_FORMAT},
+                 {0, 0, 0, CGE_ERR_FORMAT}, {1, 1, 0x3f000000u, CGE_ERR_FORMAT}, {1, 0, 0, CGE_ERR_FORMAT}};
+    if (!set_up("words of factors", &perceptron, 4096) || !save()) return;
+    cge_layer layers[MAX_LAYERS];
+    cge_layer_config configs[MAX_LAYERS];
+    cge_model read;
+    unsigned char *changed = check_bytes(f.file_bytes + 64);
+    for (int32_t i = 0; i < COUNT_OF(cases); i++) {
+        const size_t size = with_fields(changed, cases[i].layer, cases[i].fields, cases[i].word);
+        const size_t flags = saved_layer(changed, cases[i].layer) + SAVED_FLAGS;
+        set_saved_word(changed, flags, 0x10000);
+        seal_saved(changed, size);
+        if (cases[i].status == CGE_OK) {
+            CHECK_OK(cge_model_parse(changed, size, &cge_catalog_all, layers, configs, MAX_LAYERS, &read));
+            CHECK(float_bits(layers[0].learning_rate_factor) == cases[i].word && float_bits(layers[2].learning_rate_factor) == 0);
+            CHECK_OK(cge_network_restore(&net, changed, size));
+        } else {
+            CHECK_REFUSED(cases[i].status, cge_model_parse(changed, size, &cge_catalog_all, layers, configs, MAX_LAYERS, &read));
+        }
+    }
+}
+
 static const cge_layer short_layers[] = {CONV(2, 2, 2, 0, 0, 0, 0, 0, 0, 0, 0), {.kind = &cge_kind_leaky_relu}, POOL(avgpool2d, 2, 1, 0, 0, 0, 0, 0, 0)};
 static const cge_layer long_layers[] = {
     {.kind = &cge_kind_conv2d, .from = {CGE_INPUT, 0},
@@ -483,6 +516,7 @@ void suite_serialise(void)
     test_velocity_of_another_layer();
     test_same_parameter_count();
     test_field_counts();
+    test_factor_words();
     test_defaults_are_equal();
     test_old_records();
     test_sizes_of_configs();
@@ -610,7 +644,8 @@ static const struct {
     {"2^30 + 1 fields: the same modulo 2^32 bytes", LAYER_0(SAVED_FIELDS), 0x40000001u, CGE_ERR_FORMAT},
     {"-1 fields", LAYER_1(SAVED_FIELDS), 0xffffffffu, CGE_ERR_FORMAT},
     {"unknown flag", LAYER_0(SAVED_FLAGS), 4, CGE_ERR_FORMAT},
-    {"unknown flag beyond 16 bits", LAYER_0(SAVED_FLAGS), 0x10000, CGE_ERR_FORMAT},
+    {"unknown flag beyond 16 bits", LAYER_0(SAVED_FLAGS), 0x20000, CGE_ERR_FORMAT},
+    {"a factor in place of the units", LAYER_0(SAVED_FLAGS), 0x10000, CGE_ERR_FORMAT},
     {"init beyond 8 bits", LAYER_0(SAVED_INIT), 0x100, CGE_ERR_FORMAT},
     {"bias away", LAYER_0(SAVED_FLAGS), CGE_NO_BIAS, CGE_ERR_FORMAT},
     {"unknown init", LAYER_0(SAVED_INIT), 4, CGE_ERR_FORMAT},

@@ -11,11 +11,13 @@
 
 #include <string.h>
 
-enum { SEED = 51, SEED_X = 901, SEED_VALUES, STEPS = 3, MOST_LAYERS = MOST_RANDOM_LAYERS, MOST_EXTRA = 2 };
+enum { SEED = 51, SEED_X = 901, SEED_VALUES, STEPS = 3, MOST_LAYERS = 12, MOST_EXTRA = 3 };
 
 #define CONV_N(filters, kernel_h, kernel_w, stride, pad, groups, flags, trains) \
-    {&cge_kind_conv2d, &(const cge_conv2d){0, 0, 0, filters, kernel_h, kernel_w, stride, stride, 0, 0, pad, pad, pad, pad, groups}, {0, 0}, trains, flags, 0}
-#define DENSE_N(outputs, flags, trains) {&cge_kind_dense, &(const cge_dense){outputs}, {0, 0}, trains, flags, 0}
+    {&cge_kind_conv2d, &(const cge_conv2d){0, 0, 0, filters, kernel_h, kernel_w, stride, stride, 0, 0, pad, pad, pad, pad, groups}, {0, 0}, trains, flags, 0, 0}
+#define DENSE_N(outputs, flags, trains) {&cge_kind_dense, &(const cge_dense){outputs}, {0, 0}, trains, flags, 0, 0}
+#define FACTOR(factor, filters) \
+    {.kind = &cge_kind_conv2d, CONV2D_CONFIG(.out_c = filters, WINDOW(3, 3, 1, 1, 1, 1, 1, 1)), .learning_rate_factor = factor}
 #define MAX2 POOL(maxpool2d, 2, 2, 0, 0, 0, 0, 0, 0)
 #define BIAS CGE_TRAINS_BIAS
 
@@ -31,6 +33,12 @@ static const cge_layer first_constant[] = {
     CONV_N(5, 3, 3, 1, 1, 1, CGE_FROZEN, 0), PLAIN(relu), MAX2, CONV_N(4, 3, 3, 1, 1, 1, 0, BIAS), PLAIN(relu), MAX2, DENSE_N(4, 0, 5)};
 static const cge_layer all_channels[] = {CONV_N(4, 3, 3, 1, 1, 2, 0, 1), PLAIN(relu), CONV_N(4, 3, 3, 1, 1, 1, 0, 4), PLAIN(relu), DENSE_N(3, 0, 64)};
 static const cge_layer dense_biases[] = {CONV_N(3, 3, 3, 1, 1, 1, CGE_FROZEN, 0), PLAIN(relu), MAX2, PLAIN(flatten), DENSE_N(6, 0, BIAS), PLAIN(tanh), DENSE_N(3, 0, BIAS)};
+/* Rates of their own, one of them of a layer that learns in part, one of one that does not learn. */
+static const cge_layer rates[] = {
+    FACTOR(0.3f, 4), PLAIN(relu), MAX2, FACTOR(1.0f, 5), PLAIN(relu), MAX2,
+    {.kind = &cge_kind_dense, DENSE_CONFIG(6), .flags = CGE_FROZEN, .learning_rate_factor = 65536.0f}, PLAIN(tanh),
+    {.kind = &cge_kind_dense, DENSE_CONFIG(5), .trains = 3, .learning_rate_factor = 0.001f}, PLAIN(tanh), DENSE(4, 0, 0),
+    {.kind = &cge_kind_dense, DENSE_CONFIG(4), .learning_rate_factor = 7.0f}};
 
 static const test_model partly[] = {
     MODEL("biases", 9, 8, 2, biases_alone, &cge_softmax_cross_entropy, 0.05f, 0, 0, 0),
@@ -44,6 +52,14 @@ static const test_model partly[] = {
     ADAPTIVE_MODEL("some channels, adam", 9, 8, 2, some_channels, &cge_softmax_cross_entropy, adam, 0.01f, 0.9f, 0.01f, 0.99f, 1e-6f),
     ADAPTIVE_MODEL("no pools, rmsprop", 7, 6, 3, no_pools, &cge_mean_squared_error, rmsprop, 0.01f, 0.5f, 0, 0.9f, 1e-6f),
     ADAPTIVE_MODEL("biases, adagrad", 9, 8, 2, biases_alone, &cge_softmax_cross_entropy, adagrad, 0.05f, 0, 0.01f, 0, 1e-10f),
+    MODEL("rates", 9, 8, 2, rates, &cge_softmax_cross_entropy, 0.05f, 0, 0, 0),
+    MODEL("rates, momentum, decay", 9, 8, 2, rates, &cge_softmax_cross_entropy, 0.05f, 0.9f, 0.01f, 1),
+    ADAPTIVE_MODEL("rates, adam", 9, 8, 2, rates, &cge_softmax_cross_entropy, adam, 0.01f, 0.9f, 0.01f, 0.99f, 1e-6f),
+    ADAPTIVE_MODEL("rates, adamw", 9, 8, 2, rates, &cge_softmax_cross_entropy, adamw, 0.01f, 0.9f, 0.1f, 0.99f, 1e-6f),
+    ADAPTIVE_MODEL("rates, rmsprop", 9, 8, 2, rates, &cge_softmax_cross_entropy, rmsprop, 0.01f, 0.5f, 0, 0.9f, 1e-6f),
+    ADAPTIVE_MODEL("rates, adagrad", 9, 8, 2, rates, &cge_softmax_cross_entropy, adagrad, 0.05f, 0, 0.01f, 0, 1e-10f),
+    L1_MODEL("rates, adamw, l1", 9, 8, 2, rates, &cge_softmax_cross_entropy, adamw_l1, 0.01f, 0.9f, 0.1f, 0.99f, 1e-6f, 0.25f),
+    L1_MODEL("rates, l1", 9, 8, 2, rates, &cge_softmax_cross_entropy, sgd_l1, 0.05f, 0.9f, 0, 0, 0, 0.25f),
     MODEL("biases behind a constant front", 6, 6, 1, dense_biases, &cge_softmax_cross_entropy, 0.05f, 0, 0, 0),
 };
 
@@ -127,11 +143,12 @@ static void expected_step(life *t)
     (void)pick_gradients(t, t->grads);
     t->steps++;
     for (int32_t l = 0; l < t->model->layer_count; l++) {
+        const cge_optimizer o = oracle_optimizer(t->model, l);
         cge_layer_info info;
         CHECK_OK(cge_model_layer_info(t->model, l, &info));
         for (int32_t e = 0; e < info.weight_elems + info.bias_elems; e++, w++) {
             if (!learns(&t->model->layers[l], &info, e)) continue;
-            oracle_update(&t->model->optimizer, t->steps, 1, 1, &t->grads[picked], w, &t->velocity[picked], t->counts.learning);
+            oracle_update(&o, t->steps, 1, 1, &t->grads[picked], w, &t->velocity[picked], t->counts.learning);
             picked++;
         }
     }

@@ -320,6 +320,7 @@ CGE_INTERNAL cge_status cge_adagrad_check(const cge_optimizer *o);
 
 /* Sets rate and root. */
 CGE_INTERNAL void cge_adam_begin(cge_optimizer *o, uint64_t step);
+CGE_INTERNAL cge_real cge_adam_rate(const cge_optimizer *o); /* learning_rate / (1 - beta1^step) */
 CGE_INTERNAL cge_adam_step cge_adam_constants(const cge_optimizer *o, cge_real scale, int decays);
 CGE_INTERNAL void cge_rmsprop_apply(int32_t n, const cge_optimizer *o, cge_real scale, const cge_real *dw, cge_real *w, cge_real *v, cge_real *m);
 CGE_INTERNAL void cge_adagrad_apply(int32_t n, const cge_optimizer *o, cge_real scale, const cge_real *dw, cge_real *w, cge_real *v);

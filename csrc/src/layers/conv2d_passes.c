@@ -667,11 +667,10 @@ static int64_t check_learning_macs(const cge_pieces *u, int32_t piece)
 
 static cge_status check_learning_run(const cge_pieces *u, cge_range pieces)
 {
-    const cge_optimizer *o = u->c.params.optimizer;
     int32_t piece;
     for (piece = pieces.begin; piece < pieces.end; piece++) {
         const learning_numbers l = learning_of(u, check_macs_of(u), piece);
-        if (!o->kind->stays_finite(l.count, o, CGE_REAL(1), l.dw, l.w, l.v)) return CGE_ERR_NOT_FINITE;
+        if (!cge_unit_stays_finite(&u->c.params, l.count, l.dw, l.w, l.v)) return CGE_ERR_NOT_FINITE;
     }
     return CGE_OK;
 }
@@ -688,11 +687,10 @@ static int64_t learn_macs(const cge_pieces *u, int32_t piece)
 
 static cge_status learn_run(const cge_pieces *u, cge_range pieces)
 {
-    const cge_optimizer *o = u->c.params.optimizer;
     int32_t piece;
     for (piece = pieces.begin; piece < pieces.end; piece++) {
         const learning_numbers l = learning_of(u, update_macs_of(u), piece);
-        if (!u->c.params.tries) o->kind->update(l.count, o, CGE_REAL(1), l.dw, l.w, l.v);
+        if (!u->c.params.tries) cge_unit_update(&u->c.params, l.count, l.dw, l.w, l.v);
     }
     return CGE_OK;
 }

@@ -150,6 +150,14 @@ struct cge_optimizer_kind {
     const cge_optimizer_kind *without_l1; /* of kinds with l1: the other; else NULL */
 };
 
+/* "learning rates of layers" in cge.h. The largest factor is 65536. */
+enum { CGE_LARGEST_FACTOR_BITS = 0x47800000 };
+
+static inline void cge_scale_rate(cge_optimizer *o, float factor)
+{
+    if (!cge_is_zero(factor)) o->learning_rate *= factor;
+}
+
 /* Whether a layer normalises by the statistics of a batch where it trains. */
 static inline int cge_normalises_batch(const cge_layer *l)
 {

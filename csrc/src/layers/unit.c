@@ -58,10 +58,32 @@ CGE_INTERNAL cge_real cge_unit_magnitude(int32_t n, const cge_real *x)
     return cge_real_of(most);
 }
 
+/* The network's, or *own. */
+static const cge_optimizer *optimizer_of_layer(const cge_unit_params *params, cge_optimizer *own)
+{
+    if (cge_is_zero(params->learning_rate_factor)) return params->optimizer;
+    *own = *params->optimizer;
+    cge_scale_rate(own, params->learning_rate_factor);
+    return own;
+}
+
+CGE_INTERNAL int cge_unit_stays_finite(const cge_unit_params *params, int32_t n, const cge_real *dw, const cge_real *w, const cge_real *v)
+{
+    cge_optimizer own;
+    const cge_optimizer *o = optimizer_of_layer(params, &own);
+    return o->kind->stays_finite(n, o, CGE_REAL(1), dw, w, v);
+}
+
+CGE_INTERNAL void cge_unit_update(const cge_unit_params *params, int32_t n, const cge_real *dw, cge_real *w, cge_real *v)
+{
+    cge_optimizer own;
+    const cge_optimizer *o = optimizer_of_layer(params, &own);
+    o->kind->update(n, o, CGE_REAL(1), dw, w, v);
+}
+
 CGE_INTERNAL int cge_unit_learn(const cge_unit_params *params, int32_t n, const cge_real *dw, cge_real *w, cge_real *v)
 {
-    const cge_optimizer *o = params->optimizer;
-    if (!o->kind->stays_finite(n, o, CGE_REAL(1), dw, w, v)) return 0;
-    if (!params->tries) o->kind->update(n, o, CGE_REAL(1), dw, w, v);
+    if (!cge_unit_stays_finite(params, n, dw, w, v)) return 0;
+    if (!params->tries) cge_unit_update(params, n, dw, w, v);
     return 1;
 }

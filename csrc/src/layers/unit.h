@@ -28,6 +28,7 @@ typedef struct cge_unit_params {
     const cge_real *w_rest; /* dense: weights from input number layer->trains on, if they lie elsewhere; else NULL */
     cge_real *dw, *db; /* gradients are added; with `optimizer`: scratch that may hold anything */
     const cge_optimizer *optimizer; /* not NULL: w and b are updated as soon as their gradient is complete */
+    float learning_rate_factor;     /* of the layer */
     cge_real *vw, *vb;              /* velocities, or NULL */
     int tries; /* 1: asks whether an update would stay finite, and changes nothing */
 } cge_unit_params;
@@ -108,7 +109,10 @@ CGE_INTERNAL void cge_unit_hand_on(const cge_unit_call *c, int32_t begin, int32_
 /* y = activation(y) on elements, in place. */
 CGE_INTERNAL void cge_unit_activate(const cge_layer *activation, int32_t count, cge_real *y);
 
-/* Updates n numbers with their gradient, or tries to. 0: one would become infinite or NaN, and nothing is changed. */
+/* Updates n numbers with their gradient, or tries to. 0: one would become infinite or NaN, and nothing is changed. And its two
+ * parts. */
 CGE_INTERNAL int cge_unit_learn(const cge_unit_params *params, int32_t n, const cge_real *dw, cge_real *w, cge_real *v);
+CGE_INTERNAL int cge_unit_stays_finite(const cge_unit_params *params, int32_t n, const cge_real *dw, const cge_real *w, const cge_real *v);
+CGE_INTERNAL void cge_unit_update(const cge_unit_params *params, int32_t n, const cge_real *dw, cge_real *w, cge_real *v);
 
 #endif

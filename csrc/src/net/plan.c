@@ -26,11 +26,14 @@ static cge_status check_config(const cge_layer *l)
     return cge_is_aligned(l->config, sizeof(int32_t)) ? CGE_OK : CGE_ERR_ALIGN;
 }
 
-/* What is of layers with parameters alone. */
+/* What is of layers with parameters alone. Positive numbers compare as their bits do. */
 static cge_status check_row(const cge_layer *l)
 {
     const int affine = (l->kind->traits & CGE_BY_GROUPS) == 0 ? 0 : CGE_NO_AFFINE;
-    if (l->kind->weight_grad == NULL) return (l->flags | l->init | l->trains) == 0 ? CGE_OK : CGE_ERR_ARGUMENT;
+    uint32_t factor;
+    memcpy(&factor, &l->learning_rate_factor, sizeof factor);
+    if (l->kind->weight_grad == NULL) return ((uint32_t)(l->flags | l->init | l->trains) | factor) == 0 ? CGE_OK : CGE_ERR_ARGUMENT;
+    if (factor > CGE_LARGEST_FACTOR_BITS) return CGE_ERR_ARGUMENT;
     if ((l->flags & ~(CGE_FROZEN | CGE_NO_BIAS | affine)) != 0 || l->init > CGE_INIT_GLOROT_NORMAL) return CGE_ERR_ARGUMENT;
     return l->trains < CGE_TRAINS_BIAS || (l->trains != CGE_TRAINS_ALL && (l->flags & CGE_FROZEN) != 0) ? CGE_ERR_ARGUMENT : CGE_OK;
 }

@@ -147,7 +147,7 @@ static int32_t relay_room(const relay_net *n, int32_t u, int32_t style)
     cge_unit_call c;
     if (n->units[u].pool < 0) return 0;
     cge_describe_unit(n->model, n->layers, &n->units[u], &c);
-    c.style = style;
+    c.style = (int16_t)style;
     return cge_conv2d_unit_room(&c);
 }
 

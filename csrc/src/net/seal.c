@@ -27,7 +27,7 @@ enum {
     SEALED_UNIT_HALVES = sizeof(cge_unit) / sizeof(int16_t)
 };
 
-/* All of a layer but how its weights are drawn. */
+/* All of a layer but how its weights are drawn, and how fast they learn. */
 static uint32_t seal_layer(uint32_t seal, const cge_layer *l)
 {
     const unsigned char *config = (const unsigned char *)l->config;

@@ -28,6 +28,7 @@ CGE_INTERNAL void cge_set_unit_params(const cge_network *net, const cge_real *pa
     if (scratch == NULL) return;
     p->optimizer = &net->optimizer;
     p->tries = net->step.trial == CGE_TRIES;
+    p->learning_rate_factor = net->model->layers[l].learning_rate_factor;
     if (net->velocity == NULL) return;
     p->vw = net->velocity + plan->grads;
     p->vb = p->vw + trained;

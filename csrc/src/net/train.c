@@ -101,9 +101,9 @@ static cge_status accumulate(cge_network *net, const cge_sample_list *s, int32_t
 }
 
 /* `elems` parameters w, whose gradients begin at `grads`: those in the slice. Returns 0 if a check fails. */
-static int update_part(const cge_network *net, int checks, cge_range slice, int32_t grads, int32_t elems, const cge_real *w)
+static int update_part(const cge_network *net, const cge_optimizer *o, int checks, cge_range slice, int32_t grads, int32_t elems,
+                       const cge_real *w)
 {
-    const cge_optimizer *o = &net->optimizer;
     const cge_real scale = CGE_REAL(1) / CGE_REAL(net->pending);
     const int32_t begin = grads > slice.begin ? grads : slice.begin, n = cge_at_most(grads + elems, slice.end) - begin;
     const cge_real *dw = net->grads + begin;
@@ -118,15 +118,18 @@ static int update_part(const cge_network *net, int checks, cge_range slice, int3
 /* What layer l learns: parts of its weights, and its biases. */
 static int update_layer(const cge_network *net, int checks, cge_range slice, int32_t l)
 {
+    const cge_layer *layer = &net->model->layers[l];
     const cge_layer_plan *plan = &cge_layer_plans(net)[l];
-    const cge_trained t = cge_trained_weights(&net->model->layers[l], plan->weights);
+    const cge_trained t = cge_trained_weights(layer, plan->weights);
     const cge_layer_weights at = cge_weights_of(net, net->params, l);
+    cge_optimizer o = net->optimizer;
     int32_t tap, grads = plan->grads;
     int finite = 1;
     if (grads < 0) return 1;
+    cge_scale_rate(&o, layer->learning_rate_factor);
     for (tap = 0; tap < t.taps; tap++, grads += t.run)
-        finite &= update_part(net, checks, slice, grads, t.run, at.w + tap * t.pitch);
-    return finite & update_part(net, checks, slice, grads, plan->biases, at.b);
+        finite &= update_part(net, &o, checks, slice, grads, t.run, at.w + tap * t.pitch);
+    return finite & update_part(net, &o, checks, slice, grads, plan->biases, at.b);
 }
 
 /* What learns as far as it lies in the slice. Gradients of layers are adjacent; their parameters are not, if some do not

@@ -13,10 +13,22 @@ static int is_bounded_step(const cge_optimizer *o, cge_real rate, float gradient
            epsilon >= CGE_REAL(0x1p-60f) && rate <= CGE_REAL(0x1p60f) * epsilon;
 }
 
-static cge_real begin_step_of(cge_network *net, int is_bounded)
+/* 1, or the largest learning_rate_factor of what learns. */
+static cge_real largest_factor(const cge_model *model)
+{
+    float largest = 1.0f;
+    int32_t l;
+    for (l = 0; l < model->layer_count; l++) {
+        const cge_layer *layer = &model->layers[l];
+        if ((layer->flags & CGE_FROZEN) == 0 && layer->learning_rate_factor > largest) largest = layer->learning_rate_factor;
+    }
+    return CGE_REAL(largest);
+}
+
+static cge_real begin_step_of(cge_network *net, cge_real rate, float gradient_decay)
 {
     net->optimizer.slot_elems = net->velocity_elems > net->grad_elems ? net->grad_elems : 0;
-    return is_bounded ? CGE_REAL(0x1p32f) : CGE_REAL(0);
+    return is_bounded_step(&net->optimizer, rate * largest_factor(net->model), gradient_decay) ? CGE_REAL(0x1p32f) : CGE_REAL(0);
 }
 
 /* Takes the step for one parameter after the other, on copies. */
@@ -54,14 +66,13 @@ static int32_t adam_slots(const cge_optimizer *o)
 
 static cge_real adam_begin(cge_network *net)
 {
-    const cge_optimizer *o = &net->optimizer;
     cge_adam_begin(&net->optimizer, net->step_count + 1);
-    return begin_step_of(net, is_bounded_step(o, o->rate, o->weight_decay));
+    return begin_step_of(net, cge_adam_rate(&net->optimizer), net->optimizer.weight_decay);
 }
 
 static int adam_stays_finite(int32_t n, const cge_optimizer *o, cge_real scale, const cge_real *dw, const cge_real *w, const cge_real *v)
 {
-    return remains_finite(is_bounded_step(o, o->rate, o->weight_decay), n, o, scale, dw, w, v);
+    return remains_finite(is_bounded_step(o, cge_adam_rate(o), o->weight_decay), n, o, scale, dw, w, v);
 }
 
 static void adam_update(int32_t n, const cge_optimizer *o, cge_real scale, const cge_real *dw, cge_real *w, cge_real *v)
@@ -76,12 +87,12 @@ const cge_optimizer_kind cge_adam = {
 static cge_real adamw_begin(cge_network *net)
 {
     cge_adam_begin(&net->optimizer, net->step_count + 1);
-    return begin_step_of(net, is_bounded_step(&net->optimizer, net->optimizer.rate, 0.0f));
+    return begin_step_of(net, cge_adam_rate(&net->optimizer), 0.0f);
 }
 
 static int adamw_stays_finite(int32_t n, const cge_optimizer *o, cge_real scale, const cge_real *dw, const cge_real *w, const cge_real *v)
 {
-    return remains_finite(is_bounded_step(o, o->rate, 0.0f), n, o, scale, dw, w, v);
+    return remains_finite(is_bounded_step(o, cge_adam_rate(o), 0.0f), n, o, scale, dw, w, v);
 }
 
 static void adamw_update(int32_t n, const cge_optimizer *o, cge_real scale, const cge_real *dw, cge_real *w, cge_real *v)
@@ -102,8 +113,7 @@ static int32_t rmsprop_slots(const cge_optimizer *o)
 
 static cge_real divided_begin(cge_network *net)
 {
-    const cge_optimizer *o = &net->optimizer;
-    return begin_step_of(net, is_bounded_step(o, CGE_REAL(o->learning_rate), o->weight_decay));
+    return begin_step_of(net, CGE_REAL(net->optimizer.learning_rate), net->optimizer.weight_decay);
 }
 
 static int divided_stays_finite(int32_t n, const cge_optimizer *o, cge_real scale, const cge_real *dw, const cge_real *w, const cge_real *v)

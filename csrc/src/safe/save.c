@@ -34,6 +34,7 @@ enum { /* of one before version 4: words 1 .. OLD_FIELD_WORDS - 1 are fields of 
 };
 
 #define INPUT_FUSED 0x100u /* in H_INPUT, beside the input's id: what older libraries refuse */
+#define HAS_FACTOR 0x10000u /* in L_FLAGS, beside the layer's flags, the same: the last of the fields is learning_rate_factor */
 
 /* Settings of the loss: H_LOSS is its id, and 256 times how many words of them there are. A loss of several outputs has for
  * each its loss's id, how many numbers it is, its weight, and the settings of that loss. */
@@ -98,6 +99,12 @@ static size_t config_words(const cge_layer_kind *kind)
     return kind->config_bytes / sizeof(uint32_t);
 }
 
+/* Files without factors are what they were before there were some. */
+static size_t field_words(const cge_layer *l)
+{
+    return config_words(l->kind) + !cge_is_zero(l->learning_rate_factor);
+}
+
 static uint32_t saved_loss_words(const cge_model *m)
 {
     static const cge_loss_config unset;
@@ -120,7 +127,7 @@ static size_t saved_words(const cge_network *net)
 {
     size_t words = HEADER_WORDS + (size_t)net->param_elems + optimizer_words(net) + saved_loss_words(net->model) + 1;
     int32_t l;
-    for (l = 0; l < net->model->layer_count; l++) words += LAYER_WORDS + config_words(net->model->layers[l].kind);
+    for (l = 0; l < net->model->layer_count; l++) words += LAYER_WORDS + field_words(&net->model->layers[l]);
     return words;
 }
 
@@ -176,19 +183,20 @@ static void get_config(const cge_layer *l, uint32_t *words)
 
 static unsigned char *write_layer(const cge_layer *l, unsigned char *p)
 {
-    const size_t count = config_words(l->kind);
+    const size_t count = config_words(l->kind), fields = field_words(l);
     uint32_t words[CGE_CONFIG_WORDS];
     size_t i;
     put_word(p, L_KIND, l->kind->id);
-    put_word(p, L_FLAGS, l->flags);
+    put_word(p, L_FLAGS, l->flags | (fields > count ? HAS_FACTOR : 0u));
     put_word(p, L_INIT, l->init);
     put_word(p, L_FROM, from_word(l->from[0]));
     put_word(p, L_FROM2, from_word(l->from[1]));
     put_word(p, L_TRAINS, (uint32_t)l->trains);
-    put_word(p, L_FIELDS, (uint32_t)count);
+    put_word(p, L_FIELDS, (uint32_t)fields);
     get_config(l, words);
     for (i = 0; i < count; i++) put_word(p, LAYER_WORDS + i, words[i]);
-    return p + 4 * (LAYER_WORDS + count);
+    if (fields > count) put_word(p, LAYER_WORDS + count, float_word(l->learning_rate_factor));
+    return p + 4 * (LAYER_WORDS + fields);
 }
 
 static unsigned char *write_floats(unsigned char *p, const float *x, int32_t n)
@@ -343,6 +351,7 @@ typedef struct saved_layer {
     uint32_t kind, flags, init;
     int16_t from[2];
     int32_t trains;
+    float learning_rate_factor;
     uint32_t fields[CGE_CONFIG_WORDS]; /* of the config; those that the file does not have are 0 */
     int sound;                         /* no other field of the file says anything */
 } saved_layer;
@@ -355,6 +364,11 @@ static const unsigned char *first_record(const unsigned char *p)
 static void read_fields(const unsigned char *fields, uint32_t count, saved_layer *s)
 {
     uint32_t i;
+    if ((s->flags & HAS_FACTOR) != 0 && count > 0) {
+        s->flags &= ~HAS_FACTOR;
+        s->learning_rate_factor = word_float(word_at(fields, --count));
+        s->sound = !cge_is_zero(s->learning_rate_factor);
+    }
     for (i = 0; i < count; i++) {
         if (i < CGE_CONFIG_WORDS) s->fields[i] = word_at(fields, i);
         else if (word_at(fields, i) != 0) s->sound = 0;
@@ -548,7 +562,7 @@ static cge_status read_model_header(const unsigned char *p, const cge_catalog *c
     m->optimizer.epsilon = 0.0f;
     m->optimizer.l1 = 0.0f;
     m->optimizer.slot_elems = 0;
-    m->optimizer.rate = 0.0f;
+    m->optimizer.correction = 0.0f;
     m->optimizer.root = 0.0f;
     return found_loss && found_optimizer ? read_input(p, catalog, m) : CGE_ERR_FORMAT;
 }
@@ -569,6 +583,7 @@ static cge_status to_layer(const saved_layer *s, const cge_catalog *catalog, cge
     layer->trains = s->trains;
     layer->flags = (uint16_t)s->flags;
     layer->init = (cge_init)s->init;
+    layer->learning_rate_factor = s->learning_rate_factor;
     return CGE_OK;
 }
 

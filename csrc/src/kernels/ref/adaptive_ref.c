@@ -45,8 +45,13 @@ static cge_real bias_correction(float beta, uint64_t step)
 
 CGE_INTERNAL void cge_adam_begin(cge_optimizer *o, uint64_t step)
 {
-    o->rate = CGE_REAL(o->learning_rate) / bias_correction(o->momentum, step);
+    o->correction = bias_correction(o->momentum, step);
     o->root = CGE_REAL(1) / cge_sqrt(bias_correction(o->beta2, step));
+}
+
+CGE_INTERNAL cge_real cge_adam_rate(const cge_optimizer *o)
+{
+    return CGE_REAL(o->learning_rate) / o->correction;
 }
 
 CGE_INTERNAL cge_adam_step cge_adam_constants(const cge_optimizer *o, cge_real scale, int decays)
@@ -59,7 +64,7 @@ CGE_INTERNAL cge_adam_step cge_adam_constants(const cge_optimizer *o, cge_real s
     s.gain1 = CGE_REAL(1) - CGE_REAL(o->momentum);
     s.beta2 = CGE_REAL(o->beta2);
     s.gain2 = CGE_REAL(1) - s.beta2;
-    s.rate = o->rate;
+    s.rate = cge_adam_rate(o);
     s.root = o->root;
     s.epsilon = CGE_REAL(o->epsilon);
     s.zero = 0;

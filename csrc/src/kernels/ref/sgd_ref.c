@@ -78,7 +78,7 @@ static int each_stays_finite(int32_t n, const cge_optimizer *o, cge_real scale, 
 
 /*
  * Numbers below 2^64 and settings up to 2^16 cannot overflow: |dw scale| < 2^64, |g| < 2^81, |v| < 2^82, what nesterov adds to
- * it < 2^83, and the change of w < 2^99.
+ * it < 2^83, and the change of w < 2^99. Where a layer's learning_rate_factor is not in these settings, < 2^115.
  */
 
 CGE_NOINLINE int are_below(int32_t n, const cge_real *x)
