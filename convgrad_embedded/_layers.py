@@ -172,7 +172,8 @@ def encoded_factor(name: str, value: Any) -> float:
     """As rows have it: 0 means 1."""
     if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
         raise TypeError(f"{name}: expected a number, got {_arrays.describe(value)}")
-    factor = float(value) if abs(value) <= _MOST_FACTOR else 0.0
+    exact: Any = value
+    factor = float(exact) if abs(exact) <= _MOST_FACTOR else 0.0
     if not np.float32(factor) > 0:
         hint = "; trainable=False is a layer that does not learn" if value == 0 else ""
         raise ValueError(f"{name}: expected a number above 0, at most {_MOST_FACTOR}, got {_arrays.shown(value)}{hint}")

@@ -716,7 +716,7 @@ typedef struct cge_layer {
     int32_t trains;     /* CGE_TRAINS_ALL, CGE_TRAINS_BIAS or n; 0 with CGE_FROZEN. Here and below 0 without parameters */
     uint16_t flags;     /* CGE_FROZEN, CGE_NO_BIAS, CGE_NO_AFFINE */
     cge_init init;
-    float learning_rate_factor; /* by which it learns faster or slower, up to 65536; 0 means 1: see "learning rates of layers" */
+    float learning_rate_factor; /* of its learning rate: above 0, up to 65536; 0 means 1. See "learning rates of layers" */
 } cge_layer;
 
 /* What a network's samples are made of: cge_real, or bytes, as cameras give them. */

@@ -33,8 +33,10 @@ static const cge_layer all_frozen[] = {DENSE(4, CGE_FROZEN, 0), PLAIN(relu), DEN
 static const cge_layer global_pool[] = {PLAIN(relu), CONV(4, 3, 1, 1, 1, 1, 0, 1, 0, 1, 0), PLAIN(relu), PLAIN(global_avgpool2d)};
 static const cge_layer perceptron_layers[] = {DENSE(6, 0, CGE_INIT_GLOROT_UNIFORM), PLAIN(tanh), DENSE(4, 0, CGE_INIT_GLOROT_UNIFORM)};
 static const cge_layer rates[] = {
-    {.kind = &cge_kind_conv2d, CONV2D_CONFIG(.out_c = 3, WINDOW(2, 2, 1, 1, 0, 0, 0, 0)), .learning_rate_factor = 0.25f}, PLAIN(relu),
-    {.kind = &cge_kind_group_norm, .config = &(const cge_norm){.groups = 1}, .learning_rate_factor = 65536.0f}, DENSE(4, 0, 0), PLAIN(tanh),
+    {.kind = &cge_kind_conv2d, CONV2D_CONFIG(.out_c = 3, WINDOW(2, 2, 1, 1, 0, 0, 0, 0)), .learning_rate_factor = 0.25f},
+    PLAIN(relu),
+    {.kind = &cge_kind_group_norm, .config = &(const cge_norm){.groups = 1}, .learning_rate_factor = 65536.0f}, DENSE(4, 0, 0),
+    PLAIN(tanh),
     {.kind = &cge_kind_dense, DENSE_CONFIG(3), .flags = CGE_FROZEN, .learning_rate_factor = 0x1p-149f}};
 static const cge_layer one_dense[] = {DENSE(3, CGE_NO_BIAS, 0)};
 static const cge_layer no_parameters[] = {POOL(maxpool2d, 2, 2, 2, 1, 1, 1, 0, 0), PLAIN(sigmoid), PLAIN(flatten)};

@@ -67,7 +67,8 @@ static const cge_optimizer *optimizer_of_layer(const cge_unit_params *params, cg
     return own;
 }
 
-CGE_INTERNAL int cge_unit_stays_finite(const cge_unit_params *params, int32_t n, const cge_real *dw, const cge_real *w, const cge_real *v)
+CGE_INTERNAL int cge_unit_stays_finite(const cge_unit_params *params, int32_t n, const cge_real *dw, const cge_real *w,
+                                       const cge_real *v)
 {
     cge_optimizer own;
     const cge_optimizer *o = optimizer_of_layer(params, &own);

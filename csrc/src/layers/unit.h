@@ -112,7 +112,8 @@ CGE_INTERNAL void cge_unit_activate(const cge_layer *activation, int32_t count, 
 /* Updates n numbers with their gradient, or tries to. 0: one would become infinite or NaN, and nothing is changed. And its two
  * parts. */
 CGE_INTERNAL int cge_unit_learn(const cge_unit_params *params, int32_t n, const cge_real *dw, cge_real *w, cge_real *v);
-CGE_INTERNAL int cge_unit_stays_finite(const cge_unit_params *params, int32_t n, const cge_real *dw, const cge_real *w, const cge_real *v);
+CGE_INTERNAL int cge_unit_stays_finite(const cge_unit_params *params, int32_t n, const cge_real *dw, const cge_real *w,
+                                       const cge_real *v);
 CGE_INTERNAL void cge_unit_update(const cge_unit_params *params, int32_t n, const cge_real *dw, cge_real *w, cge_real *v);
 
 #endif
