@@ -101,8 +101,8 @@ static cge_status accumulate(cge_network *net, const cge_sample_list *s, int32_t
 }
 
 /* `elems` parameters w, whose gradients begin at `grads`: those in the slice. Returns 0 if a check fails. */
-static int update_part(const cge_network *net, const cge_optimizer *o, int checks, cge_range slice, int32_t grads, int32_t elems,
-                       const cge_real *w)
+static int update_part(const cge_network *net, const cge_optimizer *o, int checks, cge_range slice, int32_t grads,
+                       int32_t elems, const cge_real *w)
 {
     const cge_real scale = CGE_REAL(1) / CGE_REAL(net->pending);
     const int32_t begin = grads > slice.begin ? grads : slice.begin, n = cge_at_most(grads + elems, slice.end) - begin;
