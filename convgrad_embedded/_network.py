@@ -397,6 +397,8 @@ class Network:
     if not TYPE_CHECKING:  # which knows what a network has
 
         def __getattr__(self, name: str) -> Any:
+            if hasattr(type(self), name):
+                return object.__getattribute__(self, name)  # a property that says why it has no value
             raise AttributeError(_names.missing_from_network(name, dir(type(self))))
 
     def __repr__(self) -> str:

@@ -154,7 +154,7 @@ def test_the_error_of_a_gradient_is_relative(gradient, error):
 def test_numbers_of_limit_size_pass_and_more_does_not(monkeypatch):
     monkeypatch.setattr(_arrays, "INT32_MAX", 4)
     assert _arrays.shaped("x", np.zeros((4, 1)), ("n", 1)).shape == (4, 1)
-    with pytest.raises(ValueError, match="^x: a sample of shape"):
+    with pytest.raises(ValueError, match="^x: expected at most 4 along an axis, got shape"):
         _arrays.shaped("x", np.zeros((5, 1)), ("n", 1))
 
 

@@ -421,7 +421,6 @@ def test_the_package_passes_mypy(tmp_path):
 
 
 WRONG_WORDS = """import convgrad_embedded as cge
-from convgrad_embedded.callbacks import EarlyStopping
 
 cge.Conv2d(4, 3, padding="smae")
 cge.Conv1d(4, 3, padding="full")
@@ -429,7 +428,6 @@ cge.Conv2d(4, 3, init="he")
 cge.Dense(4, trainable="biases")
 cge.Upsample2d(2, mode="linear")
 cge.metrics.precision_recall_f1([0], [0], average="mean")
-EarlyStopping("val_los")
 cge.Network((4,), [cge.Dense(2)], "cross_entropy")
 net = cge.Network((4,), [cge.Dense(2)], "mse", cge.SGD(0.1), memory="tiny")
 net.fit([[0.0]], [[0.0]], verbose=3)

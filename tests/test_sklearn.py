@@ -110,7 +110,7 @@ BAD = {
     "loss of labels": (NetworkRegressor(loss=cge.SoftmaxCrossEntropy()), ValueError, "loss: expected one of numbers, such"),
     "loss of both": (NetworkClassifier(loss="distillation"), ValueError, "loss: expected one of labels"),
     "epochs": (NetworkClassifier(epochs=0), ValueError, "epochs: expected at least 1, got 0"),
-    "optimizer": (NetworkClassifier(optimizer="adam"), TypeError, "optimizer: expected an optimizer such as SGD"),
+    "optimizer": (NetworkClassifier(optimizer="adam"), TypeError, "optimizer: expected an optimizer such as Adam"),
 }
 
 

@@ -144,6 +144,6 @@ def test_a_kernel_set_can_be_forced():
 @pytest.mark.parametrize("kernels", KERNEL_SETS)
 def test_every_kernel_set_gives_the_golden_weights(kernels, root):
     """Where the CPU lacks a set, the best one takes its place."""
-    assert "5 passed" in run_with(
+    assert "7 passed" in run_with(
         kernels, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(root / "tests" / "test_golden.py")
     )

@@ -14,13 +14,20 @@ static const cge_conv2d digits_conv2d_3 =
 static const cge_dense digits_dense_6 = {.units = 10};
 
 static const cge_layer digits_layers[DIGITS_LAYER_COUNT] = {
-    {.kind = &cge_kind_conv2d, .config = &digits_conv2d_0, .from = {0, 0}, .trains = 0, .flags = 0, .init = 0},
-    {.kind = &cge_kind_relu, .config = NULL, .from = {0, 0}, .trains = 0, .flags = 0, .init = 0},
-    {.kind = &cge_kind_maxpool2d, .config = &digits_pool2d_2, .from = {0, 0}, .trains = 0, .flags = 0, .init = 0},
-    {.kind = &cge_kind_conv2d, .config = &digits_conv2d_3, .from = {0, 0}, .trains = 0, .flags = 0, .init = 0},
-    {.kind = &cge_kind_relu, .config = NULL, .from = {0, 0}, .trains = 0, .flags = 0, .init = 0},
-    {.kind = &cge_kind_maxpool2d, .config = &digits_pool2d_2, .from = {0, 0}, .trains = 0, .flags = 0, .init = 0},
-    {.kind = &cge_kind_dense, .config = &digits_dense_6, .from = {0, 0}, .trains = 0, .flags = 0, .init = 0}
+    {.kind = &cge_kind_conv2d, .config = &digits_conv2d_0, .from = {0, 0}, .trains = 0, .flags = 0, .init = 0,
+     .learning_rate_factor = 0},
+    {.kind = &cge_kind_relu, .config = NULL, .from = {0, 0}, .trains = 0, .flags = 0, .init = 0,
+     .learning_rate_factor = 0},
+    {.kind = &cge_kind_maxpool2d, .config = &digits_pool2d_2, .from = {0, 0}, .trains = 0, .flags = 0, .init = 0,
+     .learning_rate_factor = 0},
+    {.kind = &cge_kind_conv2d, .config = &digits_conv2d_3, .from = {0, 0}, .trains = 0, .flags = 0, .init = 0,
+     .learning_rate_factor = 0},
+    {.kind = &cge_kind_relu, .config = NULL, .from = {0, 0}, .trains = 0, .flags = 0, .init = 0,
+     .learning_rate_factor = 0},
+    {.kind = &cge_kind_maxpool2d, .config = &digits_pool2d_2, .from = {0, 0}, .trains = 0, .flags = 0, .init = 0,
+     .learning_rate_factor = 0},
+    {.kind = &cge_kind_dense, .config = &digits_dense_6, .from = {0, 0}, .trains = 0, .flags = 0, .init = 0,
+     .learning_rate_factor = 0}
 };
 
 const cge_model digits_model = {
@@ -29,7 +36,7 @@ const cge_model digits_model = {
     .layer_count = DIGITS_LAYER_COUNT,
     .loss = &cge_softmax_cross_entropy,
     .optimizer = {.kind = &cge_sgd, .learning_rate = 0x1.99999ap-5f, .momentum = 0x1.ccccccp-1f, .weight_decay = 0,
-     .nesterov = 0, .beta2 = 0, .epsilon = 0, .l1 = 0, .slot_elems = 0, .rate = 0, .root = 0},
+     .nesterov = 0, .beta2 = 0, .epsilon = 0, .l1 = 0, .slot_elems = 0, .correction = 0, .root = 0},
     .input_kind = 0,
     .input_scale = 0,
     .input_offset = 0,

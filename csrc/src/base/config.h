@@ -78,6 +78,11 @@
 #pragma GCC optimize("no-tree-loop-vectorize", "no-tree-slp-vectorize")
 #endif
 
+/* Assembly takes all registers that there are, also in builds to be debugged (-O0, -fno-omit-frame-pointer). */
+#if defined(__GNUC__) && !defined(__clang__) && defined(__thumb__)
+#pragma GCC optimize("omit-frame-pointer")
+#endif
+
 /* A function of which each call becomes a copy of its own, for the constants it is called with. The coverage build defines
  * it otherwise, to count each line once. */
 #ifndef CGE_INLINE

@@ -44,7 +44,7 @@ CGE_INTERNAL void cge_run_tasks(const cge_network *net, void (*task)(void *argum
 }
 
 typedef struct told_task {
-    int (*task)(void *argument, int32_t index);
+    int (*asked)(void *argument, int32_t index);
     void *argument;
     unsigned char told[CGE_MAX_TOLD];
 } told_task;
@@ -52,14 +52,14 @@ typedef struct told_task {
 static void tell_task(void *argument, int32_t index)
 {
     told_task *t = (told_task *)argument;
-    t->told[index] = t->task(t->argument, index) != 0;
+    t->told[index] = t->asked(t->argument, index) != 0;
 }
 
 CGE_INTERNAL int cge_all_tasks(const cge_network *net, int (*task)(void *argument, int32_t index), void *argument, int32_t tasks)
 {
     told_task t;
     int32_t i;
-    t.task = task;
+    t.asked = task;
     t.argument = argument;
     cge_run_tasks(net, tell_task, &t, tasks);
     for (i = 0; i < tasks; i++)
