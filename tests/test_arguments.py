@@ -88,7 +88,8 @@ def test_a_layer_whose_arguments_all_have_names_says_so():
 
 
 METHODS = [name for name, member in inspect.getmembers(cge.Network) if inspect.isroutine(member) and not name.startswith("_")]
-PLAIN = {"GradientCheck", "GradientCheckError", "NotFiniteError", "Evaluation", "OutputsEvaluation", "Plan", "Loss"}  # results and errors
+# results and errors
+PLAIN = {"GradientCheck", "GradientCheckError", "NotFiniteError", "Evaluation", "OutputsEvaluation", "Plan", "Loss"}
 NO_ARGUMENTS = {"kernel_set", "include_dir", "source_files"}
 CALLABLES = [name for name in cge.__all__ if callable(getattr(cge, name)) and name not in PLAIN | NO_ARGUMENTS]
 
