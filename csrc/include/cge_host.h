@@ -17,7 +17,7 @@ extern "C" {
 const char *cge_kernel_set_name(void);
 
 /* What a call may take of its thread's stack on hosts, whose kernels keep small panels there; boards: `make size`. */
-#define CGE_HOST_STACK_BYTES 65536
+#define CGE_HOST_STACK_BYTES 81920
 
 #define CGE_MAX_THREADS 64
 
