@@ -8,6 +8,7 @@ interrupt predicts. Run by `make demo`; the picture and the generated C are in b
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import shutil
@@ -304,17 +305,23 @@ def make(*arguments: str, **environment: str) -> str:
 # ---- to read and to look at ------------------------------------------------------------------------------------------
 
 
-def draw(before: cge.Network, after: cge.Network, history: History, accuracies: list[float], field_test: Samples) -> None:
-    """build/demo/demo.png: learning curves, what the turned camera sends, the first layer's filters."""
+def pyplot() -> Any:
+    """matplotlib's, which draws into files; None, with a hint, where it is not installed."""
     try:
         import matplotlib
     except ImportError:
         say("   no picture: pip install matplotlib")
-        return
+        return None
     matplotlib.use("Agg")
-    from matplotlib import pyplot
+    return importlib.import_module("matplotlib.pyplot")
 
-    figure = pyplot.figure(figsize=(11, 7), layout="constrained")
+
+def draw(before: cge.Network, after: cge.Network, history: History, accuracies: list[float], field_test: Samples) -> None:
+    """build/demo/demo.png: learning curves, what the turned camera sends, the first layer's filters."""
+    plots = pyplot()
+    if plots is None:
+        return
+    figure = plots.figure(figsize=(11, 7), layout="constrained")
     top, middle, bottom = figure.subfigures(3, 1, height_ratios=[3, 1, 2])
     left, right = top.subplots(1, 2)
     epochs = range(1, len(history["loss"]) + 1)

@@ -309,14 +309,9 @@ def write_firmware(directory: Path, network: cge.Network, flight: Flight, test: 
 
 def draw(clean: Frames, test: Frames, tracks: dict[str, Numbers]) -> None:
     """build/landing/landing.png: what the camera sees, and the descents from the side."""
-    try:
-        import matplotlib
-    except ImportError:
-        say("   no picture: pip install matplotlib")
+    pyplot = demo.pyplot()
+    if pyplot is None:
         return
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
     figure = pyplot.figure(figsize=(9, 6), layout="constrained")
     top, bottom = figure.subfigures(2, 1, height_ratios=[2, 3])
     top.suptitle("What the camera sees, before and after the lens gets dirty and evening comes", fontsize=10)

@@ -339,14 +339,9 @@ def budget() -> int:
 
 def draw(study: Study, curves: dict[str, dict[int, list[Result]]], before: Result) -> None:
     """build/motions/motions.png: a window before and after the sensor is turned, and accuracy over windows with labels."""
-    try:
-        import matplotlib
-    except ImportError:
-        say("   no picture: pip install matplotlib")
+    pyplot = demo.pyplot()
+    if pyplot is None:
         return
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
     figure = pyplot.figure(figsize=(10, 4.5), layout="constrained")
     left, right = figure.subfigures(1, 2, width_ratios=[2, 3])
     counts = study.test[0][study.test[1] == MOTIONS.index("Running")][:1]

@@ -360,14 +360,9 @@ def pixels_of(pictures: Pictures) -> Bytes:
 
 def draw(curves: dict[int, list[Result]], alone: Sequence[Result], planned: dict[int, list[Result]]) -> None:
     """build/new_classes/new_classes.png: accuracy over bytes."""
-    try:
-        import matplotlib
-    except ImportError:
-        say("   no picture: pip install matplotlib")
+    pyplot = demo.pyplot()
+    if pyplot is None:
         return
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
     figure, axes = pyplot.subplots(figsize=(8, 5), layout="constrained")
     budgets = [budget / 1024 for budget in curves]
     for number, (name, label) in enumerate({"all": "all ten", "old": "the eight old", "new": "the two new"}.items()):
