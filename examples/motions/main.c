@@ -18,6 +18,7 @@
 #include "samples.h"
 
 #include "../report.h"
+#include "../training.h"
 
 /* All RAM of the program but the stack and the C library's. */
 static struct ram {
@@ -70,28 +71,10 @@ static cge_status step(int32_t number)
 
 static cge_status learn(void)
 {
-    const int32_t count = SAMPLES_OLD_COUNT + SAMPLES_NEW_COUNT;
-    cge_status status = CGE_OK;
-    uint32_t pass;
-    for (pass = 0; pass < SAMPLES_PASSES; pass++) {
-        int32_t place, number;
-        for (place = 0; place < count && status == CGE_OK; place++) {
-            status = cge_permute(count, SAMPLES_SEED, pass, place, 1, &number);
-            if (status == CGE_OK) status = step(number);
-        }
-    }
-    return status;
+    return learn_in_passes(SAMPLES_PASSES, SAMPLES_OLD_COUNT + SAMPLES_NEW_COUNT, SAMPLES_SEED, step);
 }
 
 /* ---- what it prints -------------------------------------------------------------------------------------------------- */
-
-static int32_t largest(const cge_real *y)
-{
-    int32_t i, best = 0;
-    for (i = 1; i < MOTIONS_OUTPUT_ELEMS; i++)
-        if (y[i] > y[best]) best = i;
-    return best;
-}
 
 static cge_status test(const int16_t *window, int32_t label, int32_t *correct)
 {
@@ -102,7 +85,7 @@ static cge_status test(const int16_t *window, int32_t label, int32_t *correct)
     status = cge_network_forward(&ram.net, ram.x, 1, y);
     if (status != CGE_OK) return status;
     ram.crc = cge_crc32(ram.crc, y, sizeof y);
-    if (largest(y) == label) (*correct)++;
+    if (largest(y, MOTIONS_OUTPUT_ELEMS) == label) (*correct)++;
     return CGE_OK;
 }
 

@@ -20,6 +20,7 @@
 #include "tail.h"
 
 #include "../report.h"
+#include "../training.h"
 
 /* All RAM of the program but the stack and the C library's. */
 static struct ram {
@@ -112,28 +113,10 @@ static cge_status step(int32_t slot)
 
 static cge_status learn(void)
 {
-    const int32_t held = ram.replayed.held;
-    cge_status status = CGE_OK;
-    uint32_t pass;
-    for (pass = 0; pass < SAMPLES_PASSES; pass++) {
-        int32_t place, slot;
-        for (place = 0; place < held && status == CGE_OK; place++) {
-            status = cge_permute(held, SAMPLES_SEED, pass, place, 1, &slot);
-            if (status == CGE_OK) status = step(slot);
-        }
-    }
-    return status;
+    return learn_in_passes(SAMPLES_PASSES, ram.replayed.held, SAMPLES_SEED, step);
 }
 
 /* ---- what it prints -------------------------------------------------------------------------------------------------- */
-
-static int32_t largest(const cge_real *y)
-{
-    int32_t i, best = 0;
-    for (i = 1; i < TAIL_OUTPUT_ELEMS; i++)
-        if (y[i] > y[best]) best = i;
-    return best;
-}
 
 static cge_status test(int32_t i)
 {
@@ -142,7 +125,7 @@ static cge_status test(int32_t i)
     if (status == CGE_OK) status = cge_network_forward(&ram.tail, ram.features, 1, y);
     if (status != CGE_OK) return status;
     ram.crc = cge_crc32(ram.crc, y, sizeof y);
-    if (largest(y) == samples_test_labels[i]) ram.correct[samples_test_labels[i]]++;
+    if (largest(y, TAIL_OUTPUT_ELEMS) == samples_test_labels[i]) ram.correct[samples_test_labels[i]]++;
     return CGE_OK;
 }
 
