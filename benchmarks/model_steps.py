@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from bench import ONE_THREAD, TUNED_ALLOCATOR
+from bench import ONE_THREAD, TUNED_ALLOCATOR, shortest
 
 import convgrad_embedded as cge
 from convgrad_embedded import models
@@ -131,17 +131,6 @@ def contestants(name: str, batch: int) -> dict[str, Step]:
 # ---- times -----------------------------------------------------------------------------------------------------------
 
 
-def shortest(step: Step, budget: float) -> float:
-    best, end = float("inf"), time.process_time() + budget
-    while True:
-        began = time.process_time()
-        step()
-        now = time.process_time()
-        best = min(best, now - began)
-        if now > end:
-            return best
-
-
 def medians(steps: dict[str, Step], rounds: int, budget: float) -> dict[str, float]:
     """Microseconds of each, by turns."""
     times: dict[str, list[float]] = {name: [] for name in steps}
@@ -149,7 +138,7 @@ def medians(steps: dict[str, Step], rounds: int, budget: float) -> dict[str, flo
         step()
     for _ in range(rounds):
         for name, step in steps.items():
-            times[name].append(shortest(step, budget))
+            times[name].append(shortest(step, budget, time.process_time))
     return {name: 1e6 * statistics.median(found) for name, found in times.items()}
 
 

@@ -97,6 +97,20 @@ def network(optimizer, **options):
     return cge.Network((9, 7, 2), layers, "softmax_cross_entropy", optimizer, seed=1, **options)
 
 
+LEVELS = ("fast", "small", "smallest", "small_sliced", "smallest_sliced")
+
+
+def learn_alone(net, x, y):
+    """Each sample is a step, in slices where the level has them."""
+    for i in range(len(x)):
+        if "sliced" in net.memory:
+            net.train_begin(x[i : i + 1], y[i : i + 1])
+            while net.resume(3000):
+                pass
+        else:
+            net.train_on_batch(x[i : i + 1], y[i : i + 1])
+
+
 @pytest.fixture
 def data(rng):
     return rng.normal(size=(24, 9, 7, 2)).astype(np.float32), rng.integers(0, 3, 24).astype(np.int32)
@@ -105,17 +119,9 @@ def data(rng):
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_any_level_capacity_and_number_of_threads_gives_the_same_bits(name, data):
     x, y = data
-    alone = [
-        network(OPTIMIZERS[name], memory=level) for level in ("fast", "small", "smallest", "small_sliced", "smallest_sliced")
-    ]
+    alone = [network(OPTIMIZERS[name], memory=level) for level in LEVELS]
     for net in alone:
-        for i in range(len(x)):
-            if "sliced" in net.memory:
-                net.train_begin(x[i : i + 1], y[i : i + 1])
-                while net.resume(3000):
-                    pass
-            else:
-                net.train_on_batch(x[i : i + 1], y[i : i + 1])
+        learn_alone(net, x, y)
     assert len({net.weights_hash() for net in alone}) == 1
     batches = [network(OPTIMIZERS[name], **options) for options in ({}, {"capacity": 1}, {"threads": 2}, {"memory": "small"})]
     for net in batches:

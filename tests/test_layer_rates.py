@@ -7,7 +7,7 @@ import oracles
 import pytest
 import reference
 from old_files import records, sealed
-from test_adaptive import data  # noqa: F401
+from test_adaptive import LEVELS, data, learn_alone  # noqa: F401
 
 import convgrad_embedded as cge
 
@@ -93,18 +93,10 @@ def test_each_layer_learns_by_its_own_rate(name, level, data):  # noqa: F811
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_any_level_capacity_and_number_of_threads_gives_the_same_bits(name, data):  # noqa: F811
     x, y = data
-    hashes = set()
-    for level in ("fast", "small", "smallest", "small_sliced", "smallest_sliced"):
-        net = network(OPTIMIZERS[name], memory=level)
-        for i in range(len(x)):
-            if "sliced" in net.memory:
-                net.train_begin(x[i : i + 1], y[i : i + 1])
-                while net.resume(3000):
-                    pass
-            else:
-                net.train_on_batch(x[i : i + 1], y[i : i + 1])
-        hashes.add(net.weights_hash())
-    assert len(hashes) == 1
+    alone = [network(OPTIMIZERS[name], memory=level) for level in LEVELS]
+    for net in alone:
+        learn_alone(net, x, y)
+    assert len({net.weights_hash() for net in alone}) == 1
     batches = [network(OPTIMIZERS[name], **options) for options in ({}, {"capacity": 1}, {"threads": 2}, {"memory": "small"})]
     for net in batches:
         net.fit(x, y, epochs=2, batch_size=7, verbose=False)
