@@ -255,32 +255,16 @@ class Network:
         self.sources = sources
         if self.input_scale is not None:
             _graph.check_one_reader(self.layers, sources)
-        if several > 0:
-            loss = _losses.of_outputs(loss, loss_weights, [math.prod(shape) for shape in self._shapes_of(several)])
-        self._loss = _losses.of(loss)
-        self._several = len(self._loss.losses) if isinstance(self._loss, MultiOutput) else several
-        self.loss = _losses.shown(self._loss)
-        if capacity is not None:
-            capacity = _arrays.integer("capacity", capacity, 1, _core.MAX_ELEMS)
-        threads = _arrays.integer("threads", threads, 1, _core.MAX_THREADS)
-        self.memory = _arrays.choice("memory", memory, [*_core.MEMORY_LEVELS, *_core.SLICED_LEVELS])
-        self.frozen_in = _arrays.choice("frozen_in", frozen_in, _plan.PLACES)
-        if memory != "fast" or _graph.is_graph(sources):
-            kind = f'memory="{memory}"' if memory != "fast" else "a graph"
-            _check_one_at_a_time(kind, "threads", threads)
-            if self.loss is not None and any(map(learns_by_batch, self.layers)):
-                _check_batch_statistics(self.layers, memory, capacity, memory_ranges)
-            else:
-                _check_one_at_a_time(kind, "capacity", capacity)
-                capacity = 1
+        self._set_loss(loss, loss_weights, several)
+        capacity, threads = self._set_memory(capacity, threads, memory, frozen_in, memory_ranges)
+        if optimizer is not None and not isinstance(optimizer, Optimizer):
+            raise TypeError(_optimizers.why_none(optimizer))
         self._optimizer = optimizer
         self._schedule: Schedule | ReduceOnPlateau | None = None
         self._plateau: tuple[Any, ...] = ()
         self._history: dict[str, list[float]] = {}
         self._import_notes: tuple[str, ...] = ()
         self._step_result: Any = None
-        if optimizer is not None and not isinstance(optimizer, Optimizer):
-            raise TypeError(_optimizers.why_none(optimizer))
         self._model = self._build(self._precision)
         training = self.loss is not None
         if capacity is None:
@@ -295,6 +279,41 @@ class Network:
         self._settings["memory_ranges"] = self.memory_ranges
         if optimizer is not None:
             self._set_rate(optimizer.learning_rate)
+        self._set_outputs()
+
+    def _set_loss(self, loss: Any, loss_weights: Sequence[float] | None, several: int) -> None:
+        if several > 0:
+            loss = _losses.of_outputs(loss, loss_weights, [math.prod(shape) for shape in self._shapes_of(several)])
+        self._loss = _losses.of(loss)
+        self._several = len(self._loss.losses) if isinstance(self._loss, MultiOutput) else several
+        self.loss = _losses.shown(self._loss)
+
+    def _set_memory(
+        self,
+        capacity: int | None,
+        threads: int,
+        memory: MemoryLevel,
+        frozen_in: Place,
+        memory_ranges: Sequence[int] | None,
+    ) -> tuple[int | None, int]:
+        """Capacity, None where the network chooses it, and threads: checked."""
+        if capacity is not None:
+            capacity = _arrays.integer("capacity", capacity, 1, _core.MAX_ELEMS)
+        threads = _arrays.integer("threads", threads, 1, _core.MAX_THREADS)
+        self.memory = _arrays.choice("memory", memory, [*_core.MEMORY_LEVELS, *_core.SLICED_LEVELS])
+        self.frozen_in = _arrays.choice("frozen_in", frozen_in, _plan.PLACES)
+        if memory == "fast" and not _graph.is_graph(self.sources):
+            return capacity, threads
+        kind = f'memory="{memory}"' if memory != "fast" else "a graph"
+        _check_one_at_a_time(kind, "threads", threads)
+        if self.loss is not None and any(map(learns_by_batch, self.layers)):
+            _check_batch_statistics(self.layers, memory, capacity, memory_ranges)
+            return capacity, threads
+        _check_one_at_a_time(kind, "capacity", capacity)
+        return 1, threads
+
+    def _set_outputs(self) -> None:
+        """Of the model that has been built."""
         out_h, out_w, out_c = self.layer_infos[-1].out_shape
         self.output_shape = (out_c,) if (out_h, out_w) == (1, 1) else (out_h, out_w, out_c)
         self.output_shapes = self._shapes_of(self._several) if self._several > 0 else (self.output_shape,)
