@@ -111,6 +111,19 @@ def learn_alone(net, x, y):
             net.train_on_batch(x[i : i + 1], y[i : i + 1])
 
 
+def check_levels_capacity_and_threads(make, x, y, epochs):
+    """Steps of one sample at all levels, and of batches, end with the same bits; those that learned in batches."""
+    alone = [make(memory=level) for level in LEVELS]
+    for net in alone:
+        learn_alone(net, x, y)
+    assert len({net.weights_hash() for net in alone}) == 1
+    batches = [make(**options) for options in ({}, {"capacity": 1}, {"threads": 2}, {"memory": "small"})]
+    for net in batches:
+        net.fit(x, y, epochs=epochs, batch_size=7, verbose=False)
+    assert len({net.weights_hash() for net in batches}) == 1
+    return batches
+
+
 @pytest.fixture
 def data(rng):
     return rng.normal(size=(24, 9, 7, 2)).astype(np.float32), rng.integers(0, 3, 24).astype(np.int32)
@@ -118,15 +131,7 @@ def data(rng):
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_any_level_capacity_and_number_of_threads_gives_the_same_bits(name, data):
-    x, y = data
-    alone = [network(OPTIMIZERS[name], memory=level) for level in LEVELS]
-    for net in alone:
-        learn_alone(net, x, y)
-    assert len({net.weights_hash() for net in alone}) == 1
-    batches = [network(OPTIMIZERS[name], **options) for options in ({}, {"capacity": 1}, {"threads": 2}, {"memory": "small"})]
-    for net in batches:
-        net.fit(x, y, epochs=3, batch_size=7, verbose=False)
-    assert len({net.weights_hash() for net in batches}) == 1
+    batches = check_levels_capacity_and_threads(lambda **options: network(OPTIMIZERS[name], **options), *data, epochs=3)
     assert batches[0].step_count == 12
 
 

@@ -7,7 +7,7 @@ import oracles
 import pytest
 import reference
 from old_files import records, sealed
-from test_adaptive import LEVELS, data, learn_alone  # noqa: F401
+from test_adaptive import check_levels_capacity_and_threads, data  # noqa: F401
 
 import convgrad_embedded as cge
 
@@ -92,15 +92,7 @@ def test_each_layer_learns_by_its_own_rate(name, level, data):  # noqa: F811
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_any_level_capacity_and_number_of_threads_gives_the_same_bits(name, data):  # noqa: F811
-    x, y = data
-    alone = [network(OPTIMIZERS[name], memory=level) for level in LEVELS]
-    for net in alone:
-        learn_alone(net, x, y)
-    assert len({net.weights_hash() for net in alone}) == 1
-    batches = [network(OPTIMIZERS[name], **options) for options in ({}, {"capacity": 1}, {"threads": 2}, {"memory": "small"})]
-    for net in batches:
-        net.fit(x, y, epochs=2, batch_size=7, verbose=False)
-    assert len({net.weights_hash() for net in batches}) == 1
+    check_levels_capacity_and_threads(lambda **options: network(OPTIMIZERS[name], **options), *data, epochs=2)
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
