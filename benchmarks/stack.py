@@ -41,7 +41,7 @@ def row(core, board, directory):
 
 def stack(board, build, options):
     environment = {**os.environ, "CCACHE_DISABLE": "1"}  # ccache, where the compiler is one, keeps no call graphs
-    variables = ["QUIET=1", f"BOARD={board}", f"BUILD={build}", *options]
+    variables = ["QUIET=1", "WERROR=1", f"BOARD={board}", f"BUILD={build}", *options]
     command = ["make", "-C", str(ROOT), f"-j{os.cpu_count()}", *variables, str(build / "size.csv")]
     subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL)
     total = next(row for row in size.read(build / "size.csv") if row["symbol"] == size.TOTAL_NET)

@@ -39,7 +39,6 @@ FLAGS = {
 MACHINES = {
     "host": ["gcc"],
     "m4f": ["arm-none-eabi-gcc", "-mcpu=cortex-m4", "-mthumb", "-mfpu=fpv4-sp-d16", "-mfloat-abi=hard"],
-    "m0plus": ["arm-none-eabi-gcc", "-mcpu=cortex-m0plus", "-mthumb"],
 }
 
 
@@ -70,7 +69,7 @@ def check(machine, files, flags, directory, language="c"):
     host.run([compiler, *options, *include, "-x", language, "-c", *files], cwd=directory)
 
 
-@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("machine", ["host", "m4f"])
 @pytest.mark.parametrize("project", FLAGS)
 def test_the_core_has_no_warnings_with_the_flags_of(project, machine, tmp_path):
     both, c, _ = FLAGS[project]

@@ -17,12 +17,12 @@ def net_figures(build):
     return [int(total["code_bytes"]), int(total["stack_bytes"])]
 
 
-def test_readme_names_what_its_recipe_takes(tmp_path):
+def test_readme_names_what_its_recipe_takes(tmp_path, board_library):
     need("arm-none-eabi-gcc")
     figures = []
     for level in ("-O2", "-Os"):
-        build = tmp_path / level
-        make(build / "size.csv", "-j2", BOARD="crazyflie21", BUILD=build, PLAIN=1, OPT=level)
+        build = board_library("crazyflie21", tmp_path / level, PLAIN=1, OPT=level)
+        make(build / "size.csv", BOARD="crazyflie21", BUILD=build, WERROR=1, PLAIN=1, OPT=level)
         figures += net_figures(build)
     text = " ".join((ROOT / "README.md").read_text().split())
     assert " ".join(RECIPE) in text

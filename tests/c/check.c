@@ -84,12 +84,36 @@ void check_case(const char *name)
 
 /* ---- memory --------------------------------------------------------------------------------------------------- */
 
+/* RAM of the target in bytes: statics, stack, everything. Cases that need more than the pool that this leaves are
+ * not run and printed by name; on a target with plenty of RAM that counts as a failure. */
+#ifndef CGE_TEST_RAM_BYTES
+#define CGE_TEST_RAM_BYTES 1048576
+#endif
+#define CHECK_POOL_MAX 49152
+#ifdef CHECK_NETWORKS
+#define CHECK_STATIC_BYTES 2304 /* more than the other programs of a small board have */
+#else
+#define CHECK_STATIC_BYTES 0
+#endif
+/* C library, the program's statics, stack. */
+#define CHECK_RESERVED_BYTES (CGE_TEST_RAM_BYTES > 32768 ? 24576 : 9344 + CHECK_STATIC_BYTES)
+#if CGE_TEST_RAM_BYTES - CHECK_RESERVED_BYTES >= CHECK_POOL_MAX
+#define CHECK_POOL_BYTES CHECK_POOL_MAX
+#else
+#define CHECK_POOL_BYTES (CGE_TEST_RAM_BYTES - CHECK_RESERVED_BYTES)
+#endif
+
 enum { GUARD_BYTES = 16, MAX_BLOCKS = 16, GUARD_FILL = 0x5c };
 
 static union {
     uint64_t align;
     unsigned char bytes[CHECK_POOL_BYTES];
 } pool;
+
+int32_t check_pool_bytes(void)
+{
+    return CHECK_POOL_BYTES;
+}
 
 static struct {
     size_t used;

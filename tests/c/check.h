@@ -14,25 +14,6 @@
 
 #include "cge.h"
 
-/* RAM of the target in bytes: statics, stack, everything. Cases that need more than the pool that this leaves are
- * not run and printed by name; on a target with plenty of RAM that counts as a failure. */
-#ifndef CGE_TEST_RAM_BYTES
-#define CGE_TEST_RAM_BYTES 1048576
-#endif
-#define CHECK_POOL_MAX 49152
-#ifdef CHECK_NETWORKS
-#define CHECK_STATIC_BYTES 2304 /* more than the other programs of a small board have */
-#else
-#define CHECK_STATIC_BYTES 0
-#endif
-/* C library, the program's statics, stack. */
-#define CHECK_RESERVED_BYTES (CGE_TEST_RAM_BYTES > 32768 ? 24576 : 9344 + CHECK_STATIC_BYTES)
-#if CGE_TEST_RAM_BYTES - CHECK_RESERVED_BYTES >= CHECK_POOL_MAX
-#define CHECK_POOL_BYTES CHECK_POOL_MAX
-#else
-#define CHECK_POOL_BYTES (CGE_TEST_RAM_BYTES - CHECK_RESERVED_BYTES)
-#endif
-
 #ifndef CGE_FUSED
 #define CGE_FUSED 0 /* 1: the kernels were built with fused multiply-adds */
 #endif
@@ -71,6 +52,7 @@ void check_case(const char *name);
 /* Forgets all blocks, after checking their guards. Then 1 if `bytes` in at most 16 blocks fit into the pool; else the
  * case is noted as not run. */
 int check_room(const char *case_name, size_t bytes);
+int32_t check_pool_bytes(void); /* less on boards with little RAM */
 /* 8-byte aligned, or (floats, labels) 4 mod 8: the worst alignment that is allowed. Filled with CHECK_FILL. */
 void *check_bytes(size_t bytes);
 float *check_floats(int32_t count);

@@ -417,7 +417,7 @@ static void test_ways_to_train(void)
 {
     static void (*const ways[])(void) = {by_accumulate, by_pieces, by_epoch, by_large_batches, by_zeroed_grads, by_spoiled_grads};
     uint64_t expected = train_by(by_train_batch, 1);
-    for (int32_t capacity = 1; capacity <= (CHECK_POOL_BYTES < 9728 ? 2 : 4); capacity++) {
+    for (int32_t capacity = 1; capacity <= (check_pool_bytes() < 9728 ? 2 : 4); capacity++) {
         for (int32_t i = 0; i < COUNT_OF(ways); i++) CHECK(train_by(ways[i], capacity) == expected);
         CHECK(train_by(by_train_batch, capacity) == expected);
     }

@@ -80,13 +80,17 @@ $(1): $(foreach source,$(2) $(RUNTIME_SOURCES),$(call program_object,$(1),$(sour
 endef
 program_object = $(BUILD)/$(notdir $(basename $(1)))/$(subst /,_,$(2:.c=)).o
 
-# For size on boards; where flash is small four programs have some of the suites each (tests/c/suites.h).
+# For size on boards, and fast to compile on computers; where flash is small four programs have some of the suites each
+# (tests/c/suites.h). They share all objects but those of what knows the program's part.
 TEST_SOURCES := $(sort $(wildcard tests/c/*.c))
 TEST_PARTS := $(if $(filter 32 64 128 256 512,$(BOARD_FLASH_KB)),OPERATORS NETWORKS PLANS LAYERS)
-TEST_FLAGS := $(if $(BOARD_PREFIX),-DCHECK_FEWER=1)# an emulator is 10 to 20 times as slow
+TEST_OF_PART := tests/c/main.c tests/c/check.c
+TEST_FLAGS := $(if $(BARE_METAL),-Os,$(if $(filter -O0,$(OPT)),,-O1))
+TEST_FLAGS += $(if $(BOARD_PREFIX),-DCHECK_FEWER=1)# an emulator is 10 to 20 times as slow
 TESTS := $(if $(TEST_PARTS),$(TEST_PARTS:%=$(BUILD)/tests-%.elf),$(BUILD)/tests.elf)
-$(foreach part,$(TEST_PARTS),$(eval $(call program,$(BUILD)/tests-$(part).elf,$(TEST_SOURCES),-Os -DCHECK_$(part) $(TEST_FLAGS))))
-$(if $(TEST_PARTS),,$(eval $(call program,$(BUILD)/tests.elf,$(TEST_SOURCES),$(if $(BARE_METAL),-Os) $(TEST_FLAGS))))
+$(eval $(call program,$(BUILD)/tests.elf,$(TEST_SOURCES),$(TEST_FLAGS)))
+$(foreach part,$(TEST_PARTS),$(eval $(call program,$(BUILD)/tests-$(part).elf,$(TEST_OF_PART),-DCHECK_$(part) $(TEST_FLAGS))))
+$(TEST_PARTS:%=$(BUILD)/tests-%.elf): $(foreach source,$(filter-out $(TEST_OF_PART),$(TEST_SOURCES)),$(call program_object,$(BUILD)/tests.elf,$(source)))
 
 # Every kernel set against the reference on random geometries and wild numbers: not for boards, which have no memory for it.
 FUZZ := $(if $(BARE_METAL),,$(BUILD)/fuzz.elf)

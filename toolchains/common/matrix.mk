@@ -1,4 +1,4 @@
-# Every build in which the C tests run. All of them train for 200 steps and compare the hash of the weights with one
+# Every build in which the C tests run, besides that of gcc -O0 in tests/coverage.py. All of them train for 200 steps and compare the hash of the weights with one
 # constant, so this table is also the proof that compilers, options and boards do not change a bit.
 
 # Slow programs repeat cases less, as emulators do (build.mk). Sanitizers run at -O0: at -O1 the kernels take longer to
@@ -10,17 +10,16 @@ SANITIZE_THREADS = -g -fsanitize=thread -DCHECK_FEWER=1
 KERNEL_SETS = ref small tiled lanes lanes_avx2 lanes_avx512
 KERNEL_SUITES = network parts wild overlap threads plan slices graph trains golden norm_layers selftest
 
-variant_gcc-O0          = CC=gcc OPT=-O0
 variant_gcc-O2          = CC=gcc OPT=-O2 KERNELS='$(KERNEL_SETS)'
 variant_gcc-O3-native   = CC=gcc OPT='-O3 -march=native'
-variant_gcc-sanitize    = CC=gcc OPT='-O0 $(SANITIZE)'
 variant_clang-thread-sanitize = CC=clang OPT='-O1 $(SANITIZE_THREADS)'
 variant_clang-O3-native = CC=clang OPT='-O3 -march=native'
 variant_clang-sanitize  = CC=clang OPT='-O0 $(SANITIZE)'
 # The library is optimised as a whole (build.mk) on two boards; on the others its objects are linked as they are. Of the two
-# M4F boards one passes floats in integer registers.
+# M4F boards one passes floats in integer registers. The M3 computes in software, as microbit, which has the suites of kernels.
 $(foreach board,$(EMULATED_BOARDS),$(eval variant_$(board) = BOARD=$(board) $(if $(filter netduinoplus2 microbit,$(board)),,WHOLE=)))
 variant_mps2_an386 += ABI=softfp
+variant_mps2_an385 += CFLAGS=-DCGE_TEST_SHORT
 variant_netduinoplus2-small  = BOARD=netduinoplus2 SMALL=1
 
 # Other computers, in user-mode emulation. No boards: nobody asks for their sizes. s390x and ppc64 are big-endian; on s390x
@@ -37,8 +36,9 @@ variant_aarch64-fused       = BOARD=aarch64 FUSED=1
 variant_netduinoplus2-fused = BOARD=netduinoplus2 FUSED=1 WHOLE=
 
 # All sources as one translation unit: names are unique, and no source changes what the compiler does with the next one.
-variant_gcc-unity-fused     = CC=gcc UNITY=1 FUSED=1 OPT=-O3
-variant_netduinoplus2-unity = BOARD=netduinoplus2 UNITY=1
+# Without FMA instructions fmaf is a call. The suites of plans have the golden network.
+variant_gcc-unity-fused     = CC=gcc UNITY=1 FUSED=1 OPT='-O3 -DCHECK_FEWER=1'
+variant_netduinoplus2-unity = BOARD=netduinoplus2 UNITY=1 TEST_PARTS=PLANS
 
 VARIANTS := $(patsubst variant_%,%,$(sort $(filter variant_%,$(.VARIABLES))))
 
