@@ -6,7 +6,7 @@ Arrays come back C-contiguous, aligned and in native byte order, without a copy 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeVar, Union
 
 import numpy as np
@@ -225,6 +225,8 @@ def single(name: str, array: Real) -> Real:
 
 
 def _array(name: str, value: ArrayLike) -> Any:
+    if isinstance(value, Mapping):
+        raise TypeError(f"{name}: expected an array, got a dict with {shown(list(value))}; what stands in it may be one")
     try:
         return np.asarray(value)
     except ValueError as error:  # nested lists of different lengths

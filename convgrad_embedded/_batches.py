@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Callable, NamedTuple
 
 from convgrad_embedded import _arrays
@@ -49,7 +49,7 @@ def _is_batch(value: Any) -> bool:
 
 def _gives_items(value: Any) -> bool:
     """No array, nor what NumPy would make one of."""
-    if hasattr(value, "__array__") or isinstance(value, (str, range)):
+    if hasattr(value, "__array__") or isinstance(value, (str, range, Mapping)):
         return False
     try:
         memoryview(value)

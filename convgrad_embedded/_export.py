@@ -317,7 +317,8 @@ def _outputs(network: Network, name: str) -> str:
         )
         for output in loss.outputs
     ]
-    body = ",\n".join(_wrapped(_braced(row)) for row in rows)
+    names = [f"    /* {name} */\n" for name in network.output_names or ()] or [""] * len(rows)
+    body = ",\n".join(name + _wrapped(_braced(row)) for name, row in zip(names, rows))
     return f"\n{_OUTPUTS_COMMENT}\nstatic const cge_output {name}_outputs[{len(rows)}] = {{\n{body}\n}};\n"
 
 

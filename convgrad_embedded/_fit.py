@@ -162,14 +162,18 @@ class OutputsMeasure:
     def result(self) -> OutputsEvaluation:
         from convgrad_embedded._network import OutputsEvaluation
 
-        return OutputsEvaluation(self._whole.losses.mean, tuple(one.result for one in self._alone))
+        found = tuple(one.result for one in self._alone)
+        names = self._network.output_names
+        return OutputsEvaluation(self._whole.losses.mean, found if names is None else dict(zip(names, found)))
 
 
 def metrics_of(measured: Evaluation | OutputsEvaluation) -> Metrics:
     """By the names that histories have. Those that are None are left out."""
     found = measured._asdict()
-    for number, output in enumerate(found.pop("outputs", ())):
-        found.update({f"output_{number}_{name}": value for name, value in output._asdict().items()})
+    outputs = found.pop("outputs", ())
+    named = outputs if isinstance(outputs, dict) else {f"output_{number}": output for number, output in enumerate(outputs)}
+    for prefix, output in named.items():
+        found.update({f"{prefix}_{name}": value for name, value in output._asdict().items()})
     return {name: value for name, value in found.items() if value is not None}
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from convgrad_embedded import _arguments, _arrays
+from convgrad_embedded import _arguments, _arrays, _outputs
+from convgrad_embedded._outputs import Keys
 
 if TYPE_CHECKING:
     from convgrad_embedded._layers import Layer
@@ -88,14 +89,28 @@ def _is_vector(tensor: Tensor) -> bool:
     return tensor.layer is not None and tensor.layer.kind in _GIVE_VECTORS
 
 
-def side_by_side(outputs: Sequence[object]) -> Tensor:
+def one_output(outputs: Any) -> tuple[Any, Keys | None]:
+    """The tensor of all outputs; of several, a list or a dict, how they are told apart."""
+    names = _outputs.checked_names("outputs", outputs, len(outputs)) if isinstance(outputs, Mapping) else None
+    if names is not None:
+        outputs = list(outputs.values())
+    if not isinstance(outputs, (list, tuple)) or len(outputs) == 0:
+        return outputs, None
+    if len(outputs) == 1:
+        raise TypeError(f"outputs: expected a tensor, got a {'list' if names is None else 'dict'} of one")
+    keys = Keys(len(outputs), names)
+    return _side_by_side(outputs, keys.within("outputs")), keys
+
+
+def _side_by_side(outputs: Sequence[object], names: Sequence[str]) -> Tensor:
     """One tensor that holds all numbers of the outputs, one output after the other."""
     from convgrad_embedded._layers import Concat, Flatten  # which know tensors
 
-    tensors = [_checked_output(f"outputs[{index}]", output) for index, output in enumerate(outputs)]
-    for index, tensor in enumerate(tensors):
-        if tensor in tensors[:index]:
-            raise ValueError(f"outputs[{index}]: expected another tensor than outputs[{tensors.index(tensor)}], got the same")
+    tensors = [_checked_output(name, output) for name, output in zip(names, outputs)]
+    for name, tensor in zip(names, tensors):
+        same = names[tensors.index(tensor)]
+        if same != name:
+            raise ValueError(f"{name}: expected another tensor than {same}, got the same")
     # A Flatten of ours is told from the caller's, which has another behind it.
     flat = [tensor if _is_vector(tensor) and not isinstance(tensor.layer, Flatten) else Flatten()(tensor) for tensor in tensors]
     whole = flat[0]
@@ -113,7 +128,7 @@ def _checked_output(name: str, value: object) -> Tensor:
 
 
 def output_rows(layers: Sequence[Layer], sources: Sources, count: int) -> list[int] | None:
-    """The rows that compute `count` outputs which side_by_side has put together; None: these layers are no such thing."""
+    """The rows that compute `count` outputs which one_output has put together; None: these layers are no such thing."""
     row = len(layers) - 1
     found: list[int] = []
     while len(found) < count - 1:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, Literal, Union
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from convgrad_embedded import _arrays
+from convgrad_embedded import _arrays, _outputs
 from convgrad_embedded._core import LossRow, OutputRow, Real, Targets
 from convgrad_embedded._layers import _by_position, _Described, shortest
+from convgrad_embedded._outputs import Keys
 
 LossName = Literal[
     "softmax_cross_entropy",
@@ -238,8 +239,9 @@ class MultiOutput(Loss):
     Network(inputs=, outputs=[a, b], loss=[...], loss_weights=[...]) makes one, and `net.loss` is it. As Network(loss=) it takes
     the outputs of any network apart: sizes are how many numbers each output is, weights are 1 by default, finite and >= 0.
 
-    Targets are a list, of each output what its loss reads. ValueError if there are not as many sizes and weights as losses, or
-    sizes do not add up to the network's outputs.
+    Targets are a list, of each output what its loss reads; with names a dict, from each name to that. ValueError if there are
+    not as many sizes, weights and names as losses, or sizes do not add up to the network's outputs. Names are of letters,
+    digits and _, and none begins as those of validation do: "val" or "val_".
 
     >>> loss = cge.MultiOutput(["softmax_cross_entropy", "mse"], sizes=[2, 1], weights=[1.0, 0.5])
     >>> net = cge.Network((3,), [cge.Flatten()], loss)
@@ -250,6 +252,7 @@ class MultiOutput(Loss):
     losses: Sequence[LossName | Loss]
     sizes: Sequence[int]
     weights: Sequence[float] | None = None
+    names: Sequence[str] | None = None
 
     name = "multi_output"  # type: ignore[assignment]
 
@@ -267,6 +270,8 @@ class MultiOutput(Loss):
         for name, values in (("sizes", sizes), ("weights", weights)):
             if len(values) != len(losses):
                 raise ValueError(f"{name}: expected {len(losses)} numbers, one for each loss, got {len(values)}")
+        if self.names is not None:
+            object.__setattr__(self, "names", _outputs.checked_names("names", self.names, len(losses)))
         object.__setattr__(self, "losses", losses)
         object.__setattr__(self, "sizes", tuple(_arrays.integer(f"sizes[{i}]", size, 1) for i, size in enumerate(sizes)))
         object.__setattr__(self, "weights", tuple(float(_arrays.number(f"weights[{i}]", w)) for i, w in enumerate(weights)))
@@ -280,14 +285,9 @@ class MultiOutput(Loss):
 
     def targets(self, name: str, y: Any, count: int, shape: Any) -> Targets:
         """shape: that of each output."""
-        if not isinstance(y, (list, tuple)) or len(y) != len(self.losses):
-            raise TypeError(
-                f"{name}: expected a list of {len(self.losses)}, of each output its targets, got {_arrays.describe(y)}"
-            )
-        found = [
-            loss.targets(f"{name}[{index}]", own, count, own_shape)  # type: ignore[union-attr]
-            for index, (loss, own, own_shape) in enumerate(zip(self.losses, y, shape))
-        ]
+        given = self.keys.values(name, y, "its targets")
+        parts = zip(self.losses, self.keys.within(name), given, shape)
+        found = [loss.targets(own_name, own, count, own_shape) for loss, own_name, own, own_shape in parts]  # type: ignore[union-attr]
         labels = [one.labels for one in found if one.labels is not None]
         values = None
         if any(one.values is not None for one in found):
@@ -296,6 +296,11 @@ class MultiOutput(Loss):
                 if one.values is not None:
                     values[:, columns] = one.values.reshape(count, -1)
         return Targets(np.stack(labels, axis=1) if labels else None, values)
+
+    @property
+    def keys(self) -> Keys:
+        """How users tell the outputs apart."""
+        return Keys(len(self.losses), None if self.names is None else tuple(self.names))
 
     @property
     def columns(self) -> list[slice]:
@@ -324,25 +329,31 @@ def _of_output(name: str, value: Any) -> Loss:
     return loss
 
 
-def of_outputs(given: Any, weights: Any, sizes: Sequence[int]) -> MultiOutput | None:
-    """The loss of several outputs that Network is given: a list of losses, or one that counts for each."""
-    count = len(sizes)
+def of_outputs(given: Any, weights: Any, sizes: Sequence[int], keys: Keys) -> MultiOutput | None:
+    """The loss of several outputs that Network is given: one for each of them, or one that counts for all."""
+    names = keys.names
     if given is None or isinstance(given, MultiOutput):
         if weights is not None:
             raise ValueError(f"loss_weights: expected None with loss={_arrays.shown(given)}, got {_arrays.shown(weights)}")
-        return given
-    losses = list(given) if isinstance(given, (list, tuple)) else [given] * count
-    if len(losses) != count:
-        raise ValueError(f"loss: expected {count} losses, one for each output, got {len(losses)}")
-    losses = [
-        _of_output(f"loss[{index}]" if isinstance(given, (list, tuple)) else "loss", loss) for index, loss in enumerate(losses)
-    ]
+        return given if given is None else with_names(given, names)
+    if isinstance(given, (list, tuple, Mapping)):
+        losses = [_of_output(name, loss) for name, loss in zip(keys.within("loss"), keys.values("loss", given, "its loss"))]
+    else:
+        losses = [_of_output("loss", given)] * len(sizes)
     if weights is None:
-        return MultiOutput(losses, sizes)
-    weights = _arrays.sequence("loss_weights", weights, "a list of numbers")
-    if len(weights) != count:
-        raise ValueError(f"loss_weights: expected {count} numbers, one for each output, got {len(weights)}")
-    return MultiOutput(losses, sizes, weights=[_arrays.number(f"loss_weights[{i}]", w) for i, w in enumerate(weights)])
+        return MultiOutput(losses, sizes, names=names)
+    weights = keys.values("loss_weights", weights, "its weight", default=1.0)
+    numbers = [_arrays.number(name, weight) for name, weight in zip(keys.within("loss_weights"), weights)]
+    return MultiOutput(losses, sizes, weights=numbers, names=names)
+
+
+def with_names(loss: MultiOutput, names: tuple[str, ...] | None) -> MultiOutput:
+    if names is None or loss.names == names:
+        return loss
+    if loss.names is not None or len(names) != len(loss.losses):
+        of_loss = f"{len(loss.losses)} outputs" if loss.names is None else _arrays.shown(list(loss.names))
+        raise ValueError(f"loss: expected one of outputs {_arrays.shown(list(names))}, got a MultiOutput of {of_loss}")
+    return replace(loss, names=names)
 
 
 LOSSES: dict[str, type[Loss]] = {

@@ -30,6 +30,7 @@ from convgrad_embedded import (
     _losses,
     _names,
     _optimizers,
+    _outputs,
     _plan,
     _summary,
     importers,
@@ -49,6 +50,7 @@ from convgrad_embedded._layers import (
 )
 from convgrad_embedded._losses import ClassWeight, Loss, LossName, MultiOutput
 from convgrad_embedded._optimizers import SGD, Optimizer, RMSprop
+from convgrad_embedded._outputs import Keys
 from convgrad_embedded._plan import Place, Plan
 from convgrad_embedded._progress import Progress
 from convgrad_embedded.schedules import ReduceOnPlateau, Schedule
@@ -68,7 +70,7 @@ _SETTABLE = ("learning_rate", "momentum")
 _FIXED_INPUT = ("input_offset", "input_scale", "input_shape")
 _FIXED = (
     *_FIXED_INPUT, "layers", "sources", "loss", "memory", "frozen_in", "memory_ranges", "arithmetic", "output_shape",
-    "output_shapes",
+    "output_shapes", "output_names",
 )  # fmt: skip
 _FIXED_OPTIMIZER = tuple(sorted(_optimizers.settings() - set(_SETTABLE)))
 
@@ -92,7 +94,7 @@ class Evaluation(NamedTuple):
 class OutputsEvaluation(NamedTuple):
     """What Network.evaluate gives of several outputs: the mean loss, and of each output its own loss and accuracy.
 
-    loss is the sum of all outputs' losses, each times its weight.
+    loss is the sum of all outputs' losses, each times its weight. outputs is a tuple; if outputs have names, a dict.
 
     >>> loss = cge.MultiOutput(["mse", "mae"], sizes=[1, 1], weights=[1.0, 2.0])
     >>> cge.Network((2,), [cge.Flatten()], loss).evaluate(np.ones((1, 2)), [[[0.0]], [[0.0]]])
@@ -100,7 +102,7 @@ class OutputsEvaluation(NamedTuple):
     """
 
     loss: float
-    outputs: tuple[Evaluation, ...]
+    outputs: Any
 
 
 @_arguments.checked_methods
@@ -117,7 +119,8 @@ class Network:
 
     Of several outputs=[a, b] each has a loss of its own, loss=["softmax_cross_entropy", "mse"] (one name: all have it), and may
     have a weight, loss_weights=[1.0, 0.5]; 1 is the default. A sample's loss is the sum of weight * loss. Targets and
-    predictions then are lists, in the order of outputs. docs/graphs.md shows one.
+    predictions then are lists, in the order of outputs. Outputs with names, outputs={"what": a, "where": b}, have dicts in
+    place of all these lists. docs/graphs.md shows one.
 
     Such a network follows a plan at every memory level. `sources` says what each of `layers` reads: numbers of layers, -1
     for the input.
@@ -178,20 +181,21 @@ class Network:
     arithmetic: str
     output_shape: tuple[int, ...]
     output_shapes: tuple[tuple[int, ...], ...]
+    output_names: tuple[str, ...] | None
 
     def __init__(
         self,
         input_shape: int | Sequence[int] | None = None,
         layers: Iterable[Layer] | None = None,
-        loss: LossName | Loss | Sequence[LossName | Loss] | None = None,
+        loss: LossName | Loss | Sequence[LossName | Loss] | Mapping[str, LossName | Loss] | None = None,
         optimizer: Optimizer | None = None,
         seed: int = 0,
         *,
         input_scale: float | None = None,
         input_offset: int = 0,
         inputs: Tensor | None = None,
-        outputs: Tensor | Sequence[Tensor] | None = None,
-        loss_weights: Sequence[float] | None = None,
+        outputs: Tensor | Sequence[Tensor] | Mapping[str, Tensor] | None = None,
+        loss_weights: Sequence[float] | Mapping[str, float] | None = None,
         capacity: int | None = None,
         threads: int = 1,
         memory: MemoryLevel = "fast",
@@ -200,7 +204,7 @@ class Network:
         plan: Plan | None = None,
         arithmetic: ArithmeticName | None = None,
     ) -> None:
-        shape, layers, sources = _table(input_shape, layers, inputs, outputs)
+        shape, layers, sources, keys = _table(input_shape, layers, inputs, outputs)
         if plan is not None:
             layers, optimizer, memory, frozen_in, memory_ranges = _plan.applied(
                 plan, layers, optimizer, memory, frozen_in, memory_ranges
@@ -209,13 +213,12 @@ class Network:
             raise ValueError("optimizer: expected None for a network without a loss, got one; give the network a loss")
         self._set_input(input_scale, input_offset)
         self._set_arithmetic(arithmetic)
-        several = len(outputs) if isinstance(outputs, (list, tuple)) else 0
-        if several == 0 and isinstance(loss, (list, tuple)):
+        if keys is None and isinstance(loss, (list, tuple, Mapping)):
             raise TypeError(f"loss: expected one loss for one output, got {_arrays.describe(loss)}")
-        if several == 0 and loss_weights is not None:
+        if keys is None and loss_weights is not None:
             raise ValueError("loss_weights: expected None for a network of one output, got some; they go with outputs=[a, b]")
         settings = (capacity, threads, memory, frozen_in, memory_ranges)
-        self._set_up(shape, layers, sources, loss, optimizer, *settings, several=several, loss_weights=loss_weights)
+        self._set_up(shape, layers, sources, loss, optimizer, *settings, outputs=keys, loss_weights=loss_weights)
         if plan is not None:
             _plan.check_bytes(plan, self.arena_bytes)
         self.initialize(seed)
@@ -243,10 +246,10 @@ class Network:
         frozen_in: Place,
         memory_ranges: Sequence[int] | None,
         *,
-        several: int = 0,
-        loss_weights: Sequence[float] | None = None,
+        outputs: Keys | None = None,
+        loss_weights: Any = None,
     ) -> None:
-        """All but the weights; `several`: how many outputs are side by side, if there is more than one.
+        """All but the weights; `outputs`: those that are side by side, if there are several.
 
         A file may name an optimizer and no loss, as a model in C may: it predicts, and keeps both.
         """
@@ -255,7 +258,7 @@ class Network:
         self.sources = sources
         if self.input_scale is not None:
             _graph.check_one_reader(self.layers, sources)
-        self._set_loss(loss, loss_weights, several)
+        self._set_loss(loss, loss_weights, outputs)
         capacity, threads = self._set_memory(capacity, threads, memory, frozen_in, memory_ranges)
         if optimizer is not None and not isinstance(optimizer, Optimizer):
             raise TypeError(_optimizers.why_none(optimizer))
@@ -281,11 +284,13 @@ class Network:
             self._set_rate(optimizer.learning_rate)
         self._set_outputs()
 
-    def _set_loss(self, loss: Any, loss_weights: Sequence[float] | None, several: int) -> None:
-        if several > 0:
-            loss = _losses.of_outputs(loss, loss_weights, [math.prod(shape) for shape in self._shapes_of(several)])
+    def _set_loss(self, loss: Any, loss_weights: Any, outputs: Keys | None) -> None:
+        if outputs is not None:
+            sizes = [math.prod(shape) for shape in self._shapes_of(outputs.count)]
+            loss = _losses.of_outputs(loss, loss_weights, sizes, outputs)
         self._loss = _losses.of(loss)
-        self._several = len(self._loss.losses) if isinstance(self._loss, MultiOutput) else several
+        self._outputs = self._loss.keys if isinstance(self._loss, MultiOutput) else outputs
+        self.output_names = None if self._outputs is None else self._outputs.names
         self.loss = _losses.shown(self._loss)
 
     def _set_memory(
@@ -316,7 +321,8 @@ class Network:
         """Of the model that has been built."""
         out_h, out_w, out_c = self.layer_infos[-1].out_shape
         self.output_shape = (out_c,) if (out_h, out_w) == (1, 1) else (out_h, out_w, out_c)
-        self.output_shapes = self._shapes_of(self._several) if self._several > 0 else (self.output_shape,)
+        several = self._outputs
+        self.output_shapes = (self.output_shape,) if several is None else self._shapes_of(several.count)
         if isinstance(self._loss, MultiOutput) and sum(self._loss.sizes) != math.prod(self.output_shape):
             sizes, outputs = list(self._loss.sizes), math.prod(self.output_shape)
             raise ValueError(f"loss: expected sizes that add up to the network's {outputs} outputs, got {sizes}")
@@ -464,8 +470,9 @@ class Network:
         verbose: 0 is silent; 1 shows progress within an epoch too, where stderr is a terminal; 2 prints a line per epoch.
 
         `y` is what the loss reads: labels (N,), values (N,) + output_shape, or for distillation (labels, the teacher's logits).
-        Of several outputs it is a list of these. Then the history has "output_0_accuracy" and so on, where the output's loss
-        has one, and besides "val_loss" each "val_output_0_loss". sample_weight weighs the whole loss; there is no class_weight.
+        Of several outputs it is a list of these, with names a dict. Then the history has "output_0_accuracy" and so on, where
+        an output's loss has one, and besides "val_loss" each "val_output_0_loss"; of an output named "where" "val_where_loss".
+        sample_weight weighs the whole loss; there is no class_weight.
         A sample's loss and gradient are multiplied by its sample_weight (N,), and by its label's class_weight: a dict from
         class to weight (1 where it names none), or one number for each class. Weights are finite and >= 0. Means are sums over
         N, as in Keras. The accuracy does not weigh. validation_data is (x, y) or (x, y, sample_weight). validation_split is
@@ -568,9 +575,9 @@ class Network:
         names: tuple[str, ...] = ("loss", "accuracy") if self._has_accuracy else ("loss",)
         if isinstance(self._loss, MultiOutput):
             names = ("loss",)
-            for number, loss in enumerate(self._loss.losses):
+            for prefix, loss in zip(self._loss.keys.prefixes, self._loss.losses):
                 own = ("loss", "accuracy") if loss.has_accuracy else ("loss",)  # type: ignore[union-attr]
-                names += tuple(f"output_{number}_{name}" for name in own)
+                names += tuple(prefix + name for name in own)
         of_training = tuple(name for name in names if name == "loss" or (track_accuracy and name.endswith("accuracy")))
         return of_training + tuple(f"val_{name}" for name in names) * validates
 
@@ -639,7 +646,7 @@ class Network:
         """What to do about a loss or gradient that is not finite: the data are to blame, or the weights, or the steps."""
         bad = _arrays.first_not_finite(names[0], x) if self.input_scale is None else None
         if isinstance(self._loss, MultiOutput):
-            parts = [(f"{names[1]}[{number}]", part) for number, part in enumerate(self._loss.parts(targets))]
+            parts = list(zip(self._loss.keys.within(names[1]), self._loss.parts(targets)))
         else:
             parts = [(names[1], targets)]
         for name, part in parts:
@@ -929,7 +936,7 @@ class Network:
     def predict(self, x: ArrayLike | Iterable[Any], *, upto: int | str | Layer | None = None) -> Any:
         """The last layer's outputs, (N,) + output_shape; for classifiers logits, see softmax_forward.
 
-        Of several outputs a list of arrays, (N,) + each of output_shapes.
+        Of several outputs a list of arrays, (N,) + each of output_shapes; with names a dict of them.
 
         x may be an iterable of batches of samples, or of (x, y), whose outputs come as one array.
 
@@ -953,12 +960,13 @@ class Network:
         return self._apart(self._predicted(self._samples("x", images)))
 
     def _apart(self, y: Real) -> Any:
-        """Several outputs as a list of arrays; one as it is."""
-        if self._several == 0:
+        """Several outputs as a list of arrays, or by name; one as it is."""
+        if self._outputs is None:
             return y
         ends = np.cumsum([math.prod(shape) for shape in self.output_shapes])[:-1]
         parts = np.split(y.reshape(len(y), -1), ends, axis=1)
-        return [np.ascontiguousarray(part).reshape(len(y), *shape) for part, shape in zip(parts, self.output_shapes)]
+        found = [np.ascontiguousarray(part).reshape(len(y), *shape) for part, shape in zip(parts, self.output_shapes)]
+        return self._outputs.shown(found)
 
     def _predicted_batches(self, batches: Iterable[Any]) -> Real:
         found = [
@@ -1260,7 +1268,7 @@ class Network:
         samples = self._samples(names[0], x)
         if self._loss is None:
             raise ValueError('this network has no loss: make it with loss="softmax_cross_entropy" or "mean_squared_error"')
-        shape: Any = self.output_shapes if self._several > 0 else self.output_shape
+        shape: Any = self.output_shape if self._outputs is None else self.output_shapes
         return samples, self._loss.targets(names[1], y, len(samples), shape)
 
     def _step_data(self, x: ArrayLike, y: Any, names: tuple[str, str] = ("x", "y")) -> tuple[Real, Targets]:
@@ -1368,10 +1376,12 @@ class Network:
         memory: MemoryLevel = "fast",
         frozen_in: Place = "ram",
         memory_ranges: Sequence[int] | None = None,
+        output_names: Sequence[str] | None = None,
     ) -> Network:
         """The network whose to_bytes() gave `data`: bytes, or anything that lends its bytes (bytearray, memoryview, arrays).
 
-        The file does not hold how a network uses its memory: any level may go on where another stopped.
+        The file does not hold how a network uses its memory: any level may go on where another stopped. Nor does it hold the
+        names of several outputs, which firmware has no use for: output_names says them again, in their order.
 
         Bytes that are none of ours, or damaged, are a ValueError.
 
@@ -1379,7 +1389,8 @@ class Network:
         >>> cge.Network.from_bytes(net.to_bytes()).weights_hash() == net.weights_hash()
         True
         """
-        return cls._restored(_arrays.content("data", data), "data", capacity, threads, memory, frozen_in, memory_ranges)
+        settings = (capacity, threads, memory, frozen_in, memory_ranges)
+        return cls._restored(_arrays.content("data", data), "data", output_names, *settings)
 
     def save(self, path: PathLike) -> None:
         """Writes to_bytes() to a file, which is never seen half written, whoever else saves there too.
@@ -1401,20 +1412,25 @@ class Network:
         memory: MemoryLevel = "fast",
         frozen_in: Place = "ram",
         memory_ranges: Sequence[int] | None = None,
+        output_names: Sequence[str] | None = None,
     ) -> Network:
         """The network that save wrote; training goes on as if it had never stopped, in any level of memory.
+
+        What the file does not hold is said as in from_bytes.
 
         >>> cge.Network((2,), [cge.Dense(1)], "mse", cge.Adam()).save("net.cge")
         >>> cge.Network.load("net.cge")
         Network((2,), [Dense(1)], loss='mean_squared_error', optimizer=Adam())
         """
-        return cls._restored(Path(path).read_bytes(), str(path), capacity, threads, memory, frozen_in, memory_ranges)
+        settings = (capacity, threads, memory, frozen_in, memory_ranges)
+        return cls._restored(Path(path).read_bytes(), str(path), output_names, *settings)
 
     @classmethod
     def _restored(
         cls,
         data: bytes,
         context: str,
+        output_names: Sequence[str] | None,
         capacity: int | None,
         threads: int,
         memory: MemoryLevel,
@@ -1435,8 +1451,11 @@ class Network:
         except ValueError as error:
             raise ValueError(f"{context}: {error}") from None
         loss = None if parsed.loss is None else _losses.decode(parsed.loss)
+        outputs = None if output_names is None else _outputs_of_file(output_names, loss, layers, sources)
+        if isinstance(loss, MultiOutput) and outputs is not None:
+            loss, outputs = replace(loss, names=outputs.names), None
         settings = (capacity, threads, memory, frozen_in, memory_ranges)
-        network._set_up(parsed.input_shape, layers, sources, loss, optimizer, *settings)
+        network._set_up(parsed.input_shape, layers, sources, loss, optimizer, *settings, outputs=outputs)
         for index, (info, (_, members)) in enumerate(zip(network.layer_infos, parsed.layers)):
             said = tuple(members.get(name) or size for name, size in zip(("in_h", "in_w", "in_c"), info.in_shape))
             if said != info.in_shape:
@@ -1452,10 +1471,11 @@ class Network:
             "_import_notes": self._import_notes,
             "_schedule": self._schedule,
             "_plateau": self._plateau,
-            "_several": self._several,
+            "_outputs": self._outputs,
             "output_shapes": self.output_shapes,
         }
-        return partial(type(self).from_bytes, **self._settings), (self.to_bytes(),), state
+        options = dict(self._settings, output_names=self.output_names)
+        return partial(type(self).from_bytes, **options), (self.to_bytes(),), state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
@@ -1865,20 +1885,15 @@ def _table(
     input_shape: int | Sequence[int] | None,
     layers: Iterable[Layer] | None,
     inputs: Tensor | None,
-    outputs: Tensor | Sequence[Tensor] | None,
-) -> tuple[Any, tuple[Layer, ...], Sources]:
-    """Of either way to say what the network consists of."""
+    outputs: Tensor | Sequence[Tensor] | Mapping[str, Tensor] | None,
+) -> tuple[Any, tuple[Layer, ...], Sources, Keys | None]:
+    """Of either way to say what the network consists of; and what tells several outputs apart."""
     if inputs is not None or outputs is not None:
         if input_shape is not None or layers is not None:
             raise ValueError("Network: expected input_shape and layers, or inputs and outputs, got some of both")
-        if isinstance(outputs, Mapping):
-            raise TypeError(
-                "outputs: expected a tensor or a list of tensors, got a dict; outputs have no names, lists have an order"
-            )
-        if isinstance(outputs, (list, tuple)) and len(outputs) > 1:
-            outputs = _graph.side_by_side(outputs)
-        shape, found, sources = _graph.table(inputs, outputs)
-        return shape, tuple(found), sources
+        output, keys = _graph.one_output(outputs)
+        shape, found, sources = _graph.table(inputs, output)
+        return shape, tuple(found), sources, keys
     for name, given, what in (("input_shape", input_shape, "(H, W, C) or (n,)"), ("layers", layers, "a list of layers")):
         if given is None:
             raise TypeError(f"{name}: expected {what}, got None; a graph is given by inputs= and outputs=")
@@ -1891,7 +1906,16 @@ def _table(
             raise TypeError(f"layers[{index}]: expected a layer such as {name}(...), got the class {name}")
         if not isinstance(layer, Layer):
             raise TypeError(f"layers[{index}]: expected a layer such as Dense(10), got {_arrays.describe(layer)}")
-    return input_shape, layers, _graph.chain(layers)
+    return input_shape, layers, _graph.chain(layers), None
+
+
+def _outputs_of_file(given: Any, loss: Loss | None, layers: Sequence[Layer], sources: Sources) -> Keys:
+    """With the names that are given: a file has none."""
+    count = len(_arrays.sequence("output_names", given, "a list of names"))
+    several = len(loss.losses) if isinstance(loss, MultiOutput) else count if loss is None else 0
+    if several < 2 or (loss is None and _graph.output_rows(layers, sources, several) is None):
+        raise ValueError(f"output_names: expected None for a network of one output, got {_arrays.shown(given)}")
+    return Keys(several, _outputs.checked_names("output_names", given, several))
 
 
 def _input_shape(value: int | Sequence[int]) -> tuple[int, ...]:

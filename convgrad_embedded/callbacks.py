@@ -32,18 +32,21 @@ if TYPE_CHECKING:
 __all__ = ["Callback", "EarlyStopping", "ModelCheckpoint", "CSVLogger"]
 
 PathLike = Union[str, "os.PathLike[str]"]
-Metric = Union[Literal["loss", "accuracy", "val_loss", "val_accuracy"], str]  # such as "val_output_0_loss" besides
+Metric = Union[Literal["loss", "accuracy", "val_loss", "val_accuracy"], str]  # of an output such as "val_class_loss"
 _METRICS = ("loss", "accuracy", "val_loss", "val_accuracy")
 
 
-_OF_AN_OUTPUT = re.compile(r"(val_)?output_\d+_(loss|accuracy)")
+_OF_AN_OUTPUT = re.compile(r"\w+_(loss|accuracy)")
 
 
 def _checked_metric(name: Any) -> str:
-    """One of those above, or one of several outputs."""
-    if isinstance(name, str) and _OF_AN_OUTPUT.fullmatch(name):
+    """One of those above, or one of several outputs, whose names fit knows."""
+    if isinstance(name, str) and (name in _METRICS or _OF_AN_OUTPUT.fullmatch(name)):
         return name
-    return _arrays.choice("monitor", name, _METRICS)
+    known = ", ".join(map(repr, _METRICS))
+    raise ValueError(
+        f"monitor: expected one of {known}, or of several outputs one such as 'val_class_loss', got {_arrays.shown(name)}"
+    )
 
 
 class Callback:
@@ -93,7 +96,8 @@ class _Monitor(Callback):
     def on_train_begin(self) -> None:
         self.best = None
         if self.monitor not in self.metrics:
-            hint = "; pass validation_data or validation_split" if self.monitor.startswith("val_") else ""
+            validates = any(name.startswith("val_") for name in self.metrics)
+            hint = "; pass validation_data or validation_split" if self.monitor.startswith("val_") and not validates else ""
             measured = ", ".join(map(repr, self.metrics))
             raise ValueError(
                 f"{type(self).__name__}: monitor: expected what this fit measures, {measured}, got {self.monitor!r}{hint}"

@@ -310,15 +310,14 @@ def test_outputs_of_a_chain():
 
 
 MADE = {
-    r"outputs: expected a tensor or a list of tensors, got a dict": lambda x, a, b: {"outputs": {"a": a}},
     r"outputs: expected a tensor, got a list of one": lambda x, a, b: {"outputs": [a]},
     r"outputs\[1\]: expected a tensor that a layer gave, got int 3": lambda x, a, b: {"outputs": [a, 3]},
     r"outputs\[1\]: expected what a layer gave, got the input": lambda x, a, b: {"outputs": [a, x]},
     r"outputs\[1\]: expected another tensor than outputs\[0\]": lambda x, a, b: {"outputs": [a, a]},
-    r"loss: expected 2 losses, one for each output, got 1": lambda x, a, b: {"loss": ["mse"]},
+    r"loss: expected a list of 2, of each output its loss, got one of 1": lambda x, a, b: {"loss": ["mse"]},
     r"loss\[1\]: expected .*\"mse\".*got 'nothing'|loss\[1\]: .*nothing": lambda x, a, b: {"loss": ["mse", "nothing"]},
     r"loss\[0\]: expected a loss of one output, got None": lambda x, a, b: {"loss": [None, "mse"]},
-    r"loss_weights: expected 2 numbers, one for each output, got 3": lambda x, a, b: {"loss_weights": [1, 1, 1]},
+    r"loss_weights: expected a list of 2, of each output its weight, got one of 3": lambda x, a, b: {"loss_weights": [1, 1, 1]},
     r"loss_weights\[1\]: expected .*got -1": lambda x, a, b: {"loss_weights": [1, -1]},
     r"loss_weights\[0\]: expected .*got nan": lambda x, a, b: {"loss_weights": [np.nan, 1]},
     r"loss_weights: expected None with loss=None": lambda x, a, b: {"loss": None, "loss_weights": [1, 1]},
@@ -340,7 +339,7 @@ def test_mistakes_in_the_making_are_named(message):
 
 GIVEN = {
     r"y: expected a list of 3, of each output its targets, got ": lambda y: y[0],
-    r"y: expected a list of 3": lambda y: y[:2],
+    r"y: expected a list of 3, .* got one of 2": lambda y: y[:2],
     r"y\[0\].*label": lambda y: [y[0] + 3, *y[1:]],
     r"y\[1\].*\(N, 2\)|y\[1\].*\(12, 2\)": lambda y: [y[0], y[1][:, :1], y[2]],
     r"y\[2\]: .*0 .* 1": lambda y: [*y[:2], y[2] + 1],
