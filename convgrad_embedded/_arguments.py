@@ -40,6 +40,8 @@ _OTHERWISE = {
     "kernel_regularizer": "weight_decay of the optimizer does that",
     "inplace": "memory is planned for all layers together",
     "metrics": "fit and evaluate tell the accuracy, and cge.metrics has others",
+    "name": 'layers have numbers, and several outputs have names by Network(outputs={"a": ..., "b": ...})',
+    "monitor": "it follows val_loss where there is one, else loss",
 }
 
 
@@ -53,6 +55,8 @@ def check(what: str, given: Iterable[str], known: tuple[str, ...]) -> None:
 def _hint(name: str, known: tuple[str, ...]) -> str:
     if name in _OTHERWISE:
         return _OTHERWISE[name]
+    if name in ("lr", "learning_rate") and "learning_rate_factor" in known:
+        return "a layer has a learning_rate_factor, by which the optimizer's learning rate is multiplied"
     synonym = _SYNONYMS.get(name)
     close = [synonym] if synonym in known else difflib.get_close_matches(name, known, 1)
     return f"did you mean {close[0]}?" if close else f"these are: {', '.join(known) or 'none'}"

@@ -30,8 +30,8 @@ def network(**options):
         ),
         (lambda: cge.Conv2d(8, 3, pad=1), "Conv2d: there is no argument pad; did you mean padding?"),
         (lambda: cge.MaxPool2d(2, strides=2), "MaxPool2d: there is no argument strides; did you mean stride?"),
-        (lambda: cge.Dense(10, name="last"), "Dense: there is no argument name; these are: units, use_bias"),
-        (lambda: cge.ReLU(name="first"), "ReLU: there is no argument name; these are: none"),
+        (lambda: cge.Dense(10, tag="last"), "Dense: there is no argument tag; these are: units, use_bias"),
+        (lambda: cge.ReLU(tag="first"), "ReLU: there is no argument tag; these are: none"),
         (
             lambda: cge.Network((8, 8, 1), [cge.Dense(2)], optimiser=cge.SGD(0.1)),
             "Network: there is no argument optimiser; did you mean optimizer?",
@@ -107,3 +107,15 @@ def test_what_is_right_passes_and_signatures_stay():
     assert network().summary(print_fn=None)
     assert list(inspect.signature(cge.Network.plan).parameters) == ["self", "budget_bytes", "frozen_in"]
     assert cge.Network.plan.__doc__ and cge.dense_forward.__name__ == "dense_forward"
+
+
+def test_layers_say_what_has_a_name_and_a_rate():
+    with pytest.raises(TypeError, match=r'no argument name; .*Network\(outputs=\{"a"'):
+        cge.Dense(3, name="class")
+    for word in ("lr", "learning_rate"):
+        with pytest.raises(TypeError, match=f"no argument {word}; a layer has a learning_rate_factor"):
+            cge.Dense(3, **{word: 0.1})
+    with pytest.raises(TypeError, match="did you mean learning_rate"):
+        cge.SGD(lr=0.1)
+    with pytest.raises(TypeError, match="no argument monitor; it follows val_loss where there is one"):
+        cge.schedules.ReduceOnPlateau(0.1, monitor="val_what_loss")
