@@ -79,6 +79,26 @@ def test_the_pad_is_where_the_place_says(example):
     assert abs(columns.max() - columns.min() - 2 * example.FOCAL * 0.5 / height) < 2
 
 
+def test_photographs_are_further_grounds_without_an_edge(example, monkeypatch):
+    photograph = np.arange(512, dtype=np.float32)[:, None] / 512 + np.arange(512, dtype=np.float32) / 1024
+    plain, world = example.World(seed=1, grounds=2), example.World(seed=1, grounds=2, photographs=(photograph,))
+    assert len(world.grounds) == 2 + example.CUTOUTS and all(map(np.array_equal, plain.grounds, world.grounds))
+    for ground in world.grounds[2:]:
+        assert ground.shape == (world.SIZE, world.SIZE) and np.unique(ground[: world.SIZE // 2, 0]).size == world.SIZE // 2
+        for axis in (0, 1):
+            assert np.abs(ground - np.roll(ground, 1, axis)).max() <= 1 / 512  # as far apart as neighbours anywhere
+    names = [*example.KNOWN, *example.UNKNOWN]
+    data = SimpleNamespace(**{name: lambda: np.full((512, 512), 64, np.uint8) for name in names})
+    monkeypatch.setitem(sys.modules, "skimage", SimpleNamespace(data=data))
+    assert {name: found.max() for name, found in example.of_textures().items()} == dict.fromkeys(names, 0.25)
+
+
+def test_without_photographs_there_is_a_hint(example, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "skimage", None)
+    assert example.of_textures() == {}
+    assert capsys.readouterr().out.strip() == "no photographs among the grounds: pip install scikit-image"
+
+
 def test_drones_come_down_by_what_the_network_tells(example, learned):
     track = example.descend(learned.network, learned.world, example.CLEAN)
     assert track.shape == (1 + round(example.SECONDS / example.STEP), 2, 3)

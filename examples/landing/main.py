@@ -14,6 +14,7 @@ import re
 import sys
 import time
 import zlib
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -42,6 +43,8 @@ BUDGET_BYTES = 65_536
 OTHER_BYTES = 3_072  # the network's state and the stack; the firmware measures them
 
 DRONES, SECONDS, STEP = 30, 24.0, 0.1
+KNOWN, UNKNOWN, CUTOUTS = ("brick", "gravel"), ("grass",), 6  # scikit-image's: those to learn from, to test on; of each
+
 FALL, WIND = 0.3, 0.1  # metres a second
 HAND_OVER, GROUND = 1.0, 0.3  # metres: where another sensor takes over; where the legs touch
 
@@ -53,16 +56,18 @@ def main() -> None:
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     began = time.perf_counter()
     OUT.mkdir(parents=True, exist_ok=True)
-    lens, elsewhere = dirty(0), World(seed=2)
 
     say(f"1. Python learns from {FRAMES:,} frames through a clean lens")
-    network = train(World(seed=1))
+    photographs = of_textures()
+    known, unknown = ([photographs[name] for name in names if name in photographs] for names in (KNOWN, UNKNOWN))
+    lens, elsewhere = dirty(0), World(seed=2, photographs=unknown)
+    network = train(World(seed=1, photographs=known))
     places = some_places(np.random.default_rng(1), TEST_COUNT)
     clean, test = (elsewhere.render(np.random.default_rng(2), places, each) for each in (CLEAN, lens))
     say(f"   {error_of(network, clean)}")
 
     say("2. The lens gets dirty and evening comes: Python learns again")
-    flight = fly(World(seed=3), lens, FLIGHT_COUNT)
+    flight = fly(World(seed=3, photographs=known), lens, FLIGHT_COUNT)
     learned = learn(network, flight)
     say(f"   before: {error_of(network, test)}")
     say(f"   after {FLIGHT_COUNT} frames: {error_of(learned, test)}")
@@ -123,12 +128,30 @@ def dirty(seed: int) -> Lens:
     return Lens(passes.astype(np.float32), 0.25 * smooth(rng, SIDE, 3))
 
 
+def of_textures() -> dict[str, Numbers]:
+    """scikit-image's photographs of grounds, 0 to 1; none, with a hint, where it is not installed."""
+    try:
+        from skimage import data
+    except ImportError:
+        say("   no photographs among the grounds: pip install scikit-image")
+        return {}
+    return {name: getattr(data, name)().astype(np.float32) / 256 for name in (*KNOWN, *UNKNOWN)}
+
+
+def cut_out(rng: np.random.Generator, photograph: Numbers, side: int) -> Numbers:
+    """A square of it and its mirror images, 2 * side in each direction: so it repeats at its edges."""
+    top, left = (rng.integers(size - side) for size in photograph.shape)
+    tile = photograph[top : top + side, left : left + side]
+    row = np.concatenate([tile, tile[:, ::-1]], axis=1)
+    return np.concatenate([row, row[::-1]])
+
+
 class World:
     """Grounds of several kinds, and the pad: a white disk of 1 m with a black ring and a black centre."""
 
     SIZE, METRES = 256, 8.0
 
-    def __init__(self, seed: int, grounds: int = 24) -> None:
+    def __init__(self, seed: int, grounds: int = 24, photographs: Sequence[Numbers] = ()) -> None:
         rng = np.random.default_rng(seed)
         self.grounds = []
         for _ in range(grounds):
@@ -136,6 +159,8 @@ class World:
             total = sum(octaves)
             low, high = np.sort(rng.uniform(0.1, 0.75, 2))
             self.grounds.append(low + (high - low) * (total - total.min()) / (total.max() - total.min()))
+        for photograph in photographs:
+            self.grounds += [cut_out(rng, photograph, self.SIZE // 2) for _ in range(CUTOUTS)]
 
     def render(self, rng: np.random.Generator, places: Numbers, lens: Lens = CLEAN) -> Frames:
         pictures = np.stack([self._frame(rng, place, lens) for place in places])
