@@ -266,7 +266,7 @@ def operators_by_other_rules(texts):
 KIND = r"\b(cge_kind_\w+|cge_softmax_cross_entropy|cge_mean_squared_error|cge_sgd|cge_input_u8)\b(?!_)"
 DEFINED = r"^const cge_(?:layer|loss|optimizer|input)_kind (\w+)"
 OWN_MODEL = {"safe/selftest.c"}  # a model, as a firmware writes one
-WITHOUT_ID = {"cge_weighted"}  # of targets, in no file
+WITHOUT_ID = {"cge_weighted", "cge_weighted_outputs"}  # of targets, in no file
 CATALOGUE = "net/catalog.c"
 
 

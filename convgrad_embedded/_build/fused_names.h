@@ -194,6 +194,7 @@
 #define cge_upsample2d_forward_f32 cge_upsample2d_forward_f32_fused
 #define cge_upsample2d_input_grad_f32 cge_upsample2d_input_grad_f32_fused
 #define cge_weighted cge_weighted_fused
+#define cge_weighted_outputs cge_weighted_outputs_fused
 #define cge_zero_pad2d_forward_f32 cge_zero_pad2d_forward_f32_fused
 #define cge_zero_pad2d_input_grad_f32 cge_zero_pad2d_input_grad_f32_fused
 

@@ -732,14 +732,15 @@ extern const cge_input_kind cge_input_u8; /* uint8_t */
  *   dx[i] = dx of its output's loss * that output's weight         in one rounding
  *
  * where each loss, with its n, is that of its outputs alone. So a weight of 0 leaves an infinite loss NaN. Weights of samples
- * multiply this loss and these gradients once more; weights of classes are CGE_ERR_ARGUMENT.
+ * (&cge_weighted) multiply this loss and these gradients once more, and weights of classes are CGE_ERR_ARGUMENT there.
+ * &cge_weighted_outputs weighs each output's loss before that.
  *
  * Targets: labels [count][as many as there are outputs whose losses read labels], in the table's order; values
  * [count][out_elems], each output's where the output itself is, of which a loss that reads labels alone reads none. Either is
  * NULL where no loss reads it. What a loss says of its targets is said of its output's. CGE_ERR_SHAPE, from all that take
  * targets, if the outputs' elems do not add up to out_elems. cge_network_evaluate's *correct is 0. */
 typedef struct cge_output {
-    const cge_loss_kind *loss;   /* one of those above: CGE_ERR_ARGUMENT for &cge_multi_output and &cge_weighted */
+    const cge_loss_kind *loss;   /* one of those above: CGE_ERR_ARGUMENT for &cge_multi_output and those of cge_weights */
     cge_loss_config loss_config; /* of that loss */
     int32_t elems;               /* at least 1 */
     float weight;                /* finite, >= 0; zero is zero */
@@ -960,16 +961,30 @@ typedef struct cge_options { /* zero means default */
  * target. options NULL means all defaults. */
 CGE_MUST_USE cge_status cge_network_arena_bytes(const cge_model *model, const cge_options *options, size_t *bytes);
 
+typedef struct cge_progress {       /* all zero at the start */
+    int32_t done, correct;          /* samples so far; of them right, in evaluation (see cge_network_evaluate) */
+    cge_real loss_sum, loss_error;  /* of their losses, as Kahan's compensated sum */
+    int32_t shrunk;                 /* 1: in units of 2^32, since the sum would have overflowed */
+} cge_progress;
+
 /* Weights of samples. A sample's loss, and then each element of its gradient by the last output, is multiplied by samples[sample],
  * by classes[its label], or by the product of both, in one rounding. Weights are finite and >= 0 (else CGE_ERR_ARGUMENT).
  * The mean loss and the mean gradient still are sums divided by the number of samples, as in Keras: so what a sample does to a
  * step does not depend on what the others weigh. PyTorch's CrossEntropyLoss(weight) divides by the sum of the weights: weights that
  * add up to the number of samples do the same. *correct counts samples, whatever they weigh. */
 extern const cge_loss_kind cge_weighted; /* the model's loss with weights: only who weighs links it */
+
+/* The same of several outputs, each apart: that output's loss and gradient are multiplied by its weights first, and by
+ * cge_output.weight then. Other models give CGE_ERR_ARGUMENT. `losses` may ask for what each output's loss, so weighed, comes to:
+ * that of every sample that is trained or evaluated is added to losses[output], as to the loss_sum of a cge_progress; its other
+ * numbers stay. They mean nothing after an error. */
+extern const cge_loss_kind cge_weighted_outputs;
 typedef struct cge_weights {
-    const cge_loss_kind *kind; /* &cge_weighted */
-    const cge_real *samples;   /* [count]; NULL: all one */
-    const cge_real *classes;   /* [out_elems], for losses that read labels; NULL: all one */
+    const cge_loss_kind *kind; /* &cge_weighted, &cge_weighted_outputs */
+    const cge_real *samples;   /* [count], of outputs apart [count][output_count]; NULL: all one */
+    const cge_real *classes;   /* [out_elems], for losses that read labels: of outputs apart each output's where it is itself;
+                                  NULL: all one */
+    cge_progress *losses;      /* of outputs apart: [output_count], or NULL */
 } cge_weights;
 
 typedef struct cge_targets {    /* of `count` samples; the kinds of losses say what they read */
@@ -977,12 +992,6 @@ typedef struct cge_targets {    /* of `count` samples; the kinds of losses say w
     const cge_real *values;     /* [count][out_elems]  */
     const cge_weights *weights; /* NULL: all one       */
 } cge_targets;
-
-typedef struct cge_progress {       /* all zero at the start */
-    int32_t done, correct;          /* samples so far; of them right, in evaluation (see cge_network_evaluate) */
-    cge_real loss_sum, loss_error;  /* of their losses, as Kahan's compensated sum */
-    int32_t shrunk;                 /* 1: in units of 2^32, since the sum would have overflowed */
-} cge_progress;
 
 typedef struct cge_slice_task cge_slice_task;
 typedef struct cge_step {       /* where a step that is taken in slices stands: plain data, see cge_network_resume */

@@ -127,6 +127,58 @@ static void test_contract(void)
         }
 }
 
+static void check_sums(const float *expected, const cge_progress *losses)
+{
+    for (int32_t o = 0; o < COUNT; o++) {
+        const float off = losses[o].loss_sum - expected[o];
+        CHECK(off * off <= 1e-12f * (1 + expected[o] * expected[o]));
+    }
+}
+
+/* Each output's loss and gradients times its own weights of the sample and the label, and what its losses come to. */
+static void test_weights_of_each_output(void)
+{
+    static const float classes[ELEMS] = {1, 0.5f, 2, 9, 9, 4, 0.25f, 9, 9}; /* 9: of losses that read no labels */
+    static const float samples[BATCH * COUNT] = {1, 2, 0.5f, 4, 0.25f, 0, 1, 2, 0.5f, 8, 2, 2, 0.5f, 1, 4};
+    for (int which = 0; which < 4; which++) { /* none, of samples, of classes, of both */
+        cge_progress losses[COUNT] = {{0, 0, 0, 0, 0}};
+        float expected[COUNT] = {0}, mean = 0;
+        if (!start(NULL, 0)) return;
+        f.weighted.kind = &cge_weighted_outputs;
+        f.weighted.samples = which & 1 ? samples : NULL;
+        f.weighted.classes = which & 2 ? classes : NULL;
+        f.weighted.losses = losses;
+        for (int32_t i = 0; i < BATCH; i++) {
+            float y[ELEMS], dx[ELEMS], loss[COUNT], sum = 0;
+            cge_weights of_one = f.weighted;
+            cge_targets one = sample_of(i);
+            cge_layer_params last;
+            if (which & 1) of_one.samples = samples + i * COUNT;
+            one.weights = &of_one;
+            CHECK_OK(cge_network_forward(f.net, f.x + i * IN, 1, y));
+            single_losses(y, i, loss, dx);
+            CHECK_OK(cge_network_zero_grads(f.net));
+            CHECK_OK(cge_network_accumulate(f.net, f.x + i * IN, &one, 1, &mean));
+            CHECK_OK(cge_network_layer_params(f.net, 2, &last));
+            for (int32_t o = 0, k = 0; o < COUNT; o++) {
+                float weight = which & 1 ? samples[i * COUNT + o] : 1;
+                if (which & 2 && o == 0) weight *= classes[f.labels[i * LABELS]];
+                if (which & 2 && o == 2) weight *= classes[5 + f.labels[i * LABELS + 1]];
+                expected[o] += loss[o] * weight;
+                sum += table[o].weight * (loss[o] * weight);
+                for (int32_t end = k + table[o].elems; k < end; k++)
+                    CHECK_SAME(dx[k] * weight * table[o].weight + 0.0f, last.db[k] + 0.0f, k);
+            }
+            CHECK_SAME(sum, mean, i);
+        }
+        check_sums(expected, losses);
+        f.targets.weights = &f.weighted;
+        memset(losses, 0, sizeof losses);
+        CHECK_OK(cge_network_evaluate(f.net, f.x, &f.targets, BATCH, &mean, NULL));
+        check_sums(expected, losses);
+    }
+}
+
 /* Sample after sample: batches of one, an epoch of such, or steps in slices. 0 if one fails. */
 static uint64_t train(const cge_memory_level *level, int way, float *losses)
 {
@@ -231,6 +283,47 @@ static void test_labels_that_change(void)
     CHECK(hash_of_params() == before);
 }
 
+static void test_bad_weights_of_outputs(void)
+{
+    static const int32_t order[BATCH] = {0, 2, 1};
+    float weights[BATCH * COUNT], classes[ELEMS], mean = 0;
+    cge_progress losses[COUNT] = {{0, 0, 0, 0, 0}};
+    if (!start(NULL, 0)) return;
+    const uint64_t before = hash_of_params();
+    for (int32_t i = 0; i < BATCH * COUNT; i++) weights[i] = 1;
+    for (int32_t i = 0; i < ELEMS; i++) classes[i] = 1;
+    f.weighted.kind = &cge_weighted_outputs;
+    f.weighted.samples = weights;
+    f.weighted.classes = classes;
+    f.targets.weights = &f.weighted;
+    weights[BATCH * COUNT - 1] = -1;
+    CHECK_REFUSED(CGE_ERR_ARGUMENT, cge_network_train_batch(f.net, f.x, &f.targets, BATCH, &mean));
+    CHECK_REFUSED(CGE_ERR_ARGUMENT, cge_network_train_epoch(f.net, f.x, &f.targets, order, BATCH, BATCH, &mean));
+    CHECK_OK(cge_network_evaluate(f.net, f.x, &f.targets, BATCH - 1, &mean, NULL)); /* which does not visit it */
+    weights[BATCH * COUNT - 1] = 1;
+    f.labels[2] = 3; /* before it is an index */
+    CHECK_REFUSED(CGE_ERR_LABEL, cge_network_train_batch(f.net, f.x, &f.targets, BATCH, &mean));
+    f.labels[2] = 0;
+    classes[5] = -1; /* of output 2, class 0 */
+    CHECK_REFUSED(CGE_ERR_ARGUMENT, cge_network_train_batch(f.net, f.x, &f.targets, BATCH, &mean));
+    weights[2] = -1; /* a product above 0 */
+    CHECK_REFUSED(CGE_ERR_ARGUMENT, cge_network_train_batch(f.net, f.x, &f.targets, BATCH, &mean));
+    weights[2] = classes[5] = 1;
+    f.weighted.samples = misaligned(weights);
+    CHECK_REFUSED(CGE_ERR_ALIGN, cge_network_train_batch(f.net, f.x, &f.targets, BATCH, &mean));
+    f.weighted.samples = NULL;
+    f.weighted.classes = misaligned(classes);
+    CHECK_REFUSED(CGE_ERR_ALIGN, cge_network_train_batch(f.net, f.x, &f.targets, BATCH, &mean));
+    f.weighted.classes = NULL;
+    f.weighted.losses = (cge_progress *)(void *)misaligned((float *)(void *)losses);
+    CHECK_REFUSED(CGE_ERR_ALIGN, cge_network_train_batch(f.net, f.x, &f.targets, BATCH, &mean));
+    f.weighted.losses = NULL;
+    headed.loss = &cge_mean_squared_error; /* of one output */
+    CHECK_REFUSED(CGE_ERR_ARGUMENT, cge_network_train_batch(f.net, f.x, &f.targets, BATCH, &mean));
+    headed.loss = &cge_multi_output;
+    CHECK(hash_of_params() == before);
+}
+
 static void refused(cge_status expected)
 {
     size_t bytes = 0;
@@ -254,6 +347,7 @@ static void test_bad_tables(void)
     table[0].loss = NULL, refused(CGE_ERR_NULL), table[0] = first;
     table[0].loss = &cge_multi_output, refused(CGE_ERR_ARGUMENT), table[0] = first;
     table[0].loss = &cge_weighted, refused(CGE_ERR_ARGUMENT), table[0] = first;
+    table[0].loss = &cge_weighted_outputs, refused(CGE_ERR_ARGUMENT), table[0] = first;
     table[0].elems = 0, refused(CGE_ERR_ARGUMENT), table[0] = first;
     table[0].loss_config.alpha = 0.5f, refused(CGE_ERR_ARGUMENT), table[0] = first;
     for (int32_t i = 0; i < COUNT_OF(bad); i++) {
@@ -328,6 +422,7 @@ static void test_files(void)
 void suite_outputs(void)
 {
     test_contract();
+    test_weights_of_each_output();
     test_levels();
     test_cost_of_a_slice();
 }
@@ -335,6 +430,7 @@ void suite_outputs(void)
 void suite_outputs_status(void)
 {
     test_bad_targets();
+    test_bad_weights_of_outputs();
     test_labels_that_change();
     test_bad_tables();
     test_files();

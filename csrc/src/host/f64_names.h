@@ -209,6 +209,7 @@
 #define cge_upsample2d_forward_f32 cge_upsample2d_forward_f64
 #define cge_upsample2d_input_grad_f32 cge_upsample2d_input_grad_f64
 #define cge_weighted cge_weighted_f64
+#define cge_weighted_outputs cge_weighted_outputs_f64
 #define cge_weights cge_weights_f64
 #define cge_zero_pad2d_forward_f32 cge_zero_pad2d_forward_f64
 #define cge_zero_pad2d_input_grad_f32 cge_zero_pad2d_input_grad_f64

@@ -131,6 +131,15 @@ static inline const cge_loss_kind *cge_loss_of(const cge_network *net, const cge
     return targets->weights != NULL ? targets->weights->kind : net->model->loss;
 }
 
+static inline int cge_is_weight(cge_real x)
+{
+    return x >= 0 && cge_is_finite(x);
+}
+
+/* The sum of losses: a sample's is added; the mean of `count`. */
+CGE_INTERNAL void cge_add_loss(cge_progress *p, cge_real value);
+CGE_INTERNAL cge_real cge_loss_mean(const cge_progress *p, int32_t count);
+
 /* In files besides sgd's: beta2, epsilon; and l1. */
 enum { CGE_OPTIMIZER_SETTINGS = 2, CGE_L1_SETTINGS = 3, CGE_MOST_SLOTS = 2 };
 

@@ -108,6 +108,96 @@ static void multi_output_input_grad(const cge_network *net, const cge_real *x, c
     }
 }
 
+/* ---- weights of each output ---- */
+
+/* Of the sample that is viewed. */
+static cge_real weight_of_label(const cge_targets *targets, const output_view *v, const cge_output *o)
+{
+    const cge_real *classes = targets->weights->classes;
+    return classes != NULL && o->loss->reads_labels ? classes[v->first + v->targets.labels[0]] : CGE_REAL(1);
+}
+
+static cge_real weight_of_sample_in(const cge_network *net, const cge_targets *targets, int32_t sample, const cge_output *o)
+{
+    const cge_real *samples = targets->weights->samples;
+    const size_t number = (size_t)(o - net->model->outputs);
+    return samples != NULL ? samples[(size_t)sample * (size_t)net->model->output_count + number] : CGE_REAL(1);
+}
+
+/* Neither factor may be negative: their product would hide it. */
+static int weights_are_valid(const cge_network *net, const cge_targets *targets, int32_t sample)
+{
+    const cge_output *o = net->model->outputs;
+    output_view v;
+    view_first(&v, net, targets, sample);
+    for (;; o++) {
+        const cge_real of_sample = weight_of_sample_in(net, targets, sample, o);
+        if (!cge_is_weight(of_sample) || !cge_is_weight(of_sample * weight_of_label(targets, &v, o))) return 0;
+        if (is_last(net->model, o)) return 1;
+        view_next(&v, o);
+    }
+}
+
+static cge_status weighted_outputs_check_targets(const cge_network *net, const cge_targets *targets, const int32_t *order,
+                                                 int32_t begin, int32_t end)
+{
+    const cge_weights *w = targets->weights;
+    if (net->model->loss != &cge_multi_output) return CGE_ERR_ARGUMENT;
+    CGE_TRY(multi_output_check_targets(net, targets, order, begin, end));
+    if (!cge_is_aligned(w->samples, sizeof(cge_real)) || !cge_is_aligned(w->classes, sizeof(cge_real))) return CGE_ERR_ALIGN;
+    if (!cge_is_aligned(w->losses, sizeof(cge_real))) return CGE_ERR_ALIGN;
+    for (; begin < end; begin++)
+        if (!weights_are_valid(net, targets, order != NULL ? order[begin] : begin)) return CGE_ERR_ARGUMENT;
+    return CGE_OK;
+}
+
+static cge_real weighted_outputs_forward(const cge_network *net, const cge_real *x, const cge_targets *targets, int32_t sample)
+{
+    const cge_output *o = net->model->outputs;
+    cge_progress *sums = targets->weights->losses;
+    output_view v;
+    cge_real sum = 0;
+    view_first(&v, net, targets, sample);
+    for (;; o++) {
+        cge_loss_forward *const output_loss = o->loss->forward;
+        const cge_real weight = weight_of_sample_in(net, targets, sample, o) * weight_of_label(targets, &v, o);
+        const cge_real loss = output_loss(&v.net, x + v.first, &v.targets, 0) * weight;
+        if (sums != NULL) cge_add_loss(sums++, loss);
+        sum = CGE_MADD(sum, CGE_REAL(o->weight), loss);
+        if (is_last(net->model, o)) return sum;
+        view_next(&v, o);
+    }
+}
+
+static void weighted_outputs_input_grad(const cge_network *net, const cge_real *x, const cge_targets *targets, int32_t sample,
+                                        cge_real *dx)
+{
+    const cge_output *o = net->model->outputs;
+    output_view v;
+    view_first(&v, net, targets, sample);
+    for (;; o++) {
+        cge_loss_input_grad *const output_grad = o->loss->input_grad;
+        const cge_real weight = weight_of_sample_in(net, targets, sample, o) * weight_of_label(targets, &v, o);
+        int32_t i;
+        output_grad(&v.net, x + v.first, &v.targets, 0, dx + v.first);
+        for (i = v.first; i < v.first + o->elems; i++) dx[i] = dx[i] * weight * CGE_REAL(o->weight);
+        if (is_last(net->model, o)) return;
+        view_next(&v, o);
+    }
+}
+
+/* It looks into the model's loss, and so must not be it. */
+static cge_status weighted_outputs_check(const cge_model *model)
+{
+    (void)model;
+    return CGE_ERR_ARGUMENT;
+}
+
+const cge_loss_kind cge_weighted_outputs = {0, 0, 0, weighted_outputs_check, weighted_outputs_check_targets,
+                                            weighted_outputs_forward, weighted_outputs_input_grad, NULL};
+
+/* ---- the table ---- */
+
 static cge_status check_output(const cge_output *o)
 {
     output_view v;

@@ -8,16 +8,11 @@ static cge_real weight_of_sample(const cge_targets *t, int32_t sample)
     return w->classes != NULL ? weight * w->classes[t->labels[sample]] : weight;
 }
 
-static int is_weight(cge_real x)
-{
-    return x >= 0 && cge_is_finite(x);
-}
-
 /* Neither factor may be negative: their product would hide it. */
 static int weight_is_valid(const cge_targets *t, int32_t sample)
 {
     const cge_real *samples = t->weights->samples;
-    return (samples == NULL || is_weight(samples[sample])) && is_weight(weight_of_sample(t, sample));
+    return (samples == NULL || cge_is_weight(samples[sample])) && cge_is_weight(weight_of_sample(t, sample));
 }
 
 static cge_status weighted_check_targets(const cge_network *net, const cge_targets *targets, const int32_t *order, int32_t begin, int32_t end)

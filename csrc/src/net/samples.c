@@ -1,43 +1,5 @@
 #include "samples.h"
 
-/* ---- sums of losses ---- */
-
-/* Of what is added to the sum: 1, or 2^-32 for good once the sum would have overflowed, so that not even INT32_MAX of the
- * largest numbers do. By its exponent: a choice of two constants takes 12 bytes more on a Cortex-M4. */
-static cge_real loss_unit(const cge_progress *p)
-{
-    return cge_real_of((CGE_EXPONENT_BIAS - 32 * (cge_real_bits)p->shrunk) << CGE_FRACTION_BITS);
-}
-
-/* Returns 0 if that was done before. */
-static int shrink_losses(cge_progress *p)
-{
-    if (p->shrunk) return 0;
-    p->shrunk = 1;
-    p->loss_sum *= loss_unit(p);
-    p->loss_error *= loss_unit(p);
-    return 1;
-}
-
-/* Kahan 1965: the rounding error of each addition is carried to the next. */
-CGE_INTERNAL void cge_add_loss(cge_progress *p, cge_real value)
-{
-    cge_real corrected, next;
-    do {
-        corrected = value * loss_unit(p) - p->loss_error;
-        next = p->loss_sum + corrected;
-    } while (!cge_is_finite(next) && shrink_losses(p));
-    p->loss_error = (next - p->loss_sum) - corrected;
-    p->loss_sum = next;
-}
-
-CGE_INTERNAL cge_real cge_loss_mean(const cge_progress *p, int32_t count)
-{
-    return p->loss_sum / (CGE_REAL(count) * loss_unit(p));
-}
-
-/* ---- checks ---- */
-
 CGE_INTERNAL cge_status cge_check_samples(const cge_network *net, const void *x, int32_t count)
 {
     CGE_TRY(cge_check_network(net));

@@ -34,8 +34,4 @@ CGE_INTERNAL CGE_MUST_USE cge_status cge_check_part(const cge_progress *p, int32
 /* What evaluation adds for a sample: its loss, and what is right. */
 CGE_INTERNAL void cge_note_sample(const cge_network *net, const cge_real *y, const cge_targets *targets, int32_t sample, cge_progress *p);
 
-/* The sum of losses: a sample's is added; the mean of `count`. */
-CGE_INTERNAL void cge_add_loss(cge_progress *p, cge_real value);
-CGE_INTERNAL cge_real cge_loss_mean(const cge_progress *p, int32_t count);
-
 #endif
