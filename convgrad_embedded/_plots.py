@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Union
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -33,11 +33,13 @@ def new_axes(function: str, size: tuple[float, float] = (6.4, 4.8)) -> Axes:
 @_arguments.checked
 def plot_history(
     history: Network | Mapping[str, Sequence[float]],
-    metric: Literal["loss", "accuracy"] = "loss",
+    metric: Union[Literal["loss", "accuracy"], str] = "loss",
     ax: Axes | None = None,
     first_epoch: int = 0,
 ) -> Axes:
     """Draws a metric, "loss" or "accuracy", of training and of validation over the epochs, and returns the axes.
+
+    Of several outputs also one of theirs, such as "class_loss".
 
     history: what fit returned, or the network, whose last fit is drawn. first_epoch is fit's initial_epoch. ax: matplotlib axes
     to draw into; None makes some, which needs matplotlib (`pip install matplotlib`).
@@ -49,7 +51,8 @@ def plot_history(
     curves: Any = history.history if isinstance(history, Network) else history
     if not isinstance(curves, Mapping):
         raise TypeError(f"history: expected what fit returned, or a Network, got {_arrays.describe(history)}")
-    _arrays.choice("metric", metric, ["loss", "accuracy"])
+    known = dict.fromkeys(["loss", "accuracy", *(name for name in curves if not name.startswith("val_"))])
+    _arrays.choice("metric", metric, list(known))
     first = _arrays.integer("first_epoch", first_epoch, 0)
     found = {name: curves[name] for name in (metric, f"val_{metric}") if len(curves.get(name, ())) > 0}
     if not found:

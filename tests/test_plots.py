@@ -32,6 +32,15 @@ def test_a_history_is_drawn_over_epochs_from_1():
     assert (numbers, values) == ([4, 5], [0.25, 0.5])
 
 
+def test_one_of_several_outputs_is_drawn():
+    history = {"loss": [3.0], "class_loss": [1.0], "val_loss": [4.0], "val_class_loss": [2.0]}
+    axes = Axes()
+    cge.plot_history(history, "class_loss", axes)
+    assert [list(values) for (_, values), _ in axes.of("plot")] == [[1.0], [2.0]]
+    with pytest.raises(ValueError, match="metric: expected one of 'loss', 'accuracy', 'class_loss', got 'box_loss'"):
+        cge.plot_history(history, "box_loss", axes)
+
+
 def test_the_history_of_a_network_is_that_of_its_last_fit(rng):
     net, axes = network(), Axes()
     net.fit(rng.normal(size=(8, 6, 6, 1)).astype(np.float32), np.arange(8) % 3, epochs=3, validation_split=0.25, verbose=0)
