@@ -865,7 +865,7 @@ def _parsed_layer(layer: Any, configs: Mapping[str, str | None]) -> tuple[str, d
 class Targets(NamedTuple):
     labels: Labels | None
     values: Real | None
-    weights: Real | None = None  # of samples
+    weights: Real | None = None  # of samples; or (N, outputs), of each of several outputs apart
 
 
 class ThreadPool:
@@ -919,10 +919,14 @@ def _give_way() -> None:
 
 
 class Losses:
-    """Of samples that come in one call or in several: their sum as the core keeps it, so that their mean has the same bits."""
+    """Of samples that come in one call or in several: their sum as the core keeps it, so that their mean has the same bits.
 
-    def __init__(self, kind: Precision) -> None:
+    Of several outputs each output's loss besides, where the samples are trained.
+    """
+
+    def __init__(self, kind: Precision, outputs: int = 0) -> None:
         self.progress = kind.new("progress")
+        self.outputs = ffi.new(f"cge_progress{kind.suffix}[]", outputs) if outputs > 0 else None
         self._dtype = kind.dtype
         self.correct = 0  # of them right, in evaluation
         self.clipped = 0.0  # the sum of those that came batch by batch, because gradients were clipped
@@ -939,9 +943,16 @@ class Losses:
 
     @property
     def mean(self) -> float:
+        return self._mean(self.progress, self.clipped)
+
+    @property
+    def output_means(self) -> list[float]:
+        return [self._mean(output, 0.0) for output in self.outputs or ()]
+
+    def _mean(self, progress: Any, more: float) -> float:
         """As cge_loss_mean."""
-        unit = 2.0**-32 if self.progress.shrunk else 1.0
-        total = self.progress.loss_sum + self.clipped * unit
+        unit = 2.0**-32 if progress.shrunk else 1.0
+        total = progress.loss_sum + more * unit
         return float(self._dtype.type(total / (float(self._dtype.type(self.done)) * unit)))
 
 
@@ -1370,9 +1381,9 @@ class Runtime:
         """Calls report(samples so far, their mean loss) from time to time, with `each` after every batch; then other threads
         get their turn. The epoch ends early if report returns True. With `losses`, these count on: an epoch in several calls.
         """
-        c_x, cells, count = ffi.from_buffer(x), self._point(self._new_cells(), targets), len(x)
-        c_targets, c_order = cells.targets, _buffer(order, INT32_BUFFER)
         losses = Losses(self._kind) if losses is None else losses
+        c_x, cells, count = ffi.from_buffer(x), self._point(self._new_cells(), targets, losses.outputs), len(x)
+        c_targets, c_order = cells.targets, _buffer(order, INT32_BUFFER)
         losses.begin()
         progress, loss = losses.progress, cells.loss
 
@@ -1423,7 +1434,7 @@ class Runtime:
                 np.ascontiguousarray(x[chosen]),
                 Targets(*(None if part is None else part[chosen] for part in targets)),
             )
-            c_targets = self._point(cells, theirs).targets
+            c_targets = self._point(cells, theirs, losses.outputs).targets
             status = status or self._accumulate(self._net, ffi.from_buffer(some), c_targets, stop - begin, cells.loss)
             total += cells.loss[0] * (stop - begin)
             if not status and (stop % batch_size == 0 or stop == len(x)):
@@ -1453,8 +1464,7 @@ class Runtime:
         return loss
 
     def _new_cells(self) -> _Cells:
-        weights = self._kind.new("weights", {"kind": self._kind.constant("weighted")})
-        return _Cells(self._kind.new("targets"), ffi.new(f"{self._kind.c_type} *"), weights)
+        return _Cells(self._kind.new("targets"), ffi.new(f"{self._kind.c_type} *"), self._kind.new("weights"))
 
     def _cells(self, targets: Targets) -> _Cells:
         """Cells of the caller's own, pointing to these arrays. Their values may change, but for labels, by which C indexes."""
@@ -1477,13 +1487,19 @@ class Runtime:
     def _reals(self, values: Real) -> Any:
         return ffi.from_buffer(self._kind.buffer_type, values)
 
-    def _point(self, cells: _Cells, targets: Targets) -> _Cells:
+    def _point(self, cells: _Cells, targets: Targets, output_losses: Any = None) -> _Cells:
         """The cells, whose cge_targets points to these arrays; the caller holds them."""
-        c_targets = cells.targets
+        c_targets, c_weights, weights = cells.targets, cells.weights, targets.weights
         c_targets.labels = _buffer(targets.labels, INT32_BUFFER)
         c_targets.values = _buffer(targets.values, self._kind.buffer_type)
-        c_targets.weights = ffi.NULL if targets.weights is None else cells.weights
-        cells.weights.samples = _buffer(targets.weights, self._kind.buffer_type)
+        if weights is None and output_losses is None:
+            c_targets.weights = ffi.NULL
+            return cells
+        apart = output_losses is not None or weights.ndim == 2  # type: ignore[union-attr]
+        c_weights.kind = self._kind.constant("weighted_outputs" if apart else "weighted")
+        c_weights.samples = _buffer(weights, self._kind.buffer_type)
+        c_weights.losses = ffi.NULL if output_losses is None else output_losses
+        c_targets.weights = c_weights
         return cells
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Callable, Union
 import numpy as np
 
 from convgrad_embedded import _fit, _graph, _learning
-from convgrad_embedded._core import Labels, Real
+from convgrad_embedded._core import Labels, Losses, Real
 from convgrad_embedded._layers import Dropout
 
 if TYPE_CHECKING:
@@ -119,7 +119,9 @@ class FeatureSource(_fit.ArraySource):
         self._tail = tail
         self._features = features
 
-    def epoch(self, order: Labels | None, steps: _fit.Steps, report: Callable[[int, float], bool | None]) -> float:
+    def epoch(
+        self, order: Labels | None, steps: _fit.Steps, report: Callable[[int, float], bool | None], losses: Losses
+    ) -> None:
         tail = self._tail
 
         def handed_back(done: int, loss: float) -> bool | None:
@@ -130,7 +132,7 @@ class FeatureSource(_fit.ArraySource):
 
         tail.take_over()
         try:
-            return _fit.train_epoch(tail.network, self._features, self.data[1], order, steps, handed_back)
+            _fit.train_epoch(tail.network, self._features, self.data[1], order, steps, handed_back, losses)
         finally:
             tail.hand_back()
 

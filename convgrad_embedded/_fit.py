@@ -177,10 +177,6 @@ def metrics_of(measured: Evaluation | OutputsEvaluation) -> Metrics:
     return {name: value for name, value in found.items() if value is not None}
 
 
-def accuracies_of(measured: Evaluation | OutputsEvaluation) -> Metrics:
-    return {name: value for name, value in metrics_of(measured).items() if name.endswith("accuracy")}
-
-
 class ArraySource:
     """Samples in arrays."""
 
@@ -193,14 +189,15 @@ class ArraySource:
         """One epoch; its loss, and the accuracy behind it."""
         runtime, stored = self._network._runtime, steps.shuffle != "feistel"
         order = runtime.permutation(self.samples, stored=stored) if steps.shuffle else None
+        losses = self._network._new_losses()
         try:
-            loss = self.epoch(order, steps, report)
+            self.epoch(order, steps, report, losses)
         except NotFiniteError as error:
             raise self._network._explained(error, *self.data, where) from None
-        return {"loss": loss, **(accuracies_of(self.evaluate()) if steps.tracks_accuracy else {})}
+        return self._network._trained(losses, self.evaluate() if steps.tracks_accuracy else None)
 
-    def epoch(self, order: Labels | None, steps: Steps, report: Report) -> float:
-        return train_epoch(self._network, *self.data, order, steps, report)
+    def epoch(self, order: Labels | None, steps: Steps, report: Report, losses: Losses) -> None:
+        train_epoch(self._network, *self.data, order, steps, report, losses)
 
     def evaluate(self) -> Any:
         return self._network._evaluate(*self.data, sharing=True)
@@ -213,9 +210,10 @@ def train_epoch(
     order: Labels | None,
     steps: Steps,
     report: Callable[[int, float], bool | None],
-) -> float:
+    losses: Losses,
+) -> None:
     runtime = network._runtime
-    return runtime.train_epoch(samples, targets, order, steps.batch_size, report, steps.clip, each=steps.reports_each)
+    runtime.train_epoch(samples, targets, order, steps.batch_size, report, steps.clip, losses, each=steps.reports_each)
 
 
 class BatchSource:
@@ -230,7 +228,7 @@ class BatchSource:
     def train(self, steps: Steps, report: Report, where: str) -> Metrics:
         """One epoch; its loss, and the accuracy of each batch before its step."""
         network, runtime = self._network, self._network._runtime
-        losses, before = Losses(network._model.kind), network._measure()
+        losses, before = network._new_losses(), network._measure()
         for name, samples, targets in self.batches.epoch():
             if steps.tracks_accuracy:
                 before.add(samples, targets, sharing=True)
@@ -240,7 +238,7 @@ class BatchSource:
                 raise network._explained(error, samples, targets, where, (f"{name}[0]", f"{name}[1]")) from None
             if report.ends:
                 break
-        return {"loss": losses.mean, **(accuracies_of(before.result) if steps.tracks_accuracy else {})}
+        return network._trained(losses, before.result if steps.tracks_accuracy else None)
 
     def evaluate(self) -> Any:
         measure = self._network._measure()

@@ -6,7 +6,7 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, ClassVar, Literal, Union
+from typing import Any, ClassVar, Literal, Optional, Union
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -27,6 +27,9 @@ LossName = Literal[
     "distillation",
 ]
 ClassWeight = Union[Mapping[int, float], Sequence[float]]
+# Of several outputs of each its own.
+ClassWeights = Union[ClassWeight, Mapping[str, Optional[ClassWeight]], Sequence[Optional[ClassWeight]]]
+SampleWeight = Union[ArrayLike, Mapping[str, Optional[ArrayLike]], Sequence[Optional[ArrayLike]]]
 
 
 class Loss(_Described):
@@ -310,7 +313,8 @@ class MultiOutput(Loss):
 
     def parts(self, targets: Targets) -> list[Targets]:
         """Of each output, from what targets() gave."""
-        found, column = [], 0
+        found: list[Targets] = []
+        column = 0
         for loss, columns in zip(self.losses, self.columns):
             labels = values = None
             if loss.reads_labels and targets.labels is not None:  # type: ignore[union-attr]
@@ -318,8 +322,39 @@ class MultiOutput(Loss):
                 column += 1
             if loss.reads_values and targets.values is not None:  # type: ignore[union-attr]
                 values = np.ascontiguousarray(targets.values[:, columns])
-            found.append(Targets(labels, values, targets.weights))
+            apart: Any = targets.weights
+            weights = None if apart is None else np.ascontiguousarray(apart[:, len(found)])
+            found.append(Targets(labels, values, weights))
         return found
+
+    def weighted(self, targets: Targets, sample_weight: Any, class_weight: Any, count: int, name: str) -> Targets:
+        """The targets, each of whose outputs weighs its own sample_weight times class_weight of its label."""
+        if sample_weight is None and class_weight is None:
+            return targets
+        weights: Any = np.ones((count, len(self.losses)), np.float32)
+        if self._is_apart(sample_weight):
+            given = self.keys.values(name, sample_weight, "weights of samples, or None", default=None)
+            for column, (own_name, own) in enumerate(zip(self.keys.within(name), given)):
+                if own is not None:
+                    weights[:, column] = _arrays.weights(own_name, own, count)
+        elif sample_weight is not None:
+            weights[:] = _arrays.weights(name, sample_weight, count)[:, None]
+        if class_weight is not None:
+            self._weigh_classes(weights, targets, class_weight)
+        return targets._replace(weights=weights)
+
+    def _is_apart(self, sample_weight: Any) -> bool:
+        """Of each output its own, rather than one array for all."""
+        if isinstance(sample_weight, (list, tuple)):
+            return any(own is None or np.ndim(own) > 0 for own in sample_weight)
+        return isinstance(sample_weight, Mapping)
+
+    def _weigh_classes(self, weights: Any, targets: Targets, class_weight: Any) -> None:
+        given = self.keys.values("class_weight", class_weight, "weights of its classes, or None", default=None)
+        parts = zip(self.keys.within("class_weight"), given, self.parts(targets), self.sizes)
+        for column, (name, own, part, classes) in enumerate(parts):
+            if own is not None:
+                weights[:, column] *= _of_labels(name, own, part, classes)
 
 
 def _of_output(name: str, value: Any) -> Loss:
@@ -411,7 +446,7 @@ def _decode_one(kind: str, config: Mapping[str, float]) -> Loss:
 
 def with_weights(
     targets: Targets,
-    sample_weight: ArrayLike | None,
+    sample_weight: Any,
     class_weight: Any,
     count: int,
     classes: int,
@@ -420,26 +455,26 @@ def with_weights(
     """The targets, whose samples weigh sample_weight times class_weight of their label."""
     weights = None if sample_weight is None else _arrays.weights(name, sample_weight, count)
     if class_weight is not None:
-        if targets.labels is not None and targets.labels.ndim > 1:
-            raise ValueError(
-                "class_weight: expected None for a network of several outputs, got one; sample_weight weighs samples"
-            )
-        if targets.labels is None:
-            raise ValueError("class_weight: expected None for a loss without labels, got one; sample_weight weighs samples")
-        of_label = _class_table(class_weight, classes)[targets.labels]
+        of_label = _of_labels("class_weight", class_weight, targets, classes)
         weights = of_label if weights is None else weights * of_label
     return targets._replace(weights=weights)
 
 
-def _class_table(given: Any, classes: int) -> Real:
+def _of_labels(name: str, given: Any, targets: Targets, classes: int) -> Real:
+    """Of each sample what its label weighs."""
+    if targets.labels is None:
+        raise ValueError(f"{name}: expected None for a loss without labels, got one; sample_weight weighs samples")
+    result: Real = _class_table(name, given, classes)[targets.labels]
+    return result
+
+
+def _class_table(name: str, given: Any, classes: int) -> Real:
     """[classes]; classes that a mapping does not name weigh 1."""
     if isinstance(given, Mapping):
         table = np.ones(classes, np.float32)
         for label, weight in given.items():
-            table[_arrays.integer("class_weight: a class", label, 0, classes - 1)] = _arrays.number(
-                f"class_weight[{label}]", weight
-            )
+            table[_arrays.integer(f"{name}: a class", label, 0, classes - 1)] = _arrays.number(f"{name}[{label}]", weight)
         return table
     if isinstance(given, (str, bytes)):
-        raise TypeError(f"class_weight: expected a dict or one number for each class, got {_arrays.describe(given)}")
-    return _arrays.weights("class_weight", given, classes)
+        raise TypeError(f"{name}: expected a dict or one number for each class, got {_arrays.describe(given)}")
+    return _arrays.weights(name, given, classes)

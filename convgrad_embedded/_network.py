@@ -48,7 +48,7 @@ from convgrad_embedded._layers import (
     learns_by_batch,
     with_factor,
 )
-from convgrad_embedded._losses import ClassWeight, Loss, LossName, MultiOutput
+from convgrad_embedded._losses import ClassWeights, Loss, LossName, MultiOutput, SampleWeight
 from convgrad_embedded._optimizers import SGD, Optimizer, RMSprop
 from convgrad_embedded._outputs import Keys
 from convgrad_embedded._plan import Place, Plan
@@ -453,8 +453,8 @@ class Network:
         seed: int | None = None,
         validation_data: Any = None,
         validation_split: float = 0.0,
-        class_weight: ClassWeight | None = None,
-        sample_weight: ArrayLike | None = None,
+        class_weight: ClassWeights | None = None,
+        sample_weight: SampleWeight | None = None,
         track_accuracy: bool = True,
         verbose: bool | Literal[0, 1, 2] = True,
         clip_norm: float | None = None,
@@ -470,9 +470,10 @@ class Network:
         verbose: 0 is silent; 1 shows progress within an epoch too, where stderr is a terminal; 2 prints a line per epoch.
 
         `y` is what the loss reads: labels (N,), values (N,) + output_shape, or for distillation (labels, the teacher's logits).
-        Of several outputs it is a list of these, with names a dict. Then the history has "output_0_accuracy" and so on, where
-        an output's loss has one, and besides "val_loss" each "val_output_0_loss"; of an output named "where" "val_where_loss".
-        sample_weight weighs the whole loss; there is no class_weight.
+        Of several outputs it is a list of these, with names a dict. Then the history has besides "loss" each "output_0_loss",
+        and "output_0_accuracy" where an output's loss has one; of an output named "where" "where_loss". Weights of losses do
+        not count in these. class_weight is a list or a dict, too, with None where an output has none. So may sample_weight be;
+        one array counts for all outputs.
         A sample's loss and gradient are multiplied by its sample_weight (N,), and by its label's class_weight: a dict from
         class to weight (1 where it names none), or one number for each class. Weights are finite and >= 0. Means are sums over
         N, as in Keras. The accuracy does not weigh. validation_data is (x, y) or (x, y, sample_weight). validation_split is
@@ -578,11 +579,23 @@ class Network:
             for prefix, loss in zip(self._loss.keys.prefixes, self._loss.losses):
                 own = ("loss", "accuracy") if loss.has_accuracy else ("loss",)  # type: ignore[union-attr]
                 names += tuple(prefix + name for name in own)
-        of_training = tuple(name for name in names if name == "loss" or (track_accuracy and name.endswith("accuracy")))
+        of_training = tuple(name for name in names if track_accuracy or not name.endswith("accuracy"))
         return of_training + tuple(f"val_{name}" for name in names) * validates
 
+    def _new_losses(self) -> _core.Losses:
+        """Of samples that will be trained."""
+        return _core.Losses(self._model.kind, len(self._loss.losses) if isinstance(self._loss, MultiOutput) else 0)
+
+    def _trained(self, losses: _core.Losses, measured: Any) -> dict[str, float]:
+        """Metrics of an epoch: losses while it trained, and accuracies as they were measured, or None."""
+        found = {} if measured is None else _fit.metrics_of(measured)
+        found["loss"] = losses.mean
+        if self._outputs is not None:
+            found.update({f"{prefix}loss": mean for prefix, mean in zip(self._outputs.prefixes, losses.output_means)})
+        return {name: found[name] for name in self._metrics(measured is not None, validates=False)}
+
     def _array_sources(
-        self, x: Any, y: Any, split: float, sample_weight: ArrayLike | None, class_weight: ClassWeight | None
+        self, x: Any, y: Any, split: float, sample_weight: SampleWeight | None, class_weight: ClassWeights | None
     ) -> tuple[_fit.ArraySource, _fit.ArraySource | None]:
         """What trains, and the share at the end that validates."""
         samples, targets = self._data(x, y)
@@ -605,7 +618,7 @@ class Network:
         batches: Any,
         epochs: int,
         steps_per_epoch: int | None = None,
-        class_weight: ClassWeight | None = None,
+        class_weight: ClassWeights | None = None,
         *,
         steps: bool = False,
     ) -> _fit.BatchSource:
@@ -699,14 +712,16 @@ class Network:
         self,
         x: Real,
         targets: Targets,
-        sample_weight: ArrayLike | None = None,
-        class_weight: ClassWeight | None = None,
+        sample_weight: SampleWeight | None = None,
+        class_weight: ClassWeights | None = None,
         name: str = "sample_weight",
     ) -> tuple[Real, Targets]:
+        if isinstance(self._loss, MultiOutput):
+            return x, self._loss.weighted(targets, sample_weight, class_weight, len(x), name)
         return x, _losses.with_weights(targets, sample_weight, class_weight, len(x), math.prod(self.output_shape), name)
 
     def train_on_batch(
-        self, x: ArrayLike, y: Any, *, sample_weight: ArrayLike | None = None, class_weight: ClassWeight | None = None
+        self, x: ArrayLike, y: Any, *, sample_weight: SampleWeight | None = None, class_weight: ClassWeights | None = None
     ) -> float:
         """One optimizer step with the mean gradient of these samples; returns their mean loss before the step.
 
@@ -981,7 +996,7 @@ class Network:
         self._runtime.forward(samples, y)
         return y
 
-    def evaluate(self, x: ArrayLike | Iterable[Any], y: Any = None, *, sample_weight: ArrayLike | None = None) -> Any:
+    def evaluate(self, x: ArrayLike | Iterable[Any], y: Any = None, *, sample_weight: SampleWeight | None = None) -> Any:
         """(loss, accuracy): the mean loss, and with labels the share of samples that are right.
 
         Of several outputs an OutputsEvaluation: the mean loss, and of each output its own Evaluation.
@@ -1139,7 +1154,7 @@ class Network:
 
     # ---- steps in slices ---------------------------------------------------------------------------------------------
 
-    def train_begin(self, x: ArrayLike, y: Any, *, sample_weight: ArrayLike | None = None) -> None:
+    def train_begin(self, x: ArrayLike, y: Any, *, sample_weight: SampleWeight | None = None) -> None:
         """Begins a step like train_on_batch's, which resume() takes, piece by piece: firmware does so between control ticks.
 
             net.train_begin(x, y)
@@ -1163,7 +1178,7 @@ class Network:
         self._check_sliced("train_begin")
         self._runtime.train_begin(*self._weighted(*self._step_data(x, y), sample_weight))
 
-    def evaluate_begin(self, x: ArrayLike, y: Any, *, sample_weight: ArrayLike | None = None) -> None:
+    def evaluate_begin(self, x: ArrayLike, y: Any, *, sample_weight: SampleWeight | None = None) -> None:
         """Begins evaluate(x, y) in slices; step_result will be its Evaluation.
 
         >>> net = cge.Network((8,), [cge.Dense(4)], "softmax_cross_entropy", memory="small_sliced")

@@ -52,10 +52,8 @@ def test_names_change_no_bit():
 def test_what_comes_back_is_told_by_name():
     net, (x, y) = heads(optimizer=cge.SGD(0.1)), data()
     history = net.fit(x, by_name(y), validation_data=(x, by_name(y)), verbose=0)
-    assert [name for name in history if name.endswith("accuracy")] == [
-        "what_accuracy", "seen_accuracy", "val_what_accuracy", "val_seen_accuracy",
-    ]  # fmt: skip
-    assert {"val_what_loss", "val_where_loss", "val_seen_loss"} < set(history)
+    names = ["loss", "what_loss", "what_accuracy", "where_loss", "seen_loss", "seen_accuracy"]
+    assert list(history) == names + [f"val_{name}" for name in names]
     predicted, measured = net.predict(x), net.evaluate(x, by_name(y))
     assert list(predicted) == list(measured.outputs) == list(NAMES)
     assert [part.shape for part in predicted.values()] == [(12, 3), (12, 2), (12, 1)]
@@ -77,6 +75,27 @@ def test_no_dict_has_an_order():
 def test_weights_that_are_not_named_are_one():
     assert heads(loss_weights={"where": 0.5}).loss.weights == (1.0, 0.5, 1.0)
     assert heads(loss="mse", loss_weights=None).loss == cge.MultiOutput(["mse"] * 3, [3, 2, 1], names=NAMES)
+
+
+def test_weights_by_name():
+    x, y = data()
+    weights = {"seen": np.linspace(0, 2, 12)}
+    net, listed = heads(optimizer=cge.SGD(0.1)), heads(list, cge.SGD(0.1))
+    loss = net.train_on_batch(x, by_name(y), sample_weight=weights, class_weight={"what": {1: 3.0}})
+    assert loss == listed.train_on_batch(
+        x, y, sample_weight=[None, None, weights["seen"]], class_weight=[[1.0, 3.0, 1.0], None, None]
+    )  # fmt: skip
+    assert net.to_bytes() == listed.to_bytes()
+    for given, message in (
+        ({"class_weight": {0: 1.0}}, "class_weight: there is no output 0; the outputs are 'what', 'where' and 'seen'"),
+        ({"class_weight": {"where": {0: 1.0}}}, r"class_weight\['where'\]: expected None for a loss without labels"),
+        ({"class_weight": [{0: 1.0}, None, None]}, "class_weight: expected a dict from each of .* got list"),
+        ({"sample_weight": {"sen": np.ones(12)}}, "sample_weight: there is no output 'sen'; did you mean 'seen'"),
+        ({"sample_weight": [np.ones(12)] * 3}, "sample_weight: expected a dict from each of .* got list"),
+        ({"sample_weight": {"seen": np.ones(3)}}, r"sample_weight\['seen'\]: expected shape \(12,\)"),
+    ):
+        with pytest.raises((TypeError, ValueError), match=message):
+            net.train_on_batch(x, by_name(y), **given)
 
 
 def test_batches_as_they_come_and_slices():

@@ -142,6 +142,62 @@ def test_ten_steps_are_pytorchs():
         np.testing.assert_allclose(ours, theirs.detach().numpy(), rtol=1e-3, atol=2e-5)
 
 
+def test_each_output_has_weights_of_its_own():
+    """Float64 sum over samples and outputs of their gradients alone, each times its weights."""
+    x, y = data()
+    of_samples, of_classes = np.linspace(0, 2, 12), [0.5, 3.0, 1.5]
+    weights = np.ones((12, 3))
+    weights[:, 0] = np.array(of_classes)[y[0]]
+    weights[:, 2] = of_samples
+    total = [np.zeros_like(part, np.float64) for part in heads().get_weights()]
+    for number, own in enumerate(WEIGHTS):
+        alone = heads(cge.SGD(0.1), loss_weights=[float(number == other) for other in range(3)])
+        for i in range(12):
+            for part, gradient in zip(total, alone.gradients(x[i : i + 1], [part[i : i + 1] for part in y])):
+                part += own * weights[i, number] / 12 * gradient.astype(np.float64)
+    net = heads(cge.SGD(1.0))
+    before, losses = net.get_weights(), reference_losses(net.predict(x), y)
+    given = {"sample_weight": [None, None, of_samples], "class_weight": [dict(enumerate(of_classes)), None, None]}
+    np.testing.assert_allclose(net.train_on_batch(x, y, **given), (losses * weights @ WEIGHTS).mean(), rtol=2e-6)
+    for was, now, expected in zip(before, net.get_weights(), total):
+        np.testing.assert_allclose(was - now, expected, rtol=2e-5, atol=2e-6)
+
+
+def test_all_ways_to_train_weigh_outputs_alike():
+    x, y = data()
+    weights = [np.linspace(0, 2, 12), None, np.linspace(1, 3, 12)]
+    nets = [heads(cge.SGD(0.05)) for _ in range(5)]
+    fit = {"batch_size": 4, "shuffle": False, "verbose": 0}
+    nets[0].fit(x, y, sample_weight=weights, class_weight=[[1, 2, 3], None, None], **fit)
+    both = [weights[0].astype(np.float32) * np.float32([1, 2, 3])[y[0]], None, weights[2]]
+    nets[1].fit(x, y, sample_weight=both, **fit)
+    parts = [(x[i : i + 4], [p[i : i + 4] for p in y], [w if w is None else w[i : i + 4] for w in weights]) for i in (0, 4, 8)]
+    nets[2].fit(parts, class_weight=[[1, 2, 3], None, None], verbose=0)
+    for net in nets[3:]:
+        for i in (0, 4, 8):
+            own = [w if w is None else w[i : i + 4] for w in both]
+            net.train_on_batch(x[i : i + 4], [p[i : i + 4] for p in y], sample_weight=own)
+    assert len({net.weights_hash() for net in nets}) == 1
+    assert nets[0].history == nets[1].history
+    of_one, of_each = (heads().evaluate(x, y, sample_weight=w) for w in (weights[0], [weights[0]] * 3))
+    assert of_one == of_each
+
+
+def test_losses_of_outputs_while_they_train():
+    net, (x, y) = heads(cge.SGD(0.0)), data(20)
+    measured = net.evaluate(x, y)
+    for options in ({}, {"clip_norm": 1.0}, {"track_accuracy": False}):
+        history = net.fit(x, y, batch_size=6, shuffle=False, verbose=0, **options)
+        found = [history[f"output_{number}_loss"][0] for number in range(3)]
+        np.testing.assert_allclose(found, [one.loss for one in measured.outputs], rtol=3e-7)
+        assert ("output_0_accuracy" in history) == (options.get("track_accuracy", True))
+    moving = heads(cge.SGD(0.05))
+    history = moving.fit(x, y, batch_size=1, epochs=3, verbose=0)
+    whole = np.array([history[f"output_{number}_loss"] for number in range(3)]).T @ WEIGHTS
+    np.testing.assert_allclose(whole, history["loss"], rtol=1e-6)
+    assert history["output_0_loss"][0] != history["output_0_loss"][-1]
+
+
 # ---- the same bits -------------------------------------------------------------------------------------------------------
 
 
@@ -191,8 +247,8 @@ def test_fit_names_the_metrics_of_each_output():
     x, y = data(20)
     net = heads(cge.Adam(0.01))
     history = net.fit(x, y, epochs=12, validation_split=0.25, verbose=0)
-    names = ["loss", "output_0_accuracy", "output_2_accuracy", "val_loss", "val_output_0_loss", "val_output_0_accuracy",
-             "val_output_1_loss", "val_output_2_loss", "val_output_2_accuracy"]  # fmt: skip
+    names = ["loss", "output_0_loss", "output_0_accuracy", "output_1_loss", "output_2_loss", "output_2_accuracy"]
+    names += [f"val_{name}" for name in names]
     assert list(history) == names and all(len(values) == 12 for values in history.values())
     assert history["loss"][-1] < 0.8 * history["loss"][0]
     measured = net.evaluate(x[15:], [part[15:] for part in y])
@@ -356,11 +412,29 @@ def test_mistakes_in_targets_are_named(message):
     assert net.to_bytes() == before
 
 
-def test_weights_of_classes_are_refused_by_name():
+WEIGHED = {
+    r"class_weight: expected a list of 3, of each output weights of its classes, or None, got a dict": {
+        "class_weight": {0: 2.0}
+    },
+    r"class_weight: expected a list of 3, .* got one of 2": {"class_weight": [{0: 2.0}, None]},
+    r"class_weight\[0\]: a class: expected at most 2, got 3": {"class_weight": [{3: 2.0}, None, None]},
+    r"class_weight\[0\]\[1\]: expected a finite number >= 0, got -1": {"class_weight": [{1: -1}, None, None]},
+    r"class_weight\[1\]: expected None for a loss without labels": {"class_weight": [None, {0: 2.0}, None]},
+    r"class_weight\[0\]: expected shape \(3,\), got \(2,\)": {"class_weight": [[1, 2], None, None]},
+    r"sample_weight: expected a list of 3, .* got one of 1": {"sample_weight": [np.ones(12)]},
+    r"sample_weight\[2\]: expected shape \(12,\), got \(11,\)": {"sample_weight": [None, None, np.ones(11)]},
+    r"sample_weight\[0\]: expected finite numbers >= 0, got -1": {"sample_weight": [-np.ones(12), None, None]},
+    r"sample_weight: expected a list of 3, .* got a dict": {"sample_weight": {"a": np.ones(12)}},
+    r"sample_weight: expected shape \(12,\), got \(12, 3\)": {"sample_weight": np.ones((12, 3))},
+}
+
+
+@pytest.mark.parametrize("message", WEIGHED)
+def test_mistakes_in_weights_are_named(message):
     net, (x, y) = heads(cge.SGD(0.1)), data()
     for call in (net.train_on_batch, net.fit):
-        with pytest.raises(ValueError, match="class_weight: expected None for a network of several outputs"):
-            call(x, y, class_weight={0: 2.0})
+        with pytest.raises((TypeError, ValueError), match=message):
+            call(x, y, **WEIGHED[message])
 
 
 def test_a_target_that_is_not_finite_is_named():
