@@ -432,7 +432,6 @@ cge.Network((4,), [cge.Dense(2)], "cross_entropy")
 net = cge.Network((4,), [cge.Dense(2)], "mse", cge.SGD(0.1), memory="tiny")
 net.fit([[0.0]], [[0.0]], verbose=3)
 net.plan(1000, frozen_in="rom")
-cge.plot_history(net, metric="val_loss")
 cge.arithmetic("fast")
 cge.models.ds_cnn(norm="layer")
 """
@@ -442,6 +441,7 @@ frozen: bool = cge.Conv2d(4, (3, 3), padding=((1, 0), (0, 1)), frozen=True).froz
 cge.Dense(4, trainable="bias", init="glorot_normal")
 net = cge.Network((4,), [cge.Dense(2)], cge.Huber(0.5), cge.Adam(), memory="small", frozen_in="flash")
 net.fit([[0.0]], [[0.0]], verbose=False, learning_rate=lambda epoch: 0.1 / (epoch + 1))
+cge.plot_history(net, metric="class_loss")
 """
 
 

@@ -975,9 +975,9 @@ typedef struct cge_progress {       /* all zero at the start */
 extern const cge_loss_kind cge_weighted; /* the model's loss with weights: only who weighs links it */
 
 /* The same of several outputs, each apart: that output's loss and gradient are multiplied by its weights first, and by
- * cge_output.weight then. Other models give CGE_ERR_ARGUMENT. `losses` may ask for what each output's loss, so weighed, comes to:
- * that of every sample that is trained or evaluated is added to losses[output], as to the loss_sum of a cge_progress; its other
- * numbers stay. They mean nothing after an error. */
+ * cge_output.weight then. Other models give CGE_ERR_ARGUMENT. With `losses` each output's loss, so weighed, is added up over
+ * the samples that are trained or evaluated, in losses[output].loss_sum, as in a cge_progress of calls in parts; done and
+ * correct stay. After an error the sums mean nothing. */
 extern const cge_loss_kind cge_weighted_outputs;
 typedef struct cge_weights {
     const cge_loss_kind *kind; /* &cge_weighted, &cge_weighted_outputs */
