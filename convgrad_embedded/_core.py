@@ -503,7 +503,7 @@ class Model:
         self.is_graph = False
         self.learns_by_batch = False
         self.samples = 1  # that a pass of firmware holds
-        self._plans: dict[tuple[str, bool], MemoryPlan] = {}
+        self._plans: dict[tuple[str, bool, bool], MemoryPlan] = {}
         self.table = ffi.new(f"cge_layer{kind.suffix}[]", layer_count)
         self._configs: list[Any] = []
         self.c = kind.new(
@@ -574,14 +574,16 @@ class Model:
         level = memory if training and memory != "fast" else "small"
         if level == "small" and training and self.learns_by_batch:
             level = "batch"
-        found = self._plans.get((level, training))
+        key = (level, training, _is_tight(memory, training))
+        found = self._plans.get(key)
         if found is None:  # of two threads that get here, both take the plan of the first
-            found = self._plans.setdefault((level, training), MemoryPlan(self, level, training))
+            found = self._plans.setdefault(key, MemoryPlan(self, *key))
         return found
 
     def spread(self, memory: str, ranges: Sequence[int], *, training: bool, params_outside: bool = False) -> MemoryPlan | None:
         """A plan over memories of so many bytes each, the arena first. None: no way was found. Not for a chain at "fast"."""
-        plan = MemoryPlan(self, memory if training and memory != "fast" else "small", training)
+        level = memory if training and memory != "fast" else "small"
+        plan = MemoryPlan(self, level, training, _is_tight(memory, training))
         return plan if plan.spread_over(self, tuple(ranges), params_outside) else None
 
     def capacity_within(self, limit_bytes: int, most: int, *, training: bool) -> int:
@@ -593,6 +595,11 @@ class Model:
                 break
             most //= 2  # too large, or more than any arena may have
         return most
+
+
+def _is_tight(memory: str, training: bool) -> bool:
+    """A graph at "fast" does not compute anything twice to take fewer bytes."""
+    return memory != "fast" or not training
 
 
 class Tensor(NamedTuple):

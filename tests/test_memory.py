@@ -732,6 +732,15 @@ def test_exported_network_trains_the_same_bits_in_its_plan(spec, level, tmp_path
     assert run([program]) == python_does_the_same(net)
 
 
+@pytest.mark.parametrize("level", PLANNED)
+def test_exported_blocks_train_the_same_bits(level, tmp_path, core_archive):
+    net = cge.models.mobilenet_v2(input_shape=(16, 16, 1), classes=3, memory=level, seed=2)
+    net.export(tmp_path, name="net")
+    assert f".level = &cge_memory_{level}_tight" in (tmp_path / "net.c").read_text()
+    program = compile_c(tmp_path, PROGRAM, core_archive, "-I", tmp_path, tmp_path / "net.c")
+    assert run([program]) == python_does_the_same(net)
+
+
 def test_a_plan_of_another_model_is_refused(tmp_path, core_archive):
     net = SPECS["digits"].network(memory="smallest")
     net.export(tmp_path, name="net")

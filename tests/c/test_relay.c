@@ -1,6 +1,7 @@
 /*
- * Units that run by rows through all of them (csrc/src/net/relay.c): whatever the relays are, the bits are those of the units one
- * by one, in the plan's memory and not a byte more, whatever the arena held before. Relays that cannot work so are refused.
+ * Units that run by rows through all of them (csrc/src/net/relay.c), or by groups of channels (block.c): whatever the relays
+ * and blocks are, the bits are those of the units one by one, in the plan's memory and not a byte more, whatever the arena held
+ * before. Units that cannot work so are refused.
  */
 #include "check.h"
 #include "models.h"
@@ -10,7 +11,7 @@
 
 #include <string.h>
 
-enum { SEED = 78, SEED_X = 711, RELAYS = 24, PAD = 16, MOST_OUT = 64, RELAY_STEPS = 3 };
+enum { SEED = 78, SEED_X = 711, RELAYS = 24, PAD = 16, MOST_OUT = 64, RELAY_STEPS = 3, BLOCKS = 10 };
 
 #define WEIGHTED(filters, size, stride, pad, ...) CONV2D_CONFIG(.out_c = filters, WINDOW(size, size, stride, stride, pad, pad, pad, pad), __VA_ARGS__)
 #define CONV2D(filters, size, stride, pad, taps) {.kind = &cge_kind_conv2d, WEIGHTED(filters, size, stride, pad, taps)}
@@ -19,6 +20,7 @@ enum { SEED = 78, SEED_X = 711, RELAYS = 24, PAD = 16, MOST_OUT = 64, RELAY_STEP
 #define FROZEN_OF(row, filters, size, stride) \
     {.kind = &cge_kind_conv2d, WEIGHTED(filters, size, stride, 0, .groups = 1), .flags = CGE_FROZEN, .from = {row, 0}}
 #define FAR_APART .dilation_h = 2, .dilation_w = 2
+#define SIX_FAR_APART .groups = 6, FAR_APART
 #define ADD(first, second) {.kind = &cge_kind_add, .from = {first, second}}
 #define MEAN PLAIN(global_avgpool2d)
 
@@ -64,6 +66,41 @@ static const test_model relayed[] = {
     MODEL("of the input", 7, 6, 2, of_the_input, &cge_softmax_cross_entropy, 0.05f, 0, 0, 0),
 };
 
+/* What learns in blocks. */
+static const cge_layer separable_learns[] = { /* strides, dilation, a kernel wider than its image */
+    CONV2D(11, 3, 2, 1, .groups = 1), PLAIN(relu), CONV2D(11, 3, 1, 1, .groups = 11), LEAKY(0.5f),
+    CONV2D(6, 1, 1, 0, .groups = 1),
+    CONV2D(6, 3, 2, 2, SIX_FAR_APART), PLAIN(tanh), CONV2D(18, 1, 1, 0, .groups = 1), PLAIN(relu),
+    CONV2D(18, 5, 1, 2, .groups = 18), CONV2D(4, 1, 1, 0, .groups = 1), PLAIN(relu), DENSE(3, 0, 0)};
+#define NO_BIAS(filters, size, stride, pad, taps) \
+    {.kind = &cge_kind_conv2d, WEIGHTED(filters, size, stride, pad, taps), .flags = CGE_NO_BIAS}
+#define BIASES(filters, size, stride, pad, taps) \
+    {.kind = &cge_kind_conv2d, WEIGHTED(filters, size, stride, pad, taps), .trains = CGE_TRAINS_BIAS}
+static const cge_layer inverted[] = { /* skips around blocks: their dx is added to what is there, or their y is read twice */
+    CONV2D(3, 3, 1, 1, .groups = 1), PLAIN(relu),                                                                   /*  0 */
+    NO_BIAS(12, 1, 1, 0, .groups = 1), PLAIN(relu6), NO_BIAS(12, 3, 1, 1, .groups = 12), PLAIN(relu6),              /*  2 */
+    NO_BIAS(3, 1, 1, 0, .groups = 1),                                                                               /*  6 */
+    ADD(0, 2), PLAIN(relu),                                                                                         /*  7 */
+    CONV2D(9, 1, 1, 0, .groups = 1), PLAIN(relu), CONV2D(9, 3, 2, 1, .groups = 9), PLAIN(relu),                     /*  9 */
+    CONV2D(4, 1, 1, 0, .groups = 1), PLAIN(relu),                                                                   /* 13 */
+    CONV2D(4, 3, 1, 1, .groups = 4), CONV2D(4, 1, 1, 0, .groups = 1), ADD(15, 17), PLAIN(relu), DENSE(3, 0, 0)};    /* 15 */
+static const cge_layer some_learn[] = { /* biases alone, and what stays */
+    FROZEN(4, 3, 1, 1, .groups = 1), PLAIN(relu), BIASES(10, 3, 1, 1, .groups = 1), PLAIN(relu),
+    FROZEN(10, 3, 1, 1, .groups = 10), PLAIN(relu), BIASES(5, 1, 1, 0, .groups = 1), PLAIN(relu),
+    BIASES(5, 3, 2, 1, .groups = 5), PLAIN(relu), FROZEN(7, 1, 1, 0, .groups = 1), DENSE(3, 0, 0)};
+static const test_model blocked[] = {
+    MODEL("separable, all learns", 11, 10, 2, separable_learns, &cge_softmax_cross_entropy, 0.05f, 0.9f, 0.01f, 0),
+    {"inverted residuals", {{8, 7, 2}, TABLE(inverted), &cge_softmax_cross_entropy,
+                            ADAPTIVE(adam, 0.01f, 0.9f, 0, 0.999f, 1e-8f), NULL, 0, 0}},
+    {"always tried", {{8, 7, 2}, TABLE(inverted), &cge_mean_squared_error, ADAPTIVE(adam, 0.01f, 0.9f, 0, 0.999f, 1e-20f),
+                      NULL, 0, 0}},
+    MODEL("some learn", 9, 8, 2, some_learn, &cge_softmax_cross_entropy, 0.05f, 0, 0, 0),
+};
+static const cge_layer steep[] = { /* without activations: each factor is in the gradients before it */
+    CONV2D(3, 3, 1, 1, .groups = 1), CONV2D(9, 1, 1, 0, .groups = 1), CONV2D(9, 3, 1, 1, .groups = 9),
+    CONV2D(3, 1, 1, 0, .groups = 1), CONV2D(3, 3, 1, 1, .groups = 3), CONV2D(4, 1, 1, 0, .groups = 1), DENSE(3, 0, 0)};
+static const test_model steep_net = MODEL("steep", 5, 4, 1, steep, &cge_softmax_cross_entropy, 0.05f, 0.5f, 0, 0);
+
 typedef struct relayed_net {
     const cge_model *model;
     cge_network net;
@@ -100,14 +137,25 @@ static int make_room(relayed_net *n, const test_model *m)
     return 1;
 }
 
-/* Runs of units at random, as many as can work so. 0: none. */
-static int force_relays(relayed_net *n, uint32_t seed)
+/* After a change of styles. */
+static int place_anew(relayed_net *n)
 {
     int16_t order[2 * 5 * 16];
     cge_plan *plan = &n->plan;
+    cge_tensor *tensors = (cge_tensor *)(uintptr_t)plan->tensors;
+    if (!CHECK(plan->unit_count <= 16)) return 0;
+    plan->tensor_count = cge_find_uses(n->model, plan->layers, plan->level, plan->training,
+                                       (cge_unit *)(uintptr_t)plan->units, plan->unit_count, tensors);
+    plan->peak_elems = cge_place_tensors(tensors, plan->tensor_count, order, &plan->bound_elems);
+    return CHECK_OK(cge_network_arena_bytes(n->model, &n->options, &n->arena_bytes)) && CHECK(n->arena_bytes <= n->room);
+}
+
+/* Runs of units at random, as many as can work so. 0: none. */
+static int force_relays(relayed_net *n, uint32_t seed)
+{
+    cge_plan *plan = &n->plan;
     cge_unit *units = (cge_unit *)(uintptr_t)plan->units;
     int32_t forced = 0;
-    if (!CHECK(plan->unit_count <= 16)) return 0;
     for (int32_t u = 0; u < plan->unit_count; u++) units[u].style = 0;
     for (int32_t begin = 0; begin < plan->unit_count; begin++) {
         const int32_t count = 1 + (int32_t)(mix32(seed * 64 + (uint32_t)begin) % 16);
@@ -127,9 +175,28 @@ static int force_relays(relayed_net *n, uint32_t seed)
             for (int32_t u = begin; u <= end; u++) units[u].style = before[u];
         }
     }
-    plan->tensor_count = cge_find_uses(n->model, plan->layers, plan->level, plan->training, units, plan->unit_count, (cge_tensor *)(uintptr_t)plan->tensors);
-    plan->peak_elems = cge_place_tensors((cge_tensor *)(uintptr_t)plan->tensors, plan->tensor_count, order, &plan->bound_elems);
-    return CHECK_OK(cge_network_arena_bytes(n->model, &n->options, &n->arena_bytes)) && CHECK(n->arena_bytes <= n->room) && forced > 0;
+    return place_anew(n) && forced > 0;
+}
+
+/* Blocks at random, of all units that can be or of two of three, with groups of so many channels. */
+static int force_blocks(relayed_net *n, uint32_t seed)
+{
+    cge_plan *plan = &n->plan;
+    cge_unit *units = (cge_unit *)(uintptr_t)plan->units, *last;
+    int32_t forced = 0, count;
+    for (int32_t u = 0; u < plan->unit_count; u++) units[u].style = 0;
+    for (int32_t first = 0; first < plan->unit_count; first += count > 0 ? count : 1) {
+        const uint32_t chance = mix32(seed * 64 + (uint32_t)first);
+        const int32_t times = (int32_t)(chance >> 8 & 3);
+        count = (chance & 3) == 0 ? 0 : cge_block_from(n->model, plan->layers, units, plan->unit_count, first);
+        if (count == 0) continue;
+        for (int32_t u = first; u < first + count; u++) units[u].style = CGE_UNIT_BLOCK | CGE_UNIT_HANDS_ROWS_ON;
+        last = &units[first + count - 1];
+        last->style = CGE_UNIT_BLOCK;
+        if (cge_block_can_halve(plan->layers, last, times)) last->style = (int16_t)(CGE_UNIT_BLOCK + times * CGE_UNIT_HALVING);
+        forced++;
+    }
+    return place_anew(n) && forced > 0;
 }
 
 static int begin_in_arena(relayed_net *n)
@@ -319,8 +386,106 @@ static void test_long_chain(void)
     CHECK(!cge_relays_are_possible(n.model, n.plan.layers, n.plan.units, n.plan.unit_count));
 }
 
+/* ---- blocks ---- */
+
+static void test_bits_of_blocks(const test_model *m)
+{
+    const cge_memory_level *const levels[] = {&cge_memory_small_tight, &cge_memory_smallest_tight};
+    relayed_net n;
+    uint64_t expected;
+    int32_t blocks = 0;
+    if (!make_room(&n, m) || !plan_with(&n, &cge_memory_small_sliced, 1)) return;
+    expected = train(&n, 0);
+    for (int32_t level = 0; level < COUNT_OF(levels); level++)
+        for (uint32_t seed = 0; seed < BLOCKS; seed++) {
+            if (!plan_with(&n, levels[level], 1)) return;
+            if (seed > 0) blocks += force_blocks(&n, seed); /* else as they are chosen */
+            CHECK(train(&n, (int)(seed & 1)) == expected);
+        }
+    CHECK(blocks > BLOCKS);
+}
+
+/* Fewer bytes than without, and no byte that is not needed. */
+static void test_chosen_blocks(const test_model *m)
+{
+    const cge_memory_level *const levels[][2] = {
+        {&cge_memory_small, &cge_memory_small_tight}, {&cge_memory_smallest, &cge_memory_smallest_tight}};
+    for (int32_t level = 0; level < COUNT_OF(levels); level++) {
+        relayed_net n;
+        int32_t before, styles = 0;
+        if (!make_room(&n, m) || !plan_with(&n, levels[level][0], 1)) return;
+        before = n.plan.peak_elems;
+        if (!plan_with(&n, levels[level][1], 1)) return;
+        for (int32_t u = 0; u < n.plan.unit_count; u++) styles |= n.plan.units[u].style;
+        CHECK((styles & CGE_UNIT_BLOCK) != 0);
+        CHECK(n.plan.peak_elems < before);
+        CHECK(n.plan.peak_elems == n.plan.bound_elems);
+        CHECK_REFUSED(CGE_ERR_ARENA, cge_network_init(&n.net, n.model, &n.options, n.arena, n.arena_bytes - 1));
+    }
+}
+
+/* A style that was changed in a plan whose tensors are another's; and at a level without blocks. */
+static void test_foreign_blocks(const test_model *m)
+{
+    relayed_net n;
+    cge_unit *units;
+    if (!make_room(&n, m) || !plan_with(&n, &cge_memory_smallest_tight, 1) || !force_blocks(&n, 7)) return;
+    units = (cge_unit *)(uintptr_t)n.plan.units;
+    for (int32_t u = 0; u < n.plan.unit_count; u++)
+        for (int32_t bit = 1; bit <= 0x4000; bit <<= 1) {
+            units[u].style = (int16_t)(units[u].style ^ bit);
+            CHECK_REFUSED(CGE_ERR_MISMATCH, cge_network_init(&n.net, n.model, &n.options, n.arena, n.room));
+            units[u].style = (int16_t)(units[u].style ^ bit);
+        }
+    CHECK_OK(cge_network_init(&n.net, n.model, &n.options, n.arena, n.room));
+    n.plan.level = &cge_memory_smallest;
+    CHECK_REFUSED(CGE_ERR_MISMATCH, cge_network_init(&n.net, n.model, &n.options, n.arena, n.room));
+}
+
+/* Where blocks begin, of the units of a model: as many as a digit says. */
+static void test_where_blocks_are(const test_model *m, const char *expected)
+{
+    relayed_net n;
+    if (!make_room(&n, m) || !plan_with(&n, &cge_memory_small_tight, 1)) return;
+    for (int32_t u = 0; u < n.plan.unit_count; u++)
+        CHECK(cge_block_from(n.model, n.plan.layers, n.plan.units, n.plan.unit_count, u) == expected[u] - '0');
+    CHECK(expected[n.plan.unit_count] == 0);
+}
+
+/* Gradients that overflow on their way to the first units, when the last ones would have learned. */
+static void test_blocks_that_overflow(const cge_memory_level *level, int32_t steep_layers, cge_status expected)
+{
+    static const float one[3] = {1};
+    const int32_t label = 1;
+    const cge_targets targets = {&label, one};
+    relayed_net n;
+    uint64_t before = 0, after = 0;
+    float loss;
+    if (!make_room(&n, &steep_net) || !plan_with(&n, level, 1) || !force_blocks(&n, 7) || !begin_in_arena(&n)) return;
+    for (int32_t l = 0; l < n.model->layer_count; l++) {
+        const cge_layer_plan *row = &n.plan.layers[l];
+        const float factor = l == 0 ? 0 : l <= steep_layers ? 1e9f : 1;
+        for (int32_t i = 0; i < row->weights; i++) n.net.params[row->params + i] *= factor;
+    }
+    CHECK_OK(cge_network_params_hash(&n.net, &before));
+    CHECK_STATUS(expected, cge_network_train_batch(&n.net, n.x, &targets, 1, &loss));
+    CHECK_OK(cge_network_params_hash(&n.net, &after));
+    CHECK((before == after) == (expected != CGE_OK));
+    for (int32_t i = 0; i < n.net.velocity_elems && expected != CGE_OK; i++) CHECK_SAME(0.0f, n.net.velocity[i], i);
+}
+
 void suite_relay(void)
 {
+    for (int32_t i = 0; i < COUNT_OF(blocked); i++) {
+        test_bits_of_blocks(&blocked[i]);
+        test_foreign_blocks(&blocked[i]);
+    }
+    for (int32_t i = 0; i < 2; i++) test_chosen_blocks(&blocked[i]);
+    test_where_blocks_are(&blocked[0], "32323200");
+    test_where_blocks_are(&blocked[1], "032003202000");
+    test_blocks_that_overflow(&cge_memory_small_tight, 5, CGE_ERR_NOT_FINITE);
+    test_blocks_that_overflow(&cge_memory_smallest_tight, 5, CGE_ERR_NOT_FINITE);
+    test_blocks_that_overflow(&cge_memory_smallest_tight, 3, CGE_OK);
     for (int32_t i = 0; i < COUNT_OF(relayed); i++) {
         test_bits(&relayed[i]);
         test_training(&relayed[i]);

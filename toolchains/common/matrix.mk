@@ -8,7 +8,7 @@ SANITIZE_THREADS = -g -fsanitize=thread -DCHECK_FEWER=1
 
 # A CPU that lacks a set takes its best. Each is chosen for the suites that compute with networks.
 KERNEL_SETS = ref small tiled lanes lanes_avx2 lanes_avx512
-KERNEL_SUITES = network parts wild overlap threads plan slices graph trains golden norm_layers selftest
+KERNEL_SUITES = network parts wild overlap threads plan relay slices graph trains golden norm_layers selftest
 
 variant_gcc-O2          = CC=gcc OPT=-O2 KERNELS='$(KERNEL_SETS)'
 variant_gcc-O3-native   = CC=gcc OPT='-O3 -march=native'

@@ -18,8 +18,11 @@ enum {
     CGE_UNIT_FEW_INPUTS = 4, /* dense: a quarter of the inputs at a time */
     CGE_UNIT_STEM = 8,       /* conv2d: the first units run by rows through all of them, as if they were one (net/stem.c) */
     CGE_UNIT_RELAY = 16,        /* one of some units that run by rows through all of them (net/relay.c) */
-    CGE_UNIT_HANDS_ROWS_ON = 32, /* and not the last of them: its output never exists as a whole */
-    CGE_UNIT_FEW_CHANNELS = 64  /* with CGE_UNIT_DX_FIRST: and in these pieces a few input channels at a time (conv2d_channels.c) */
+    CGE_UNIT_HANDS_ROWS_ON = 32, /* and not the last of them: its output never exists as a whole. So in a block, by channels */
+    CGE_UNIT_FEW_CHANNELS = 64, /* with CGE_UNIT_DX_FIRST: and of these pieces a few input channels (conv2d_channels.c) */
+    CGE_UNIT_BLOCK = 128,       /* one of two or three units that run by groups of channels through all of them (net/block.c) */
+    CGE_UNIT_HALVING = 256,     /* the last of them, 0 to 3 times: half as many channels in a group */
+    CGE_UNIT_ALL_HALVINGS = 3 * CGE_UNIT_HALVING
 };
 
 /* The parameters of a unit and what learns them. dw, db are NULL where nothing does; dw is of the weights that learn. */

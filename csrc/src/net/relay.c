@@ -185,7 +185,7 @@ CGE_INTERNAL int cge_relays_are_possible(const cge_model *model, const cge_layer
     for (u = 0; u < count; u++)
         if ((units[u].style & (CGE_UNIT_FEW_CHANNELS | CGE_UNIT_DX_FIRST)) == CGE_UNIT_FEW_CHANNELS) return 0;
     for (begin = 0; begin < count; begin = end + 1) {
-        end = last_of(&n, begin);
+        end = (units[begin].style & CGE_UNIT_BLOCK) != 0 ? begin : last_of(&n, begin);
         if (end == begin && (units[begin].style & CGE_UNIT_RELAY) == 0) continue;
         if (end == begin || end >= count || end - begin >= MOST_RELAY_UNITS) return 0;
         for (u = begin; u <= end; u++) {

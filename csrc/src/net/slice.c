@@ -134,18 +134,24 @@ static int64_t whole_macs(const cge_pieces *u, int32_t piece)
     return 2 * layer_work(&u->c);
 }
 
-/* Backward, what is computed again is among it. */
-static int64_t stem_macs(const cge_pieces *u, int32_t piece)
+static int64_t work_of_units(const net_slice *s, int32_t first, int32_t end)
 {
-    const net_slice *s = slice_of(u);
     int64_t macs = 0;
     int32_t i;
-    (void)piece;
-    for (i = 0; i < stem_of(s); i++) {
+    for (i = first; i <= end; i++) {
         cge_unit_call c;
         cge_set_unit_call(s->net, s->step->params, i, sample_of(s), &c);
         macs += layer_work(&c);
     }
+    return macs;
+}
+
+/* Backward, what is computed again is among it. */
+static int64_t stem_macs(const cge_pieces *u, int32_t piece)
+{
+    const net_slice *s = slice_of(u);
+    const int64_t macs = work_of_units(s, 0, stem_of(s) - 1);
+    (void)piece;
     return s->step->stage == STAGE_FORWARD ? 2 * macs : 8 * macs;
 }
 
@@ -173,7 +179,7 @@ static cge_status stem_forward_run(const cge_pieces *u, cge_range pieces)
     return !s->step->trains || cge_stem_reads_finite(s->net, sample_of(s), *largest) ? CGE_OK : CGE_ERR_NOT_FINITE;
 }
 
-/* Units that hand rows on, and the one behind them. */
+/* Units that hand rows or channels on, and the one behind them. */
 static int32_t end_of_relay(const net_slice *s, int32_t u)
 {
     while ((s->net->options.plan->units[u].style & CGE_UNIT_HANDS_ROWS_ON) != 0) u++;
@@ -183,15 +189,8 @@ static int32_t end_of_relay(const net_slice *s, int32_t u)
 static int64_t relay_macs(const cge_pieces *u, int32_t piece)
 {
     const net_slice *s = slice_of(u);
-    int64_t macs = 0;
-    int32_t i;
     (void)piece;
-    for (i = s->step->unit; i <= end_of_relay(s, s->step->unit); i++) {
-        cge_unit_call c;
-        cge_set_unit_call(s->net, s->step->params, i, sample_of(s), &c);
-        macs += layer_work(&c);
-    }
-    return 2 * macs;
+    return 2 * work_of_units(s, s->step->unit, end_of_relay(s, s->step->unit));
 }
 
 static cge_status relay_forward_run(const cge_pieces *u, cge_range pieces)
@@ -199,6 +198,28 @@ static cge_status relay_forward_run(const cge_pieces *u, cge_range pieces)
     const net_slice *s = slice_of(u);
     (void)pieces;
     (void)s->net->options.plan->level->relays->run_relay(s->net, s->step->params, end_of_relay(s, s->step->unit), sample_of(s));
+    return CGE_OK;
+}
+
+/* Backward goes on from the block's last unit, forward begins at its first. */
+static int64_t block_macs(const cge_pieces *u, int32_t piece)
+{
+    const net_slice *s = slice_of(u);
+    const cge_unit *units = s->net->options.plan->units;
+    int32_t first = s->step->unit;
+    (void)piece;
+    if (s->step->stage == STAGE_FORWARD) return 4 * work_of_units(s, first, end_of_relay(s, first));
+    while (first > 0 && (units[first - 1].style & CGE_UNIT_HANDS_ROWS_ON) != 0) first--;
+    return 12 * work_of_units(s, first, s->step->unit);
+}
+
+static cge_status block_forward_run(const cge_pieces *u, cge_range pieces)
+{
+    const net_slice *s = slice_of(u);
+    const cge_blocks *blocks = s->net->options.plan->level->blocks;
+    cge_real *largest = s->step->trains ? &s->step->largest : NULL;
+    (void)pieces;
+    (void)blocks->run_block(s->net, s->step->params, end_of_relay(s, s->step->unit), sample_of(s), largest);
     return CGE_OK;
 }
 
@@ -213,6 +234,8 @@ static const cge_pass whole_forward[] = {{one_pieces, whole_macs, whole_forward_
 static const cge_pass whole_backward[] = {{one_pieces, whole_macs, whole_backward_run}};
 static const cge_pass stem_forward[] = {{one_pieces, stem_macs, stem_forward_run}};
 static const cge_pass relay_passes[] = {{one_pieces, relay_macs, relay_forward_run}};
+static const cge_pass block_forward[] = {{one_pieces, block_macs, block_forward_run}};
+static const cge_pass block_backward[] = {{one_pieces, block_macs, whole_backward_run}};
 static const cge_pass stem_backward[] = {{one_pieces, stem_macs, stem_backward_run}};
 
 /* ---- forward of units ---- */
@@ -228,10 +251,12 @@ static int is_cut_forward(const cge_unit_call *c)
 static cge_pass_list stage_forward(net_slice *s, int keeps_winners)
 {
     const cge_pass_list whole = CGE_PASS_LIST(whole_forward), of_stem = CGE_PASS_LIST(stem_forward), of_relay = CGE_PASS_LIST(relay_passes);
+    const cge_pass_list of_block = CGE_PASS_LIST(block_forward);
     cge_unit_call *c = &s->unit.c;
-    const int32_t u = s->step->unit;
+    const int32_t u = s->step->unit, style = unit_of(s)->style;
     if (u < stem_of(s)) return of_stem;
-    if ((s->net->options.plan->units[u].style & CGE_UNIT_RELAY) != 0) return of_relay;
+    if ((style & CGE_UNIT_RELAY) != 0) return of_relay;
+    if ((style & CGE_UNIT_BLOCK) != 0) return of_block;
     cge_set_unit_call(s->net, s->step->params, u, sample_of(s), c);
     if (!keeps_winners) c->winners = NULL;
     c->draw.trains = keeps_winners;
@@ -767,8 +792,9 @@ static cge_pass_list stage_shared(net_slice *s)
 static cge_pass_list stage_backward(net_slice *s)
 {
     const cge_pass_list whole = CGE_PASS_LIST(whole_backward), of_stem = CGE_PASS_LIST(stem_backward);
-    const cge_pass_list merged = CGE_PASS_LIST(merged_passes);
+    const cge_pass_list merged = CGE_PASS_LIST(merged_passes), of_block = CGE_PASS_LIST(block_backward);
     if (s->step->unit < stem_of(s)) return of_stem;
+    if ((unit_of(s)->style & CGE_UNIT_BLOCK) != 0) return of_block;
     cge_set_backward_call(s->net, s->step->unit, sample_of(s), &s->unit.c);
     if (!is_cut_backward(unit_of(s), &s->unit.c)) return whole;
     if (unit_of(s)->x[1] != CGE_NO_UNIT) return merged;
@@ -807,9 +833,10 @@ static int enter_backward(net_slice *s, int32_t unit)
 {
     const cge_unit *units = s->net->options.plan->units;
     if (s->net->options.plan->level->at_once && s->step->trial != CGE_TRIES) s->step->changing = 1;
-    while (unit >= 0 && !units[unit].learns) unit--;
+    while (unit >= 0 && (!units[unit].learns || (units[unit].style & CGE_UNIT_HANDS_ROWS_ON) != 0)) unit--;
     if (unit < 0) return end_sample(s);
-    return enter(s, cge_is_shared_behind(&units[unit]) ? STAGE_SHARED : STAGE_BACKWARD, unit);
+    if (cge_is_shared_behind(&units[unit]) && (units[unit].style & CGE_UNIT_BLOCK) == 0) return enter(s, STAGE_SHARED, unit);
+    return enter(s, STAGE_BACKWARD, unit);
 }
 
 static int next_backward(net_slice *s)

@@ -187,8 +187,13 @@ static const cge_real *units_forward(const cge_network *net, const cge_real *par
     }
     for (; y != NULL && u < plan->unit_count && plan->units[u].main >= 0; u++) {
         const int32_t style = plan->units[u].style;
-        if ((style & CGE_UNIT_HANDS_ROWS_ON) == 0)
-            y = (style & CGE_UNIT_RELAY) != 0 ? plan->level->relays->run_relay(net, params, u, x) : run_forward(net, params, u, x, largest);
+        if ((style & CGE_UNIT_HANDS_ROWS_ON) != 0) continue;
+        if ((style & CGE_UNIT_RELAY) != 0)
+            y = plan->level->relays->run_relay(net, params, u, x);
+        else if ((style & CGE_UNIT_BLOCK) != 0)
+            y = plan->level->blocks->run_block(net, params, u, x, largest);
+        else
+            y = run_forward(net, params, u, x, largest);
     }
     return y;
 }
@@ -236,8 +241,7 @@ static int unit_backward(const cge_network *net, const cge_unit *u, const cge_un
     return learn_norm(&c->params, &cge_layer_plans(net)[u->main]);
 }
 
-/* Points c to input `slot` of unit u, whose gradient is wanted. 0: it is not. */
-static int set_input(const cge_network *net, const cge_unit *u, int slot, const void *x, cge_unit_call *c)
+CGE_INTERNAL int cge_set_unit_input(const cge_network *net, const cge_unit *u, int slot, const void *x, cge_unit_call *c)
 {
     const cge_unit *units = net->options.plan->units;
     const int32_t source = u->x[slot];
@@ -255,7 +259,7 @@ CGE_INTERNAL void cge_merge_backward(const cge_network *net, const cge_unit *u, 
     const int32_t channels = slot == 0 ? c->in.c : c->in2.c;
     cge_layer_call part;
     int32_t begin, n;
-    if (!set_input(net, u, slot, x, c)) return;
+    if (!cge_set_unit_input(net, u, slot, x, c)) return;
     if (c->dx == c->dy && c->below == NULL) return; /* a sum's own place */
     set_layer_call(c, &part);
     part.in.h = 1;
@@ -318,7 +322,14 @@ CGE_INTERNAL void cge_set_backward_call(const cge_network *net, int32_t number, 
     c->dy = cge_tensor_at(net, u->dy);
     c->draw.trains = 1;
     cge_set_unit_scratch(net, u->backward, c);
-    if (u->x[1] == CGE_NO_UNIT) (void)set_input(net, u, 0, x, c);
+    if (u->x[1] == CGE_NO_UNIT) (void)cge_set_unit_input(net, u, 0, x, c);
+}
+
+/* As its last unit. */
+static int back_through_block(const cge_network *net, int32_t number, const void *x)
+{
+    if ((net->options.plan->units[number].style & CGE_UNIT_HANDS_ROWS_ON) != 0) return 1;
+    return net->options.plan->level->blocks->back_through_block(net, number, x);
 }
 
 CGE_INTERNAL int cge_unit_backward(const cge_network *net, int32_t number, const void *x)
@@ -326,6 +337,7 @@ CGE_INTERNAL int cge_unit_backward(const cge_network *net, int32_t number, const
     const cge_unit *u = &net->options.plan->units[number];
     cge_range all = {0, 0};
     cge_unit_call c;
+    if ((u->style & CGE_UNIT_BLOCK) != 0) return back_through_block(net, number, x);
     cge_set_backward_call(net, number, x, &c);
     all.end = c.count * cge_shape_elems(c.out);
     if (cge_is_shared_behind(u)) cge_shared_backward(&c, all);
@@ -537,6 +549,8 @@ static int learn_by_units(cge_network *net, const void *x, const cge_sample_list
 }
 
 static const cge_relays with_relays = {cge_relays_are_possible, cge_choose_relay_styles, cge_relay_scratch, cge_run_relay, cge_spread_mean};
+static const cge_blocks with_blocks = {cge_blocks_are_possible, cge_choose_block_styles, cge_block_scratch, cge_run_block,
+                                       cge_back_through_block};
 
 static cge_status check_spread(const cge_plan *plan, cge_network_plan *parts, const void *arena)
 {
@@ -551,14 +565,15 @@ static void enter_plan(cge_network *net)
 }
 
 #define LEVEL forward_by_units, learn_by_units, check_spread, enter_plan
-#define SMALL LEVEL, 0, NULL, 0, CGE_UNIT_STEM, NULL, 0
-#define BATCH forward_by_units, cge_learn_pass_by_units, check_spread, enter_plan, 0, NULL, 0, CGE_UNIT_STEM, NULL, 1
-#define SMALLEST LEVEL, 1, cge_conv2d_unit_backward_in_pieces, 0, CGE_UNIT_STEM, NULL, 0
-#define TIGHT CGE_UNIT_STEM | CGE_UNIT_RELAY | CGE_UNIT_HANDS_ROWS_ON, &with_relays, 0
+#define SMALL LEVEL, 0, NULL, 0, CGE_UNIT_STEM, NULL, NULL, 0
+#define BATCH forward_by_units, cge_learn_pass_by_units, check_spread, enter_plan, 0, NULL, 0, CGE_UNIT_STEM, NULL, NULL, 1
+#define SMALLEST LEVEL, 1, cge_conv2d_unit_backward_in_pieces, 0, CGE_UNIT_STEM, NULL, NULL, 0
+#define TOGETHER CGE_UNIT_STEM | CGE_UNIT_RELAY | CGE_UNIT_HANDS_ROWS_ON | CGE_UNIT_BLOCK | CGE_UNIT_ALL_HALVINGS
+#define TIGHT TOGETHER, &with_relays, &with_blocks, 0
 #define SMALL_TIGHT LEVEL, 0, NULL, 0, TIGHT
 #define SMALLEST_TIGHT LEVEL, 1, cge_conv2d_unit_backward_in_channels, 0, TIGHT
-#define SMALL_SLICED LEVEL, 0, NULL, 1, CGE_UNIT_STEM, NULL, 0
-#define SMALLEST_SLICED LEVEL, 1, NULL, 1, CGE_UNIT_STEM, NULL, 0
+#define SMALL_SLICED LEVEL, 0, NULL, 1, CGE_UNIT_STEM, NULL, NULL, 0
+#define SMALLEST_SLICED LEVEL, 1, NULL, 1, CGE_UNIT_STEM, NULL, NULL, 0
 const cge_memory_level cge_memory_small = {cge_check_plan, SMALL};
 const cge_memory_level cge_memory_batch = {cge_check_plan, BATCH};
 const cge_memory_level cge_memory_smallest = {cge_check_plan, SMALLEST};
@@ -577,6 +592,7 @@ const cge_memory_level cge_memory_smallest_sliced_sealed = {cge_check_sealed_pla
 #undef SMALL
 #undef BATCH
 #undef SMALLEST
+#undef TOGETHER
 #undef TIGHT
 #undef SMALL_TIGHT
 #undef SMALLEST_TIGHT

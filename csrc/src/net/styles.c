@@ -51,7 +51,7 @@ static int32_t choose_style(const cge_style_choice *s, cge_unit *u, int32_t styl
     return elems;
 }
 
-enum { SETTLED = CGE_UNIT_STEM | CGE_UNIT_RELAY }; /* for several units together */
+enum { SETTLED = CGE_UNIT_STEM | CGE_UNIT_RELAY | CGE_UNIT_BLOCK }; /* for several units together */
 
 /* From the quick styles on, whose tensors say what all the others change. */
 static void choose_within(const cge_style_choice *s, int32_t limit)
@@ -147,6 +147,104 @@ CGE_INTERNAL int32_t cge_choose_relay_styles(const cge_style_choice *s, int32_t 
     return choose_stem(s);
 }
 
+/* ---- only where a level has blocks ---- */
+
+static int32_t elems_of_styles(const cge_style_choice *s)
+{
+    return cge_most_elems_alive(s->tensors, uses_of_styles(s));
+}
+
+/* Units first .. first + count - 1 as one whose groups are halved so often; -1: as none. */
+static void set_block_style(const cge_style_choice *s, int32_t first, int32_t count, int32_t halvings)
+{
+    const int32_t last = first + count - 1;
+    int32_t u;
+    for (u = first; u <= last; u++) s->units[u].style = (int16_t)(halvings < 0 ? 0 : CGE_UNIT_BLOCK | CGE_UNIT_HANDS_ROWS_ON);
+    if (halvings >= 0) s->units[last].style = (int16_t)(CGE_UNIT_BLOCK + halvings * CGE_UNIT_HALVING);
+}
+
+/* How many units from `first` on are to be a block, as far as they are not settled otherwise; 0: none. */
+static int32_t block_at(const cge_style_choice *s, int32_t first)
+{
+    const int32_t count = cge_block_from(s->model, s->layers, s->units, s->unit_count, first);
+    return (s->units[first].style & (CGE_UNIT_STEM | CGE_UNIT_RELAY)) != 0 ? 0 : count;
+}
+
+static void make_all_blocks(const cge_style_choice *s)
+{
+    int32_t first, count;
+    for (first = 0; first < s->unit_count; first += count > 0 ? count : 1) {
+        count = block_at(s, first);
+        if (count > 0) set_block_style(s, first, count, CGE_MOST_HALVINGS);
+    }
+}
+
+/* What may be alive where the least is so much, if that is quicker: narrow groups take several times as long. */
+static int32_t worth(int32_t least)
+{
+    return least + least / 64;
+}
+
+/* No block, or as many channels in a group as are worth it. Returns what is alive then, or the least so far if that is less. */
+static int32_t relax_block(const cge_style_choice *s, int32_t first, int32_t count, int32_t least)
+{
+    int32_t halvings, elems;
+    for (halvings = -1; halvings < CGE_MOST_HALVINGS; halvings++) {
+        if (halvings > 0 && !cge_block_can_halve(s->layers, &s->units[first + count - 1], halvings)) continue;
+        set_block_style(s, first, count, halvings);
+        elems = elems_of_styles(s);
+        if (elems <= worth(least)) return elems < least ? elems : least;
+    }
+    set_block_style(s, first, count, CGE_MOST_HALVINGS);
+    return least;
+}
+
+static void drop_blocks(const cge_style_choice *s)
+{
+    int32_t u;
+    for (u = 0; u < s->unit_count; u++)
+        if ((s->units[u].style & CGE_UNIT_BLOCK) != 0) s->units[u].style = 0;
+    choose_within(s, 0);
+}
+
+/* All that there can be, and then fewer and wider ones. Returns what is alive at most. */
+static int32_t try_blocks(const cge_style_choice *s)
+{
+    int32_t first, count, least;
+    drop_blocks(s);
+    make_all_blocks(s);
+    least = elems_of_styles(s);
+    for (first = 0; first < s->unit_count; first += count > 0 ? count : 1) {
+        count = block_at(s, first);
+        if (count > 0) least = relax_block(s, first, count, least);
+    }
+    return elems_of_styles(s);
+}
+
+/* With that stem; NULL: without one. */
+static int32_t try_blocks_behind(const cge_style_choice *s, int32_t in_stem, const int16_t *stem)
+{
+    int32_t u;
+    for (u = 0; u < in_stem; u++) s->units[u].style = (int16_t)(stem != NULL ? stem[u] : 0);
+    return try_blocks(s);
+}
+
+/* In place of the stem, or beside it. */
+CGE_INTERNAL int32_t cge_choose_block_styles(const cge_style_choice *s, int32_t limit)
+{
+    const int32_t in_stem = cge_count_stem_units(s->units, s->unit_count);
+    int16_t stem[CGE_MOST_STEM_UNITS] = {0};
+    int32_t u, beside, least;
+    for (u = 0; u < in_stem; u++) stem[u] = s->units[u].style;
+    beside = try_blocks(s);
+    least = in_stem > 0 ? try_blocks_behind(s, in_stem, NULL) : beside;
+    if (in_stem > 0 && least > worth(beside)) least = try_blocks_behind(s, in_stem, stem);
+    if (least < limit) return least;
+    for (u = 0; u < in_stem; u++) s->units[u].style = stem[u];
+    drop_blocks(s);
+    return limit;
+}
+
 CGE_INTERNAL int32_t cge_choose_styles(const cge_model *model, const cge_layer_plan *layers, const cge_memory_level *level, int32_t training, cge_unit *units, int32_t unit_count, cge_tensor *tensors)
 {
     const cge_style_choice s = {model, layers, level, training, units, unit_count, tensors};
@@ -154,6 +252,7 @@ CGE_INTERNAL int32_t cge_choose_styles(const cge_model *model, const cge_layer_p
     choose_within(&s, 0);
     limit = choose_stem(&s);
     if (level->relays != NULL) limit = level->relays->choose_relays(&s, limit);
+    if (level->blocks != NULL && training) limit = level->blocks->choose_blocks(&s, limit);
     choose_within(&s, limit);
     return uses_of_styles(&s);
 }

@@ -53,6 +53,38 @@ CGE_INTERNAL void cge_choose_relays(const cge_model *model, const cge_layer_plan
 CGE_INTERNAL cge_unit_scratch cge_relay_scratch(const cge_model *model, const cge_layer_plan *layers, const cge_unit *units, int32_t unit_count, const cge_unit *end);
 CGE_INTERNAL const cge_real *cge_run_relay(const cge_network *net, const cge_real *params, int32_t end, const void *x);
 
+/* Units that run by groups of channels (block.c), with what they need only if a level has them. */
+typedef struct cge_blocks {
+    /* Whether all units with CGE_UNIT_BLOCK can work so. */
+    int (*blocks_are_possible)(const cge_model *model, const cge_layer_plan *layers, const cge_unit *units, int32_t unit_count);
+    /* Blocks, where less is alive with them than what is at most without: `limit`. Returns what is. */
+    int32_t (*choose_blocks)(const cge_style_choice *s, int32_t limit);
+    /* Of the block whose last unit is like `end`. */
+    cge_unit_scratch (*block_scratch)(const cge_model *model, const cge_layer_plan *layers, const cge_unit *units,
+                                      const cge_unit *end, int at_once);
+    /* The block whose last unit is `end`; returns what it puts out. *largest, if not NULL, becomes the largest number of the
+     * maps that never exist as a whole if it was smaller. And back through it: 0 if a gradient is not finite. */
+    const cge_real *(*run_block)(const cge_network *net, const cge_real *params, int32_t end, const void *x, cge_real *largest);
+    int (*back_through_block)(const cge_network *net, int32_t end, const void *x);
+} cge_blocks;
+CGE_INTERNAL int cge_blocks_are_possible(const cge_model *model, const cge_layer_plan *layers, const cge_unit *units,
+                                         int32_t unit_count);
+CGE_INTERNAL int32_t cge_choose_block_styles(const cge_style_choice *s, int32_t limit);
+CGE_INTERNAL cge_unit_scratch cge_block_scratch(const cge_model *model, const cge_layer_plan *layers, const cge_unit *units,
+                                                const cge_unit *end, int at_once);
+CGE_INTERNAL const cge_real *cge_run_block(const cge_network *net, const cge_real *params, int32_t end, const void *x,
+                                           cge_real *largest);
+CGE_INTERNAL int cge_back_through_block(const cge_network *net, int32_t end, const void *x);
+
+/* Of cge_unit.style. */
+enum { CGE_MOST_HALVINGS = CGE_UNIT_ALL_HALVINGS / CGE_UNIT_HALVING };
+
+/* How many units from unit `first` on can be a block; 0: none. And whether the groups of one, whose last unit is `end`, can be
+ * halved so often. */
+CGE_INTERNAL int32_t cge_block_from(const cge_model *model, const cge_layer_plan *layers, const cge_unit *units,
+                                    int32_t unit_count, int32_t first);
+CGE_INTERNAL int cge_block_can_halve(const cge_layer_plan *layers, const cge_unit *end, int32_t times);
+
 struct cge_memory_level {
     /* CGE_ERR_MISMATCH if options->plan is another model's, or two tensors that live together overlap. Else *counts is
      * filled in. */
@@ -71,6 +103,7 @@ struct cge_memory_level {
     int32_t one_by_one; /* units run one after the other, each of which can be cut: no stem; there is room for CGE_SLICE_ELEMS */
     int32_t together;   /* styles of several units together */
     const cge_relays *relays; /* NULL: no unit has CGE_UNIT_RELAY */
+    const cge_blocks *blocks; /* NULL: no unit has CGE_UNIT_BLOCK */
     int32_t holds_several; /* options->capacity may be above 1; else a pass is of one sample */
 };
 
@@ -186,6 +219,9 @@ CGE_INTERNAL int cge_stem_backward(const cge_network *net, const cge_real *x);
  * NULL they are net->grads. */
 CGE_INTERNAL void cge_set_unit_call(const cge_network *net, const cge_real *params, int32_t number, const void *x, cge_unit_call *c);
 CGE_INTERNAL void cge_set_unit_params(const cge_network *net, const cge_real *params, int32_t l, cge_real *scratch, cge_unit_params *p);
+
+/* Points c to input `slot` of unit u, whose gradient is wanted. 0: it is not. */
+CGE_INTERNAL int cge_set_unit_input(const cge_network *net, const cge_unit *u, int slot, const void *x, cge_unit_call *c);
 
 /* Its scratch, which is tensor `number`; the window on the model's input lies before the rest of it. */
 CGE_INTERNAL void cge_set_unit_scratch(const cge_network *net, int32_t number, cge_unit_call *c);

@@ -69,11 +69,17 @@ static int has_no_whole_output(const cge_unit *u)
     return (u->style & CGE_UNIT_HANDS_ROWS_ON) != 0;
 }
 
-/* As whose part it reads: a relay works as its last unit. */
-static int32_t last_reader(const uses *s, int32_t number)
+static int32_t last_who_reads_unit(const uses *s, int32_t number)
 {
     int32_t r = next_reader(s, number, number), next;
     while (s->units[number].shared && (next = next_reader(s, number, r)) < s->unit_count) r = next;
+    return r;
+}
+
+/* As whose part it reads: a relay or a block works as its last unit. */
+static int32_t last_reader(const uses *s, int32_t number)
+{
+    int32_t r = last_who_reads_unit(s, number);
     while (r < s->unit_count && has_no_whole_output(&s->units[r])) r++;
     return r;
 }
@@ -86,7 +92,8 @@ static int16_t added_inputs(const uses *s, int32_t number)
     int slot;
     for (slot = 0; slot < 2; slot++) {
         if (u->x[slot] < 0 || !s->units[u->x[slot]].shared) continue;
-        if (last_reader(s, u->x[slot]) > number || (slot == 0 && u->x[1] == u->x[0])) adds = (int16_t)(adds | 1 << slot);
+        if (last_who_reads_unit(s, u->x[slot]) > number || (slot == 0 && u->x[1] == u->x[0]))
+            adds = (int16_t)(adds | 1 << slot);
     }
     return adds;
 }
@@ -201,6 +208,7 @@ static int reads_x_again(const uses *s, int32_t r, int32_t u)
 {
     const cge_unit *reader = &s->units[r];
     if (!reader->learns || two_inputs(s, r)) return 0;
+    if ((reader->style & CGE_UNIT_BLOCK) != 0) return 1;
     if (drops(s, r)) return s->units[u].activation >= 0;
     return s->units[u].learns || s->model->layers[reader->main].trains != CGE_TRAINS_BIAS;
 }
@@ -258,6 +266,8 @@ static cge_unit_scratch own_scratch_of(const uses *s, const cge_unit *u, const c
     cge_unit_scratch scratch = {0, 0};
     if ((u->style & CGE_UNIT_STEM) != 0) return scratch_of_stem(s);
     if ((u->style & CGE_UNIT_RELAY) != 0) return s->level->relays->relay_scratch(s->model, s->layers, s->units, s->unit_count, u);
+    if ((u->style & CGE_UNIT_BLOCK) != 0)
+        return s->level->blocks->block_scratch(s->model, s->layers, s->units, u, s->level->at_once);
     if (!cge_unit_runs_in_pieces(s->model, u)) scratch.backward = scratch_of_gradients(s, u, c);
     else scratch = conv2d ? cge_conv2d_unit_scratch(c, needs_dx) : cge_dense_unit_scratch(c, needs_dx);
     if (s->level->at_once && learns(s, u)) scratch.backward += cge_unit_piece_elems(c, &s->layers[u->main]);
@@ -371,6 +381,7 @@ static void find_uses_of(uses *s, int32_t number, void (*find)(uses *s, int32_t 
 static void check_styles(uses *s)
 {
     const cge_relays *relays = s->level->relays;
+    const cge_blocks *blocks = s->level->blocks;
     int32_t u;
     if (s->differs) return;
     s->stem = cge_count_stem_units(s->units, s->unit_count);
@@ -380,6 +391,7 @@ static void check_styles(uses *s)
         s->differs |= (s->units[u].style & ~possible) != 0; /* a stem of other units is not possible */
     }
     if (relays != NULL && !s->differs) s->differs = !relays->are_possible(s->model, s->layers, s->units, s->unit_count);
+    if (blocks != NULL && !s->differs) s->differs = !blocks->blocks_are_possible(s->model, s->layers, s->units, s->unit_count);
 }
 
 static void find_uses(uses *s)
