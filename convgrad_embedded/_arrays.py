@@ -191,7 +191,7 @@ def real(name: str, value: ArrayLike, like: Real | None = None, byte_hint: str =
     if array.dtype.kind != "f" or array.dtype.itemsize not in (4, 8):
         hint = _conversion(name, array) + (byte_hint if array.dtype == np.uint8 else "")
         raise TypeError(f"{name}: expected float32 or float64, got {describe(array)}; {hint}")
-    native = array.dtype.newbyteorder("=")
+    native = array.dtype if array.dtype.isnative else array.dtype.newbyteorder("=")
     if like is not None and native != like.dtype:
         hint = f"use np.asarray({name}, np.{like.dtype})"
         raise TypeError(f"{name}: expected {like.dtype} as the arguments before it, got {describe(array)}; {hint}")
@@ -269,6 +269,8 @@ def first_not_finite(name: str, array: Real) -> str | None:
 
 
 def _dense(array: Any, dtype: Any) -> Any:
+    if array.dtype == dtype and array.flags.c_contiguous and array.flags.aligned:
+        return array
     return np.require(array, dtype, ["C", "A"])
 
 
@@ -279,7 +281,7 @@ def shaped(name: str, array: Any, *shapes: Sequence[int | str], sample: Sequence
         expected = " or ".join("(" + ", ".join(map(str, shape)) + ("," if len(shape) == 1 else "") + ")" for shape in shapes)
         hint = "" if sample is None else _axes_hint(name, tuple(array.shape), tuple(sample))
         raise ValueError(f"{name}: expected shape {expected}, got {array.shape}{hint}")
-    if any(size > INT32_MAX for size in array.shape):
+    if max(array.shape, default=0) > INT32_MAX:
         raise ValueError(f"{name}: expected at most {INT32_MAX} along an axis, got shape {array.shape}")
     return array
 
@@ -331,16 +333,15 @@ def like_batch(result: Real, given: ArrayLike, batched_rank: int = 4) -> Real:
 def labels(name: str, value: ArrayLike, count: int, classes: int) -> Labels:
     """(N,) class numbers 0 .. classes - 1 of any integer type. A copy: the core reads it after the check, without the GIL."""
     array = _array(name, value).copy()
-    hint = _labels_hint(name, array, count)
     if array.dtype.kind not in "iu":
-        raise TypeError(f"{name}: expected integer class labels, got {describe(array)}{hint}")
+        raise TypeError(f"{name}: expected integer class labels, got {describe(array)}{_labels_hint(name, array, count)}")
     if array.shape != (count,):
-        raise ValueError(f"{name}: expected shape ({count},), got {array.shape}{hint}")
-    if array.min() < 0 or array.max() >= classes:
-        low, high = array.min(), array.max()
+        raise ValueError(f"{name}: expected shape ({count},), got {array.shape}{_labels_hint(name, array, count)}")
+    low, high = array.min(), array.max()
+    if low < 0 or high >= classes:
         hint = _range_hint(name, int(low), int(high), classes)
         raise ValueError(f"{name}: expected labels 0 .. {classes - 1}, got {low} .. {high}{hint}")
-    result: Labels = _dense(array, np.int32)
+    result: Labels = array.astype(np.int32, copy=False)
     return result
 
 

@@ -925,6 +925,18 @@ def _give_way() -> None:
         time.sleep(1e-4)
 
 
+class _Cells(NamedTuple):
+    """What a call hands over to C and back."""
+
+    targets: Any
+    loss: Any
+    weights: Any  # to which the targets point, if samples have some
+
+
+def _new_cells(kind: Precision) -> _Cells:
+    return _Cells(kind.new("targets"), ffi.new(f"{kind.c_type} *"), kind.new("weights"))
+
+
 class Losses:
     """Of samples that come in one call or in several: their sum as the core keeps it, so that their mean has the same bits.
 
@@ -934,6 +946,7 @@ class Losses:
     def __init__(self, kind: Precision, outputs: int = 0) -> None:
         self.progress = kind.new("progress")
         self.outputs = ffi.new(f"cge_progress{kind.suffix}[]", outputs) if outputs > 0 else None
+        self.cells = _new_cells(kind)
         self._dtype = kind.dtype
         self.correct = 0  # of them right, in evaluation
         self.clipped = 0.0  # the sum of those that came batch by batch, because gradients were clipped
@@ -962,13 +975,6 @@ class Losses:
         total = progress.loss_sum + more * unit
         return float(self._dtype.type(total / (float(self._dtype.type(self.done)) * unit)))
 
-
-class _Cells(NamedTuple):
-    """What a call hands over to C and back."""
-
-    targets: Any
-    loss: Any
-    weights: Any  # to which the targets point, if samples have some
 
 
 class _Step(NamedTuple):
@@ -1175,14 +1181,14 @@ class Runtime:
 
         self._in_parts(part, self._forward_pace, progress, count, count, "predict")
 
-    def evaluate(self, x: Real, targets: Targets, *, sharing: bool = False, losses: Losses | None = None) -> tuple[float, int]:
-        """Mean loss, and how many samples have their largest output at the label; of losses without, how many outputs fit.
+    def evaluate(self, x: Real, targets: Targets, *, sharing: bool = False, losses: Losses | None = None) -> Losses:
+        """The losses, and how many samples have their largest output at the label; of losses without, how many outputs fit.
 
-        With `sharing`, other threads get their turn meanwhile. With `losses`, of all samples that were added to them.
+        With `sharing`, other threads get their turn meanwhile. With `losses`, these count on.
         """
-        c_x, cells, count = ffi.from_buffer(x), self._point(self._new_cells(), targets), len(x)
         losses = Losses(self._kind) if losses is None else losses
         losses.begin()
+        c_x, cells, count = ffi.from_buffer(x), self._point(losses.cells, targets), len(x)
         progress = losses.progress
 
         def part(most: int) -> int:
@@ -1193,7 +1199,7 @@ class Runtime:
 
         unit, between = (1, _give_way) if sharing else (count, None)
         self._in_parts(part, self._forward_pace, progress, count, unit, "evaluate", between)
-        return losses.mean, losses.correct
+        return losses
 
     def _in_parts(
         self,
@@ -1230,7 +1236,7 @@ class Runtime:
         self._begin("forward", x, None, y)
 
     def _begin(self, kind: str, x: Real, targets: Targets | None, y: Real | None) -> None:
-        cells = self._new_cells()
+        cells = _new_cells(self._kind)
         step = _Step(kind, x, targets, y, cells, cells.loss, ffi.new("int32_t *"))
         if targets is not None:
             self._point(cells, targets)
@@ -1348,7 +1354,7 @@ class Runtime:
         own = _own_labels(labels)
         with self.lock:
             self._follow_schedule()
-            cells = self._spare_cells.pop() if self._spare_cells else self._new_cells()
+            cells = self._spare_cells.pop() if self._spare_cells else _new_cells(self._kind)
             c_loss = cells.loss
             c_x = ffi.from_buffer(x)
             status = self._train_labelled(self._net, c_x, own, labels.size, c_loss)
@@ -1365,7 +1371,7 @@ class Runtime:
         """evaluate of a few samples likewise."""
         own = _own_labels(labels)
         with self.lock:
-            cells = self._spare_cells.pop() if self._spare_cells else self._new_cells()
+            cells = self._spare_cells.pop() if self._spare_cells else _new_cells(self._kind)
             correct = ffi.new("int32_t *")
             c_x = ffi.from_buffer(x)
             status = self._evaluate_labelled(self._net, c_x, own, labels.size, cells.loss, correct)
@@ -1380,18 +1386,18 @@ class Runtime:
         targets: Targets,
         order: Labels | None,
         batch_size: int,
-        report: Callable[[int, float], bool | None],
+        report: Callable[[Losses], bool | None],
         clip: Clipping | None = None,
         losses: Losses | None = None,
         each: bool = False,
-    ) -> float:
-        """Calls report(samples so far, their mean loss) from time to time, with `each` after every batch; then other threads
-        get their turn. The epoch ends early if report returns True. With `losses`, these count on: an epoch in several calls.
+    ) -> Losses:
+        """Calls report(the losses so far) from time to time, with `each` after every batch; then other threads get their turn.
+        The epoch ends early if report returns True. With `losses`, these count on: an epoch in several calls.
         """
         losses = Losses(self._kind) if losses is None else losses
-        c_x, cells, count = ffi.from_buffer(x), self._point(self._new_cells(), targets, losses.outputs), len(x)
-        c_targets, c_order = cells.targets, _buffer(order, INT32_BUFFER)
         losses.begin()
+        c_x, cells, count = ffi.from_buffer(x), self._point(losses.cells, targets, losses.outputs), len(x)
+        c_targets, c_order = cells.targets, _buffer(order, INT32_BUFFER)
         progress, loss = losses.progress, cells.loss
 
         def some(most: int) -> int:
@@ -1410,13 +1416,13 @@ class Runtime:
             return status
 
         def between() -> bool | None:
-            ends = report(losses.done, losses.mean)
+            ends = report(losses)
             _give_way()
             return ends
 
         whole = batch_size if self.learns_by_batch else 1
         self._in_parts(part, self._train_pace, progress, count, batch_size, "training", between, each, whole)
-        return losses.mean
+        return losses
 
     def _clipped_part(
         self,
@@ -1429,7 +1435,7 @@ class Runtime:
         clip: Clipping,
     ) -> int:
         """Samples progress.done .. end - 1 of an epoch, by accumulate, clip and update. The caller holds the lock."""
-        cells = self._new_cells()
+        cells = _new_cells(self._kind)
         status, begin, total = 0, losses.progress.done, 0.0
         while not status and begin < end:
             if begin % batch_size == 0:
@@ -1470,12 +1476,9 @@ class Runtime:
         check(status, "training")
         return loss
 
-    def _new_cells(self) -> _Cells:
-        return _Cells(self._kind.new("targets"), ffi.new(f"{self._kind.c_type} *"), self._kind.new("weights"))
-
     def _cells(self, targets: Targets) -> _Cells:
         """Cells of the caller's own, pointing to these arrays. Their values may change, but for labels, by which C indexes."""
-        cells = self._spare_cells.pop() if self._spare_cells else self._new_cells()
+        cells = self._spare_cells.pop() if self._spare_cells else _new_cells(self._kind)
         return self._point(cells, targets)
 
     def save(self) -> bytes:

@@ -120,13 +120,13 @@ class FeatureSource(_fit.ArraySource):
         self._features = features
 
     def epoch(
-        self, order: Labels | None, steps: _fit.Steps, report: Callable[[int, float], bool | None], losses: Losses
+        self, order: Labels | None, steps: _fit.Steps, report: Callable[[Losses], bool | None], losses: Losses
     ) -> None:
         tail = self._tail
 
-        def handed_back(done: int, loss: float) -> bool | None:
+        def handed_back(losses: Losses) -> bool | None:
             tail.hand_back()
-            ends = report(done, loss)
+            ends = report(losses)
             tail.take_over()
             return ends
 

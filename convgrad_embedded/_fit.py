@@ -118,9 +118,10 @@ class Report:
         self._progress = progress
         self._listeners = listeners
 
-    def __call__(self, done: int, loss: float) -> bool:
-        self._progress.samples(done, loss)
-        self._listeners.batch_end(loss)
+    def __call__(self, losses: Losses) -> bool:
+        self._progress.samples(losses)
+        if self._listeners.hear_batches:
+            self._listeners.batch_end(losses.mean)
         return self.ends
 
     @property
@@ -209,7 +210,7 @@ def train_epoch(
     targets: Targets,
     order: Labels | None,
     steps: Steps,
-    report: Callable[[int, float], bool | None],
+    report: Callable[[Losses], bool | None],
     losses: Losses,
 ) -> None:
     runtime = network._runtime

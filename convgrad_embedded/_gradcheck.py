@@ -71,7 +71,7 @@ def run(network: Network, x: Real, targets: Targets, tolerance: float) -> Gradie
     twin.accumulate(x64, targets64)
     gradients: list[float] = (twin.grads / len(x)).tolist()
     drops = any(layer.kind == "dropout" for layer in network.layers)
-    loss = twin.step_loss if drops or by_batch else lambda x, targets: twin.evaluate(x, targets)[0]
+    loss = twin.step_loss if drops or by_batch else lambda x, targets: twin.evaluate(x, targets).mean
     where = _trainable(network)
     if len(where) == 0:
         raise ValueError("gradcheck: expected a network with trainable parameters, got none")

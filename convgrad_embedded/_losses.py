@@ -453,6 +453,8 @@ def with_weights(
     name: str = "sample_weight",
 ) -> Targets:
     """The targets, whose samples weigh sample_weight times class_weight of their label."""
+    if sample_weight is None and class_weight is None:
+        return targets
     weights = None if sample_weight is None else _arrays.weights(name, sample_weight, count)
     if class_weight is not None:
         of_label = _of_labels("class_weight", class_weight, targets, classes)

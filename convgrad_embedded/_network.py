@@ -1296,19 +1296,23 @@ class Network:
         return samples, targets
 
     def _samples(self, name: str, x: ArrayLike) -> Real:
+        if self.input_scale is not None:
+            array: Real = _arrays.byte_values(name, x, self.input_scale, self.input_offset)
+        else:
+            array = _arrays.real(name, x, byte_hint=_BYTE_HINT)
+        if array.shape[1:] != self.input_shape or not 0 < len(array) <= _arrays.INT32_MAX:
+            array = self._shaped(name, array)
+        return array if self.input_scale is not None else _arrays.single(name, array)
+
+    def _shaped(self, name: str, array: Real) -> Real:
+        """(N,) + input_shape, of another shape that says the same."""
         shapes: list[tuple[int | str, ...]] = [("N", *self.input_shape)]
         if len(self.input_shape) == 1:
             shapes.append(("N", 1, 1, *self.input_shape))
         elif self.input_shape[1] == 1:
             shapes.append(("N", self.input_shape[0], self.input_shape[2]))
-        if self.input_scale is not None:
-            array: Real = _arrays.byte_values(name, x, self.input_scale, self.input_offset)
-        else:
-            array = _arrays.real(name, x, byte_hint=_BYTE_HINT)
         samples: Real = _arrays.shaped(name, array, *shapes, sample=self.input_shape)
-        if len(self.input_shape) == 3:
-            samples = samples.reshape(-1, *self.input_shape)
-        return samples if self.input_scale is not None else _arrays.single(name, samples)
+        return samples.reshape(-1, *self.input_shape) if len(self.input_shape) == 3 else samples
 
     # ---- weights -----------------------------------------------------------------------------------------------------
 

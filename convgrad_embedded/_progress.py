@@ -8,6 +8,8 @@ import time
 from types import TracebackType
 from typing import Any
 
+from convgrad_embedded._core import Losses
+
 SILENT, LIVE, LINES = 0, 1, 2  # Keras's numbers
 
 
@@ -31,15 +33,15 @@ class Progress:
             self._bar = _tqdm(self._total)
         return self
 
-    def samples(self, done: int, loss: float) -> None:
-        """So many samples of this epoch are done; their mean loss."""
-        self._now = done
+    def samples(self, losses: Losses) -> None:
+        """Of the samples of this epoch that are done."""
+        self._now = done = losses.done
         if self._bar is not None:
             self._bar.set_description(self._epoch(), refresh=False)
             self._bar.update(self._before + done - self._bar.n)
         elif self._live:
             share = f"{done:,} samples" if self._samples is None else f"{100 * done // self._samples:3} %"
-            self._line = f"{self._epoch()}  {share}  loss {loss:.4f}"
+            self._line = f"{self._epoch()}  {share}  loss {losses.mean:.4f}"
             _write(f"\r{self._line}")
 
     def epoch(self, metrics: dict[str, Any]) -> None:
