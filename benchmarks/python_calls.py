@@ -105,13 +105,21 @@ def torch_calls():
 
 
 def network_calls():
+    """{name: (the call, the C function with all its arguments ready)}"""
     layers = [cge.Conv2d(8, 3), cge.ReLU(), cge.Dense(10)]
     net = cge.Network((8, 8, 1), layers, "softmax_cross_entropy", cge.SGD(0.01), seed=0)
+    core, losses = net._runtime, _core.Losses(_core.FLOAT32)
+    c_x, c_labels, c_loss, y = _core.from_buffer(X), np.int32(LABEL).tobytes(), losses.cells.loss, np.empty((1, 10), F32)
+    c_y, correct = _core.from_buffer(_core.FLOAT32.buffer_type, y), _core.new_labels([0])
     return {
-        "train_on_batch": lambda: net.train_on_batch(X, LABEL),
-        "predict": lambda: net.predict(X),
-        "evaluate": lambda: net.evaluate(X, LABEL),
-    }
+        "train_on_batch": (
+            lambda: net.train_on_batch(X, LABEL), lambda: core._train_labelled(core._net, c_x, c_labels, 1, c_loss)
+        ),
+        "predict": (lambda: net.predict(X), lambda: core._forward(core._net, c_x, 1, c_y)),
+        "evaluate": (
+            lambda: net.evaluate(X, LABEL), lambda: core._evaluate_labelled(core._net, c_x, c_labels, 1, c_loss, correct)
+        ),
+    }  # fmt: skip
 
 
 def main():
@@ -123,8 +131,9 @@ def main():
     for name, function in FUNCTIONS.items():
         us, c_us = microseconds(function), microseconds(c_call(name))
         writer.writerow([name, f"{us:.2f}", f"{us - c_us:.2f}", f"{microseconds(torch[name]):.2f}" if name in torch else ""])
-    for name, function in network_calls().items():
-        writer.writerow([name, f"{microseconds(function):.2f}", "", ""])
+    for name, (function, c_function) in network_calls().items():
+        us = microseconds(function)
+        writer.writerow([name, f"{us:.2f}", f"{us - microseconds(c_function):.2f}", ""])
 
 
 if __name__ == "__main__":
