@@ -206,6 +206,31 @@ static int is_tested(const char *name)
 }
 
 /* A set that is missing in the list would not be tested. `tiled` is the boards'. */
+/* All of dy is 0 but for one number, whose products are so small that fused sums of them become -0: wherever it stands, a set
+ * that would add zeros has to find it. */
+static void test_one_number_of_dy(const cge_kernel_set *set)
+{
+    static const cge_conv2d g = {2, 8, 3, 16, 1, 3, 1, 1, 1, 1, 0, 1, 0, 1, 1};
+    cge_conv2d_plan p;
+    CHECK_OK(cge_conv2d_resolve(&g, &p));
+    const int32_t x_elems = g.in_h * g.in_w * g.in_c, y_elems = p.out_h * p.out_w * g.out_c;
+    const cge_range rows = {0, p.out_h}, kernel_rows = {0, g.kernel_h};
+    if (!room_for(x_elems + y_elems + 2 * p.weight_elems)) return;
+    float *x = check_operands(x_elems, SEED_X), *dy = check_operands(y_elems, SEED_DY);
+    const twins t = new_twins(set, "conv2d_weight_grad, one number of dy", p.weight_elems);
+    for (int32_t i = 0; i < x_elems; i++) x[i] = -0x1p-80f;
+    memset(dy, 0, (size_t)y_elems * sizeof *dy);
+    for (int32_t i = 0; i < y_elems; i++) {
+        memset(t.expected, 0, (size_t)t.count * sizeof *t.expected);
+        memset(t.got, 0, (size_t)t.count * sizeof *t.got);
+        dy[i] = 0x1p-80f;
+        cge_kernels_ref.conv2d_weight_grad(&p, x, dy, t.expected, rows, kernel_rows);
+        set->conv2d_weight_grad(&p, x, dy, t.got, rows, kernel_rows);
+        check_twins(t);
+        dy[i] = 0;
+    }
+}
+
 static void test_list_of_sets(void)
 {
     check_case("list of sets");
@@ -221,6 +246,7 @@ void suite_kernels_conv2d(void)
     test_list_of_sets();
     CHECK(cge_kernel_set_at(-1) == NULL && cge_kernel_set_at(0) == &cge_kernels_ref);
     for (int32_t s = 0; (set = cge_kernel_set_at(s)) != NULL; s++) test_parts(set);
+    for (int32_t s = 0; (set = cge_kernel_set_at(s)) != NULL; s++) test_one_number_of_dy(set);
     for (int32_t s = 0; (set = cge_kernel_set_at(s)) != NULL; s++)
         for (int32_t i = 0; i < COUNT_OF(large); i++)
             for (int32_t repeat = 0; repeat < REPEATS; repeat++) test_conv2d(set, &large[i], seed++);
