@@ -124,9 +124,9 @@ class FeatureSource(_fit.ArraySource):
     ) -> None:
         tail = self._tail
 
-        def handed_back(losses: Losses) -> bool | None:
+        def handed_back(so_far: Losses) -> bool | None:
             tail.hand_back()
-            ends = report(losses)
+            ends = report(so_far)
             tail.take_over()
             return ends
 
