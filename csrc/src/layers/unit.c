@@ -2,17 +2,15 @@
 #include "unit.h"
 #include "../kernels/kernels.h"
 
-static cge_layer_call elementwise_call(const cge_layer *layer, int32_t count)
+static void set_elementwise_call(cge_layer_call *c, const cge_layer *layer, int32_t count)
 {
-    cge_layer_call c;
-    memset(&c, 0, sizeof c);
-    c.layer = layer;
-    c.in.h = 1;
-    c.in.w = 1;
-    c.in.c = count;
-    c.out = c.in;
-    c.count = 1;
-    return c;
+    memset(c, 0, sizeof *c);
+    c->layer = layer;
+    c->in.h = 1;
+    c->in.w = 1;
+    c->in.c = count;
+    c->out = c->in;
+    c->count = 1;
 }
 
 CGE_INTERNAL const cge_real *cge_unit_x(const cge_unit_call *c, int32_t begin, int32_t count)
@@ -26,7 +24,7 @@ CGE_INTERNAL void cge_unit_activate(const cge_layer *activation, int32_t count, 
 {
     cge_layer_call c;
     if (activation == NULL) return;
-    c = elementwise_call(activation, count);
+    set_elementwise_call(&c, activation, count);
     c.x = y;
     c.y = y;
     activation->kind->forward(&c);
@@ -35,7 +33,8 @@ CGE_INTERNAL void cge_unit_activate(const cge_layer *activation, int32_t count, 
 CGE_INTERNAL void cge_unit_hand_on(const cge_unit_call *u, int32_t begin, int32_t count, cge_real *dx)
 {
     if (u->below != NULL) {
-        cge_layer_call c = elementwise_call(u->below, count);
+        cge_layer_call c;
+        set_elementwise_call(&c, u->below, count);
         c.y = (cge_real *)(uintptr_t)(u->x + begin); /* read only; in place of dy, since dx must not be y */
         c.dy = dx;
         c.dx = dx;

@@ -151,17 +151,15 @@ static inline cge_range columns_inside(const cge_conv2d *g, int32_t left)
     return cge_valid_range(left, g->dilation_w, g->kernel_w, g->in_w);
 }
 
-/* Neighbouring kernel columns lie side by side in x and in w: one run. */
-static inline int columns_are_one_run(const cge_conv2d_plan *p)
+/* How much of x and of w is a column, if neighbouring kernel columns lie side by side in both; else 0. */
+static inline int32_t run_of_column(const cge_conv2d_plan *p)
 {
-    return p->g.dilation_w == 1 && p->group_in == p->g.in_c;
+    return p->g.dilation_w == 1 && p->group_in == p->g.in_c ? p->group_in : 0;
 }
 
-/* n sums, whose factors are `step` apart. */
-static inline void add_to_run_apart(const cge_value_list *list, int32_t n, ptrdiff_t offset, ptrdiff_t step, cge_real *sums)
+/* n sums, fewer than eight, whose factors are `step` apart. */
+CGE_NOINLINE void add_rest_apart(const cge_value_list *list, int32_t n, ptrdiff_t offset, ptrdiff_t step, cge_real *sums)
 {
-    const int32_t eight = CGE_LISTED_SUMS;
-    for (; n >= eight; n -= eight, offset += eight * step, sums += eight) cge_add_listed_eight_apart(list, offset, step, sums);
     for (; n >= 3; n -= 3, offset += 3 * step, sums += 3) cge_add_listed_apart(3, list, offset, step, sums);
     for (; n > 0; n--, offset += step, sums++) cge_add_listed_apart(1, list, offset, step, sums);
 }
@@ -234,12 +232,50 @@ CGE_NOINLINE void add_list_of_channels(filter_row *r)
         for (kw = 0; kw < columns; kw++) add_run(r, run, offset + kw * r->x_step, 1u << kw, dw + kw * n * r->step);
 }
 
+/* Three kernel rows of three columns, which number j of a row meets if `columns` has that bit. */
+CGE_INLINE void add_to_nine(const filter_row *r, uint32_t columns, cge_real value, const cge_real *from, cge_real sums[3][3])
+{
+    int32_t i, j;
+    CGE_UNROLL
+    for (i = 0; i < 3; i++, from += r->x_next) {
+        CGE_UNROLL
+        for (j = 0; j < 3; j++)
+            if ((columns >> j & 1) != 0) sums[i][j] = CGE_MADD(sums[i][j], value, from[j]);
+    }
+}
+
+static void add_list_of_nine(const filter_row *r)
+{
+    const cge_listed *l = r->list.numbers, *const end = l + r->list.count;
+    cge_real sums[3][3];
+    int32_t i, j;
+    CGE_UNROLL
+    for (i = 0; i < 3; i++) {
+        CGE_UNROLL
+        for (j = 0; j < 3; j++) sums[i][j] = r->dw[i * r->dw_next + j * r->step];
+    }
+    for (; l < end; l++)
+        if ((~l->columns & 7) == 0)
+            add_to_nine(r, 7, l->value, l->at, sums);
+        else
+            add_to_nine(r, l->columns, l->value, l->at, sums);
+    CGE_UNROLL
+    for (i = 0; i < 3; i++) {
+        CGE_UNROLL
+        for (j = 0; j < 3; j++) r->dw[i * r->dw_next + j * r->step] = sums[i][j];
+    }
+}
+
 /* Of one channel, three columns at a time. */
 CGE_NOINLINE void add_list_of_columns(filter_row *r)
 {
     const int32_t columns = r->p->g.kernel_w, step = r->step;
     cge_real *dw = r->dw;
     int32_t kh, kw, offset = 0;
+    if (columns == 3 && r->kernel_rows == 3) {
+        add_list_of_nine(r);
+        return;
+    }
     for (kh = r->kernel_rows; kh > 0; kh--, offset += r->x_next, dw += r->dw_next) {
         for (kw = 0; kw + 3 <= columns; kw += 3) cge_add_listed(3, 1, &r->list, offset + kw, 1u << kw, step, dw + kw * step);
         for (; kw < columns; kw++) cge_add_listed(1, 0, &r->list, offset + kw, 1u << kw, step, dw + kw * step);
@@ -404,80 +440,123 @@ typedef struct ring_row {
     cge_real *ring;
     int32_t kernel_rows, slot, extent; /* slot: of the first row of dx */
     int32_t w_next, w_tap, x_row;
+    int32_t run; /* of columns that lie side by side, for each column; 0: they do not */
 } ring_row;
+
+/* n sums. */
+CGE_NOINLINE void add_to_run_apart(const cge_value_list *list, uint32_t n, ptrdiff_t offset, ptrdiff_t step, cge_real *sums)
+{
+    const int32_t eights = (int32_t)(n / CGE_LISTED_SUMS), in_eights = eights * CGE_LISTED_SUMS, rest = (int32_t)(n % CGE_LISTED_SUMS);
+    if (eights > 0) cge_add_listed_eights_apart(eights, list, offset, step, sums);
+    if (rest > 0) add_rest_apart(list, rest, offset + in_eights * step, step, sums + in_eights);
+}
+
+/* Columns that do not lie side by side. */
+CGE_NOINLINE void add_to_columns(const ring_row *r, const cge_value_list *list, int32_t columns, int32_t offset, cge_real *dx)
+{
+    const cge_conv2d_plan *p = r->p;
+    for (; columns > 0; columns--, offset += r->w_tap, dx += p->g.dilation_w * p->g.in_c)
+        add_to_run_apart(list, (uint32_t)p->group_in, offset, p->g.out_c, dx);
+}
 
 /* What the list gives to the rows of dx, of filters of one group whose first channel is that. The window begins at column
  * `left` of the image. */
 CGE_NOINLINE void add_list_to_ring(const ring_row *r, const cge_value_list *list, int32_t channel, int32_t left)
 {
-    const cge_conv2d_plan *p = r->p;
-    const cge_range kws = columns_inside(&p->g, left);
-    const int32_t columns = kws.end - kws.begin, filters = p->g.out_c, runs = columns_are_one_run(p) ? 1 : columns;
-    const int32_t run = runs == 1 ? columns * p->group_in : p->group_in, dx_step = p->g.dilation_w * p->g.in_c;
-    cge_real *first = r->ring + (left + kws.begin * p->g.dilation_w) * p->g.in_c + channel;
-    int32_t kh, kw, slot = r->slot, offset = kws.begin * r->w_tap;
+    const cge_conv2d *g = &r->p->g;
+    const cge_range kws = columns_inside(g, left);
+    const int32_t columns = kws.end - kws.begin;
+    cge_real *first = r->ring + (left + kws.begin * g->dilation_w) * g->in_c + channel;
+    int32_t kh, slot = r->slot, offset = kws.begin * r->w_tap;
     for (kh = r->kernel_rows; kh > 0; kh--, offset += r->w_next) {
-        for (kw = 0; kw < runs; kw++) add_to_run_apart(list, run, offset + kw * r->w_tap, filters, first + slot * r->x_row + kw * dx_step);
-        slot += p->g.dilation_h;
+        cge_real *dx = first + slot * r->x_row;
+        if (r->run > 0) add_to_run_apart(list, (uint32_t)(columns * r->run), offset, g->out_c, dx);
+        else add_to_columns(r, list, columns, offset, dx);
+        slot += g->dilation_h;
         if (slot >= r->extent) slot -= r->extent;
     }
 }
 
-/* Which winners of a byte are this tap: at each of them the lowest bit. */
-static inline int32_t winners_of_tap(int32_t byte, int32_t tap, int32_t bits)
+#if defined(__GNUC__) && (!defined(__arm__) || defined(__ARM_FEATURE_CLZ))
+static inline int32_t lowest_bit(uint32_t bits)
 {
-    const int32_t ones = bits == 2 ? 0x55 : bits == 4 ? 0x11 : 1;
-    int32_t other = byte ^ tap * ones;
+    return __builtin_ctz(bits);
+}
+#else
+static inline int32_t lowest_bit(uint32_t bits)
+{
+    int32_t bit = 0;
+    for (; (bits & 1) == 0; bits >>= 1) bit++;
+    return bit;
+}
+#endif
+
+/* One place of the map, where the winners of one tap have a gradient. */
+typedef struct map_place {
+    const cge_real *dy; /* of filter 0 */
+    const unsigned char *winners;
+    int32_t first, tap; /* first: number of filter 0's winner */
+} map_place;
+
+/* Which of the winners from number i on are this tap, as far as they lie in one word: at each of them the lowest bit. */
+static inline uint32_t winners_of_tap(const unsigned char *winners, int32_t i, int32_t bits, int32_t tap)
+{
+    const uint32_t ones = bits == 2 ? 0x55555555 : bits == 4 ? 0x11111111 : 0x01010101;
+    const unsigned char *word = winners + (i * bits >> 5) * 4;
+    uint32_t other = (word[0] | (uint32_t)word[1] << 8 | (uint32_t)word[2] << 16 | (uint32_t)word[3] << 24) ^ (uint32_t)tap * ones;
     if (bits == 8) other |= other >> 4;
     if (bits >= 4) other |= other >> 2;
-    return ~(other | other >> 1) & ones;
+    return (~(other | other >> 1) & ones) >> (i * bits & 31);
 }
 
-/* Puts what is not zero at one place of the map's gradient on the list, filters from k to end - 1, as far as there is room.
- * `i` is the number of filter 0's winner. Returns the first filter that was not looked at. */
-CGE_INLINE int32_t list_filters(const int32_t bits, const cge_real *w, cge_value_list *list, const cge_real *dy, const unsigned char *winners, int32_t i, int32_t tap, int32_t k, int32_t end)
+/* Puts what is not zero on the list, filters from k to end - 1, as far as there is room. Returns the first filter that was not
+ * looked at. */
+CGE_INLINE int32_t list_filters(const int32_t bits, const map_place *at, const cge_real *w, cge_value_list *list, int32_t k, int32_t end)
 {
-    cge_listed *l = list->numbers, *const full = l + CGE_LISTED - 8 / bits;
-    for (i += k; k < end && l <= full;) {
-        const int32_t at = i & (8 / bits - 1), in_byte = 8 / bits - at, count = end - k < in_byte ? end - k : in_byte;
-        int32_t found = winners_of_tap(winners[i * bits >> 3] >> at * bits, tap, bits) & ((1 << count * bits) - 1), j;
-        for (j = k; found != 0; found >>= bits, j++) {
-            if ((found & 1) == 0 || is_zero_gradient(dy[j])) continue;
-            l->at = w + j;
-            l->value = dy[j];
+    const int32_t in_word = 32 / bits;
+    cge_listed *l = list->numbers;
+    for (; k < end; k += in_word - ((at->first + k) & (in_word - 1))) {
+        uint32_t found = winners_of_tap(at->winners, at->first + k, bits, at->tap);
+        for (; found != 0; found &= found - 1) {
+            const int32_t filter = k + lowest_bit(found) / bits;
+            if (filter >= end) break;
+            if (is_zero_gradient(at->dy[filter])) continue;
+            if (l == list->numbers + CGE_LISTED) {
+                list->count = CGE_LISTED;
+                return filter;
+            }
+            l->at = w + filter;
+            l->value = at->dy[filter];
             l++;
         }
-        k += count;
-        i += count;
     }
     list->count = (int32_t)(l - list->numbers);
-    return k;
+    return end;
 }
 
 /* Windows of four taps are the usual ones. */
-CGE_NOINLINE int32_t list_filters_of_four(const cge_real *w, cge_value_list *list, const cge_real *dy, const unsigned char *winners, int32_t i, int32_t tap, int32_t k, int32_t end)
+CGE_NOINLINE int32_t list_filters_of_four(const map_place *at, const cge_real *w, cge_value_list *list, int32_t k, int32_t end)
 {
-    return list_filters(2, w, list, dy, winners, i, tap, k, end);
+    return list_filters(2, at, w, list, k, end);
 }
 
-CGE_SELDOM int32_t list_filters_of_many(int32_t bits, const cge_real *w, cge_value_list *list, const cge_real *dy, const unsigned char *winners, int32_t i, int32_t tap, int32_t k, int32_t end)
+CGE_SELDOM int32_t list_filters_of_many(int32_t bits, const map_place *at, const cge_real *w, cge_value_list *list, int32_t k, int32_t end)
 {
-    return list_filters(bits, w, list, dy, winners, i, tap, k, end);
+    return list_filters(bits, at, w, list, k, end);
 }
 
-/* One place, where the winners of this tap have a gradient; i: of filter 0. Returns how many there were. */
-CGE_NOINLINE int32_t add_place_to_ring(const ring_row *r, const cge_windows *v, const cge_real *dy, const unsigned char *winners, int32_t i, int32_t tap, int32_t left)
+/* Returns how many numbers there were. */
+static inline int32_t add_place_to_ring(const ring_row *r, int32_t bits, const map_place *at, int32_t left)
 {
-    const int32_t bits = cge_winner_bits(v->kernel_h * v->kernel_w), group_out = r->p->group_out;
-    int32_t k = 0, end = 0, count = 0;
+    const int32_t group_out = r->p->group_out, filters = r->p->g.out_c;
+    int32_t k = 0, end, channel = 0, count = 0;
     cge_value_list list;
-    while (k < v->channels) {
-        if (k == end) end += group_out;
-        k = bits == 2 ? list_filters_of_four(r->w, &list, dy + i, winners, v->first + i, tap, k, end) :
-                        list_filters_of_many(bits, r->w, &list, dy + i, winners, v->first + i, tap, k, end);
-        if (list.count > 0) add_list_to_ring(r, &list, (end / group_out - 1) * r->p->group_in, left);
-        count += list.count;
-    }
+    for (end = group_out; end <= filters; end += group_out, channel += r->p->group_in)
+        while (k < end) {
+            k = bits == 2 ? list_filters_of_four(at, r->w, &list, k, end) : list_filters_of_many(bits, at, r->w, &list, k, end);
+            if (list.count > 0) add_list_to_ring(r, &list, channel, left);
+            count += list.count;
+        }
     return count;
 }
 
@@ -485,13 +564,19 @@ CGE_NOINLINE int32_t add_place_to_ring(const ring_row *r, const cge_windows *v, 
  * filters ascending. Returns how many winners there were. */
 static int32_t add_row_to_ring(const ring_row *r, const cge_windows *v, const cge_real *dy, const unsigned char *winners, int32_t row, cge_range windows)
 {
-    const int32_t first_tap = row % v->kernel_h * v->kernel_w, first = row / v->kernel_h * v->out_w;
-    int32_t ow, column, count = 0;
-    for (ow = windows.end - 1; ow >= windows.begin; ow--)
-        for (column = v->kernel_w - 1; column >= 0; column--) {
-            const int32_t left = (ow * v->kernel_w + column) * r->p->g.stride_w - r->p->g.pad_left;
-            count += add_place_to_ring(r, v, dy, winners, (first + ow) * v->channels, first_tap + column, left);
+    const int32_t columns = v->kernel_w, first_tap = row % v->kernel_h * columns, bits = cge_winner_bits(v->kernel_h * columns);
+    const int32_t stride = r->p->g.stride_w, first = (row / v->kernel_h * v->out_w + windows.end) * v->channels;
+    int32_t ow, left = windows.end * columns * stride - r->p->g.pad_left, count = 0;
+    map_place at = {dy + first, winners, v->first + first, 0};
+    for (ow = windows.end; ow > windows.begin; ow--) {
+        at.dy -= v->channels;
+        at.first -= v->channels;
+        for (at.tap = first_tap + columns; at.tap > first_tap;) {
+            at.tap--;
+            left -= stride;
+            count += add_place_to_ring(r, bits, &at, left);
         }
+    }
     return count;
 }
 
@@ -532,6 +617,7 @@ CGE_INTERNAL int32_t cge_conv2d_winners_add_row(const cge_conv2d_plan *p, const 
     r.w = w + reach.khs.begin * r.w_next;
     r.slot = reach.ih % r.extent;
     r.kernel_rows = reach.khs.end - reach.khs.begin;
+    r.run = run_of_column(p);
     return add_row_to_ring(&r, v, dy, winners, row, windows);
 }
 
@@ -552,7 +638,7 @@ CGE_INTERNAL void cge_conv2d_winners_input_grad_row(const cge_conv2d_plan *p, co
 {
     const cge_conv2d *g = &p->g;
     const int32_t tap_elems = p->group_in * g->out_c, x_row = g->in_w * g->in_c;
-    const ring_row all = {p, w, dx, 1, 0, 1, g->kernel_w * tap_elems, tap_elems, x_row};
+    const ring_row all = {p, w, dx, 1, 0, 1, g->kernel_w * tap_elems, tap_elems, x_row, run_of_column(p)};
     const cge_range windows = {0, v->out_w};
     ring_row r = all;
     int32_t kh;

@@ -106,14 +106,17 @@ static inline void cge_add_listed_eights(int32_t eights, const cge_value_list *l
                      : LISTED_CLOBBERS);
 }
 
-static inline void cge_add_listed_eight_apart(const cge_value_list *list, ptrdiff_t offset, ptrdiff_t step, float *sums)
+static inline void cge_add_listed_eights_apart(int32_t eights, const cge_value_list *list, ptrdiff_t offset, ptrdiff_t step, float *sums)
 {
-    const cge_listed *l = list->numbers, *const end = l + list->count;
-    __asm__ volatile(LISTED_LINE("vldmia %[sums], {s0-s7}")
+    const cge_listed *l, *const end = list->numbers + list->count;
+    ptrdiff_t bytes = offset * (ptrdiff_t)sizeof *sums;
+    step *= (ptrdiff_t)sizeof *sums;
+    __asm__ volatile(LISTED_LINE("0:") LISTED_LINE("mov %[l], %[list]") LISTED_LINE("vldmia %[sums], {s0-s7}")
                      LISTED_NEXT LISTED_LINE("add r2, r2, %[offset]") LISTED_APART("vldr", 8, 9, 10, 11, 12, 13, 14, 15) LISTED_PRODUCTS
-                     LISTED_LINE("vstmia %[sums], {s0-s7}")
-                     : [l] "+r"(l)
-                     : [end] "r"(end), [offset] "r"(offset * (ptrdiff_t)sizeof *sums), [step] "r"(step * (ptrdiff_t)sizeof *sums), [sums] "r"(sums)
+                     LISTED_LINE("vstmia %[sums]!, {s0-s7}") LISTED_LINE("add %[offset], %[offset], %[step], lsl #3")
+                     LISTED_LINE("subs %[eights], %[eights], #1") LISTED_LINE("bne 0b")
+                     : [l] "=&r"(l), [eights] "+r"(eights), [offset] "+r"(bytes), [sums] "+r"(sums)
+                     : [list] "r"(list->numbers), [end] "r"(end), [step] "r"(step)
                      : LISTED_CLOBBERS);
 }
 
@@ -125,9 +128,10 @@ static inline void cge_add_listed_eights(int32_t eights, const cge_value_list *l
         cge_add_listed(CGE_LISTED_SUMS, 0, list, offset, column, sums_step, sums);
 }
 
-static inline void cge_add_listed_eight_apart(const cge_value_list *list, ptrdiff_t offset, ptrdiff_t step, cge_real *sums)
+static inline void cge_add_listed_eights_apart(int32_t eights, const cge_value_list *list, ptrdiff_t offset, ptrdiff_t step, cge_real *sums)
 {
-    cge_add_listed_apart(CGE_LISTED_SUMS, list, offset, step, sums);
+    for (; eights > 0; eights--, offset += CGE_LISTED_SUMS * step, sums += CGE_LISTED_SUMS)
+        cge_add_listed_apart(CGE_LISTED_SUMS, list, offset, step, sums);
 }
 
 #endif
