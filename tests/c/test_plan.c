@@ -103,6 +103,7 @@ static const test_model planned[] = {
     MODEL("transposed", 7, 6, 2, transposed, &cge_softmax_cross_entropy, 0.05f, 0.5f, 0.01f, 0),
     MODEL("transposed, in part", 4, 3, 2, transposed_in_part, &cge_mean_squared_error, 0.05f, 0, 0, 0),
     MODEL("slopes", 8, 7, 2, sloped, &cge_softmax_cross_entropy, 0.05f, 0.5f, 0.01f, 0),
+    MODEL("N of one channel", 12, 8, 1, small_n, &cge_softmax_cross_entropy, 0.05f, 0.9f, 0, 0),
     L1_MODEL("N, sgd, l1", 9, 8, 2, small_n, &cge_softmax_cross_entropy, sgd_l1, 0.05f, 0.9f, 0.01f, 0, 0, 0.25f),
     L1_MODEL("strides, groups, rmsprop, l1", 13, 11, 2, strides, &cge_mean_squared_error, rmsprop_l1, 0.01f, 0.5f, 0,
              0.9f, 1e-4f, 0.25f),
@@ -148,7 +149,8 @@ static void force_styles(place *p, const cge_memory_level *level, int32_t traini
         const uint32_t some_bits = possible & mix32(p->style_seed * 64 + (uint32_t)u);
         const uint32_t some = (some_bits & CGE_UNIT_DX_FIRST) != 0 ? some_bits : some_bits & ~(uint32_t)CGE_UNIT_FEW_CHANNELS;
         const int in_stem = u < stem && cge_stem_is_possible(p->model, training, units, plan->unit_count);
-        units[u].style = (int16_t)(in_stem ? CGE_UNIT_STEM | (some & CGE_UNIT_ROW_BY_ROW) : some);
+        const uint32_t of_stem = CGE_UNIT_ROW_BY_ROW | (u == 0 ? CGE_UNIT_KEEPS_WINNERS : 0);
+        units[u].style = (int16_t)(in_stem ? CGE_UNIT_STEM | (some & of_stem) : some & ~(uint32_t)CGE_UNIT_KEEPS_WINNERS);
     }
     plan->tensor_count = cge_find_uses(p->model, plan->layers, level, training, units, plan->unit_count, tensors);
     plan->peak_elems = cge_place_tensors(tensors, plan->tensor_count, order, &plan->bound_elems);
@@ -342,7 +344,8 @@ static void test_chosen_styles(void)
             for (int32_t u = 0; u < p.plan.unit_count; u++) chosen |= p.plan.units[u].style;
         }
     chosen &= ~(CGE_UNIT_RELAY | CGE_UNIT_HANDS_ROWS_ON | CGE_UNIT_BLOCK | CGE_UNIT_ALL_HALVINGS); /* test_relay.c */
-    CHECK(chosen == (CGE_UNIT_ROW_BY_ROW | CGE_UNIT_DX_FIRST | CGE_UNIT_FEW_INPUTS | CGE_UNIT_STEM | CGE_UNIT_FEW_CHANNELS));
+    CHECK(chosen == (CGE_UNIT_ROW_BY_ROW | CGE_UNIT_DX_FIRST | CGE_UNIT_FEW_INPUTS | CGE_UNIT_STEM | CGE_UNIT_FEW_CHANNELS |
+                     CGE_UNIT_KEEPS_WINNERS));
 }
 
 /* A style that was changed in a plan whose tensors are another's. */

@@ -40,6 +40,11 @@ CGE_INTERNAL void cge_maxpool2d_row(const cge_windows *v, const cge_real *rows, 
 /* The same of row `row` of the map alone; the rows that a row of y looks at are to come one after the other. */
 CGE_INTERNAL void cge_maxpool2d_take_row(const cge_windows *v, const cge_real *map, int32_t row, cge_real *y, unsigned char *winners);
 
+/* y row oh once more, from x of the convolution whose map was pooled: of each window the element that won, summed up as in
+ * conv2d_forward: b (may be NULL), then kh, kw, c. */
+CGE_INTERNAL void cge_conv2d_winners_forward_row(const cge_conv2d_plan *p, const cge_windows *v, const cge_real *x, const cge_real *w,
+                                                 const cge_real *b, const unsigned char *winners, int32_t oh, cge_real *y);
+
 /* Row `row` of the map's gradient, [map_w][channels], from dy [out_h][out_w][channels]; zeros below the last window. */
 CGE_INTERNAL void cge_maxpool2d_row_grad(const cge_windows *v, const cge_real *dy, const unsigned char *winners, int32_t row, cge_real *dz);
 

@@ -1,6 +1,6 @@
 /*
- * What one row of a convolution's input or output gives backward, where no more than some rows exist. Where zeros are left out
- * and parameters learn at once, dw lies filter by filter until all rows are through: each row adds to each filter, whose weights
+ * What one row of a convolution's input or output gives or needs backward, where no more than some rows exist. Where zeros are
+ * left out and parameters learn at once, dw lies filter by filter until all rows are through: each row adds to each filter, whose weights
  * are apart elsewhere.
  */
 #include "conv2d_unit.h"
@@ -12,6 +12,14 @@ CGE_INTERNAL int32_t cge_conv2d_row_weight_grad_room(const cge_unit_call *c, int
     if (c->pool == NULL) return 0;
     if (cge_conv2d_unit_leaves_zeros_out(c)) return at_once ? 0 : p.weight_elems / p.g.out_c;
     return c->pool->kernel_h * row_elems(c->map);
+}
+
+CGE_INTERNAL void cge_conv2d_unit_row_again(const cge_unit_call *c, const cge_conv2d_plan *p, int32_t oh, const cge_real *x,
+                                            cge_real *y)
+{
+    const cge_windows v = cge_conv2d_unit_windows(c);
+    cge_conv2d_winners_forward_row(p, &v, x, c->params.w, c->params.b, c->winners, oh, y);
+    cge_unit_activate(c->activation, row_elems(c->out), y);
 }
 
 /* The gradient of the rows of the map that one row of windows looks at. */

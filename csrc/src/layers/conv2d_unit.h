@@ -16,6 +16,10 @@ CGE_INTERNAL int32_t cge_conv2d_unit_room(const cge_unit_call *c); /* elements o
  * meanwhile: all that the row looks at, or one at a time (CGE_UNIT_ROW_BY_ROW). */
 CGE_INTERNAL void cge_conv2d_unit_row(const cge_unit_call *c, const cge_conv2d_plan *p, int32_t oh, const cge_real *x, int32_t first_row, cge_real *y, cge_real *room);
 
+/* The same row once more, of a unit with a pooling whose winners are known. x is all of the unit's. */
+CGE_INTERNAL void cge_conv2d_unit_row_again(const cge_unit_call *c, const cge_conv2d_plan *p, int32_t oh, const cge_real *x,
+                                            cge_real *y);
+
 /* All of dx, to c->dx through the activation below. */
 CGE_INTERNAL void cge_conv2d_unit_input_grad(const cge_unit_call *c, const cge_conv2d_plan *p);
 

@@ -22,7 +22,8 @@ enum {
     CGE_UNIT_FEW_CHANNELS = 64, /* with CGE_UNIT_DX_FIRST: and of these pieces a few input channels (conv2d_channels.c) */
     CGE_UNIT_BLOCK = 128,       /* one of two or three units that run by groups of channels through all of them (net/block.c) */
     CGE_UNIT_HALVING = 256,     /* the last of them, 0 to 3 times: half as many channels in a group */
-    CGE_UNIT_ALL_HALVINGS = 3 * CGE_UNIT_HALVING
+    CGE_UNIT_ALL_HALVINGS = 3 * CGE_UNIT_HALVING,
+    CGE_UNIT_KEEPS_WINNERS = 1024 /* the first of a stem: backward computes again only what won in its pooling */
 };
 
 /* The parameters of a unit and what learns them. dw, db are NULL where nothing does; dw is of the weights that learn. */

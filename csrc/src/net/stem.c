@@ -3,10 +3,11 @@
  * forward or backward. Each unit but the last has a window: those rows of its output that a row of the next unit's output looks
  * at. Rows are made when they are asked for, in ascending order, and the window moves on.
  *
- * Backward makes the rows again. As soon as one is complete, so is its gradient, since all of the gradient of the stem's output
- * is there: the first unit learns from that row and it is forgotten. The second unit learns from the window. All sums are
- * collected in ascending order of rows, as they are otherwise. A third unit would have to wait for the second's rows; so more
- * than two units are a stem only if none before the last learns.
+ * Backward makes the rows again. Of what was pooled it makes only the elements that won, where forward kept which: a quarter of
+ * the products with windows of four taps. As soon as a row is complete, so is its gradient, since all of the gradient of the
+ * stem's output is there: the first unit learns from that row and it is forgotten. The second unit learns from the window. All
+ * sums are collected in ascending order of rows, as they are otherwise. A third unit would have to wait for the second's rows;
+ * so more than two units are a stem only if none before the last learns.
  */
 #include "units.h"
 #include "../layers/conv2d_unit.h"
@@ -38,12 +39,13 @@ CGE_INTERNAL int cge_stem_is_possible(const cge_model *model, int32_t training, 
     const int32_t count = cge_count_stem_units(units, unit_count);
     int32_t u, learning = 0;
     for (u = count; u < unit_count; u++)
-        if ((units[u].style & CGE_UNIT_STEM) != 0) return 0;
+        if ((units[u].style & (CGE_UNIT_STEM | CGE_UNIT_KEEPS_WINNERS)) != 0) return 0;
     if (count == 0) return 1;
     if (model->input_kind != NULL) return 0; /* x would need a window among those of the units */
     if (count == 1 || count > CGE_MOST_STEM_UNITS || units[0].begin != units[0].main) return 0;
     for (u = 0; u < count; u++) {
-        if (!is_conv2d(model, &units[u]) || (units[u].style & ~CGE_UNIT_ROW_BY_ROW) != CGE_UNIT_STEM) return 0;
+        const int32_t possible = CGE_UNIT_ROW_BY_ROW | (u == 0 ? CGE_UNIT_KEEPS_WINNERS : 0);
+        if (!is_conv2d(model, &units[u]) || (units[u].style & ~possible) != CGE_UNIT_STEM) return 0;
         if (training && model->layers[units[u].main].trains != CGE_TRAINS_ALL) return 0;
         if (u > 0 && units[u].x[0] != u - 1) return 0;
         if (u + 1 == count) continue;
@@ -74,19 +76,29 @@ static int32_t winners_of_a_row(const cge_unit_call *c)
     return cge_unit_winners_elems(&row);
 }
 
+/* Of the first unit, if it learns. */
+static void add_learner(cge_stem_scratch *s, const cge_unit_call *c)
+{
+    s->row = row_elems(c->out);
+    if ((c->style & CGE_UNIT_KEEPS_WINNERS) != 0) {
+        s->winners = cge_unit_winners_elems(c);
+        s->again = 0;
+    } else {
+        s->row_winners = winners_of_a_row(c);
+    }
+}
+
 CGE_INTERNAL void cge_add_to_stem(cge_stem_scratch *s, const cge_unit_call *c, int learns, int at_once)
 {
     const cge_conv2d_plan p = cge_conv2d_unit_plan(c);
     const int32_t room = cge_conv2d_unit_room(c);
     if (s->units > 0) s->windows += window_rows(c, &p) * row_elems(c->in);
     s->forward_room = most_of(s->forward_room, room);
-    s->backward_room = most_of(s->backward_room, room);
+    s->backward_room = most_of(s->backward_room, s->again);
+    s->again = room;
     if (learns) s->backward_room = most_of(s->backward_room, cge_conv2d_row_weight_grad_room(c, at_once));
     if (s->row > 0) s->backward_room = most_of(s->backward_room, cge_conv2d_row_input_grad_room(c));
-    if (learns && s->units == 0) {
-        s->row = row_elems(c->out);
-        s->winners = winners_of_a_row(c);
-    }
+    if (learns && s->units == 0) add_learner(s, c);
     if (learns && at_once) s->gradients += cge_conv2d_unit_gradients(c);
     s->units++;
 }
@@ -162,18 +174,33 @@ CGE_NOINLINE void set_stem_unit(const stem_walk *s, int32_t u, stem_unit *unit)
     unit->plan = cge_conv2d_unit_plan(&unit->call);
 }
 
-/* The next row of the unit's output, whose window of input that is, at `y`. */
-static void make_row_of(const stem_walk *s, stem_unit *unit, const stem_window *from, int32_t row, cge_real *y)
+/* All winners of the first unit, if they are kept: behind those of the last. */
+static unsigned char *first_winners(const stem_walk *s)
 {
-    unit->call.first_winner = -row * row_elems(unit->call.out); /* if any, they are this row's alone */
-    cge_conv2d_unit_row(&unit->call, &unit->plan, row, from->x, from->first, y, s->room);
+    const cge_unit_call *last = &s->last.call;
+    return s->scratch.winners > 0 ? last->winners + cge_unit_winners_elems(last) * (int32_t)sizeof(cge_real) : NULL;
 }
 
+/* The next row of unit u's output, forward or again, at `y`. */
 CGE_NOINLINE void make_row_of_unit(const stem_walk *s, int32_t u, int32_t row, cge_real *y)
 {
+    const stem_window *from = &s->windows[u];
     stem_unit unit;
     set_stem_unit(s, u, &unit);
-    make_row_of(s, &unit, &s->windows[u], row, y);
+    if (u == 0 && s->largest != NULL) unit.call.winners = first_winners(s);
+    cge_conv2d_unit_row(&unit.call, &unit.plan, row, from->x, from->first, y, s->room);
+}
+
+/* Of the first unit, again. */
+static void make_row_of_learner(const stem_walk *s, int32_t row, cge_real *y)
+{
+    stem_unit *unit = s->learner;
+    if (s->scratch.winners > 0) {
+        cge_conv2d_unit_row_again(&unit->call, &unit->plan, row, s->image, y);
+        return;
+    }
+    unit->call.first_winner = -row * row_elems(unit->call.out); /* they are this row's alone */
+    cge_conv2d_unit_row(&unit->call, &unit->plan, row, s->image, 0, y, s->room);
 }
 
 /* The next row of unit u's output, to the next unit's window. */
@@ -185,7 +212,7 @@ static void make_row(stem_walk *s, int32_t u)
     move_on(s, u + 1, to, elems);
     y = to->x + (row - to->first) * elems;
     if (s->learner != NULL)
-        make_row_of(s, s->learner, from, row, y);
+        make_row_of_learner(s, row, y);
     else
         make_row_of_unit(s, u, row, y);
     to->end++;
@@ -289,7 +316,8 @@ CGE_NOINLINE int back_through_both(stem_walk *s, cge_real *room)
 {
     stem_unit first;
     set_stem_unit(s, 0, &first);
-    if (first.call.pool != NULL) first.call.winners = (unsigned char *)(s->row + s->scratch.row);
+    first.call.winners = first_winners(s);
+    if (s->scratch.row_winners > 0) first.call.winners = (unsigned char *)(s->row + s->scratch.row);
     set_learning(s, 0, &first.call, &room);
     s->learner = &first;
     stem_gradients(s);
@@ -303,7 +331,7 @@ CGE_INTERNAL int cge_stem_backward(const cge_network *net, const cge_real *x)
     stem_walk s;
     begin_stem(&s, net, net->params, x, cge_tensor_at(net, unit->backward));
     s.row = s.room + s.scratch.backward_room;
-    room = s.row + s.scratch.row + s.scratch.winners;
+    room = s.row + s.scratch.row + s.scratch.row_winners;
     s.last.call.dy = cge_tensor_at(net, unit->dy);
     set_learning(&s, s.count - 1, &s.last.call, &room);
     if (s.scratch.row > 0) return back_through_both(&s, room);

@@ -8,9 +8,11 @@
 CGE_INTERNAL int32_t cge_styles_of(const cge_model *model, const cge_memory_level *level, int32_t training, const cge_unit *u)
 {
     const cge_layer *main = u->main < 0 ? NULL : &model->layers[u->main];
-    const int32_t forward = u->pool >= 0 ? CGE_UNIT_ROW_BY_ROW : 0;
+    const int32_t learns = main != NULL && (main->flags & CGE_FROZEN) == 0;
+    const int32_t keeps = training && learns && u->x[0] == CGE_MODEL_INPUT;
+    const int32_t forward = u->pool >= 0 ? CGE_UNIT_ROW_BY_ROW | (keeps ? CGE_UNIT_KEEPS_WINNERS : 0) : 0;
     int32_t few_channels;
-    if (!training || !level->at_once || !cge_unit_runs_in_pieces(model, u) || (main->flags & CGE_FROZEN) != 0) return forward;
+    if (!training || !level->at_once || !cge_unit_runs_in_pieces(model, u) || !learns) return forward;
     if ((main->kind->traits & CGE_BY_INPUTS) != 0) return forward | CGE_UNIT_FEW_INPUTS;
     if (model->input_kind != NULL && u->x[0] == CGE_MODEL_INPUT) return forward; /* each piece would read all of x again */
     if (main->trains != CGE_TRAINS_ALL || level->one_by_one) return forward;
@@ -99,7 +101,7 @@ static void try_stem(const cge_style_choice *s, int32_t count, int32_t style, st
 /* A prediction of a stem of two takes a quarter more instructions row by row, a step a third more. Longer stems do not learn. */
 enum { LONG_STEM = 3 };
 
-/* Takes the stem that brings the most that is alive down furthest, of equal ones the shortest, and of these the quick one.
+/* Takes the stem that brings the most that is alive down furthest, of equal ones the shortest, and of these the quickest.
  * Returns what is alive then. */
 static int32_t choose_stem(const cge_style_choice *s)
 {
@@ -109,6 +111,7 @@ static int32_t choose_stem(const cge_style_choice *s)
     best.elems = cge_most_elems_alive(s->tensors, uses_of_styles(s));
     if (s->level->one_by_one) return best.elems;
     for (count = 1; count <= most; count++) {
+        try_stem(s, count, CGE_UNIT_KEEPS_WINNERS, &best);
         try_stem(s, count, 0, &best);
         if (count >= LONG_STEM) try_stem(s, count, CGE_UNIT_ROW_BY_ROW, &best);
     }

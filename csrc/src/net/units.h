@@ -205,7 +205,9 @@ typedef struct cge_stem_scratch {
     int32_t units;
     int32_t windows;       /* rows of what the units hand on */
     int32_t forward_room, backward_room; /* of maps and gradients, some rows at a time */
-    int32_t row, winners;  /* of the first unit's output, if it learns: the gradient of a row, and that row's winners */
+    int32_t again;         /* of that, what the last unit so far takes where its rows are computed again */
+    int32_t row, row_winners; /* of the first unit's output, if it learns: the gradient of a row, and that row's winners */
+    int32_t winners;       /* or all of its winners, which forward keeps */
     int32_t gradients;     /* of parameters that learn at once */
 } cge_stem_scratch;
 CGE_INTERNAL void cge_add_to_stem(cge_stem_scratch *s, const cge_unit_call *c, int learns, int at_once);

@@ -254,7 +254,7 @@ static cge_unit_scratch scratch_of_stem(const uses *s)
     const cge_stem_scratch *stem = &s->stem_scratch;
     cge_unit_scratch scratch;
     scratch.forward = stem->windows + stem->forward_room;
-    scratch.backward = stem->windows + stem->backward_room + stem->row + stem->winners + stem->gradients;
+    scratch.backward = stem->windows + stem->backward_room + stem->row + stem->row_winners + stem->gradients;
     return scratch;
 }
 
@@ -303,6 +303,12 @@ static int is_inside_stem(const uses *s, int32_t number)
     return number + 1 < s->stem || has_no_whole_output(&s->units[number]);
 }
 
+/* Behind those of a stem's last unit are the first one's. */
+static int32_t winners_of(const uses *s, const cge_unit *u, const cge_unit_call *c)
+{
+    return cge_unit_winners_elems(c) + ((u->style & CGE_UNIT_STEM) != 0 ? s->stem_scratch.winners : 0);
+}
+
 /* Outputs, and what forward needs besides. */
 static void find_forward_uses(uses *s, int32_t number, const cge_unit_call *c, cge_unit *u)
 {
@@ -313,7 +319,7 @@ static void find_forward_uses(uses *s, int32_t number, const cge_unit_call *c, c
     u->forward = -1;
     if (is_inside_stem(s, number)) return;
     u->y = slot >= 0 ? s->units[u->x[slot]].y : use_tensor(s, cge_shape_elems(c->out), number, last_use_of_y(s, number));
-    if (u->learns) u->winners = use_tensor(s, cge_unit_winners_elems(c), number, backward_of(s, number));
+    if (u->learns) u->winners = use_tensor(s, winners_of(s, u, c), number, backward_of(s, number));
     u->forward = use_tensor(s, scratch_of(s, u, c).forward, number, number);
 }
 

@@ -121,6 +121,100 @@ CGE_INTERNAL void cge_maxpool2d_row_grad(const cge_windows *v, const cge_real *d
         }
 }
 
+/* ---- the map at the winners ---- */
+
+/* x of the group that filter k belongs to, and that filter's weights. */
+typedef struct map_filter {
+    const cge_conv2d_plan *p;
+    const cge_real *x, *w;
+    cge_real b;
+} map_filter;
+
+/* Element of the map whose window begins at row `top` and column `left` of the image. */
+static inline cge_real map_element(const map_filter *f, int32_t top, int32_t left)
+{
+    const cge_conv2d *g = &f->p->g;
+    const cge_range khs = cge_valid_range(top, g->dilation_h, g->kernel_h, g->in_h);
+    const cge_range kws = cge_valid_range(left, g->dilation_w, g->kernel_w, g->in_w);
+    cge_real sum = f->b;
+    int32_t kh, kw, c;
+    for (kh = khs.begin; kh < khs.end; kh++)
+        for (kw = kws.begin; kw < kws.end; kw++) {
+            const cge_real *x = f->x + ((top + kh * g->dilation_h) * g->in_w + left + kw * g->dilation_w) * g->in_c;
+            const cge_real *w = f->w + (kh * g->kernel_w + kw) * f->p->group_in * g->out_c;
+            for (c = f->p->group_in; c > 0; c--, x++, w += g->out_c) sum = CGE_MADD(sum, *x, *w);
+        }
+    return sum;
+}
+
+/* One channel and three by three taps. `border` is a constant: some of them may lie outside. */
+CGE_INLINE cge_real element_of_nine(const int border, const cge_conv2d *g, const cge_real *x, cge_real w[3][3], cge_real sum,
+                                    int32_t top, int32_t left)
+{
+    int32_t kh, kw;
+    x += top * g->in_w + left;
+    CGE_UNROLL
+    for (kh = 0; kh < 3; kh++, x += g->in_w) {
+        if (border && (uint32_t)(top + kh) >= (uint32_t)g->in_h) continue;
+        CGE_UNROLL
+        for (kw = 0; kw < 3; kw++)
+            if (!border || (uint32_t)(left + kw) < (uint32_t)g->in_w) sum = CGE_MADD(sum, x[kw], w[kh][kw]);
+    }
+    return sum;
+}
+
+/* The weights stay in registers. */
+CGE_NOINLINE void map_row_of_nine(const map_filter *f, const cge_windows *v, const unsigned char *winners, int32_t i, int32_t top,
+                                  cge_real *y)
+{
+    const cge_conv2d *g = &f->p->g;
+    const int32_t columns = v->kernel_w, bits = cge_winner_bits(v->kernel_h * columns), step = columns * g->stride_w;
+    const int32_t rows_inside = g->in_h > 2 ? g->in_h - 2 : 0, columns_inside = g->in_w > 2 ? g->in_w - 2 : 0;
+    int32_t ow, kh, kw, first = -g->pad_left;
+    cge_real w[3][3];
+    CGE_UNROLL
+    for (kh = 0; kh < 3; kh++) {
+        CGE_UNROLL
+        for (kw = 0; kw < 3; kw++) w[kh][kw] = f->w[(kh * 3 + kw) * g->out_c];
+    }
+    for (ow = v->out_w; ow > 0; ow--, i += v->channels, y += v->channels, first += step) {
+        const int32_t tap = cge_winner_at(winners, i, bits);
+        const int32_t row = top + tap / columns * g->stride_h, left = first + tap % columns * g->stride_w;
+        const int is_inside = (uint32_t)row < (uint32_t)rows_inside && (uint32_t)left < (uint32_t)columns_inside;
+        *y = is_inside ? element_of_nine(0, g, f->x, w, f->b, row, left) : element_of_nine(1, g, f->x, w, f->b, row, left);
+    }
+}
+
+CGE_SELDOM void map_row_of_any(const map_filter *f, const cge_windows *v, const unsigned char *winners, int32_t i, int32_t top,
+                               cge_real *y)
+{
+    const cge_conv2d *g = &f->p->g;
+    const int32_t columns = v->kernel_w, bits = cge_winner_bits(v->kernel_h * columns);
+    int32_t ow, first = -g->pad_left;
+    for (ow = v->out_w; ow > 0; ow--, i += v->channels, y += v->channels, first += columns * g->stride_w) {
+        const int32_t tap = cge_winner_at(winners, i, bits);
+        *y = map_element(f, top + tap / columns * g->stride_h, first + tap % columns * g->stride_w);
+    }
+}
+
+CGE_INTERNAL void cge_conv2d_winners_forward_row(const cge_conv2d_plan *p, const cge_windows *v, const cge_real *x, const cge_real *w,
+                                                 const cge_real *b, const unsigned char *winners, int32_t oh, cge_real *y)
+{
+    const cge_conv2d *g = &p->g;
+    const int32_t is_nine = g->in_c == 1 && g->kernel_h == 3 && g->kernel_w == 3 && g->dilation_h == 1 && g->dilation_w == 1;
+    const int32_t first = v->first + oh * v->out_w * v->channels, top = oh * v->kernel_h * g->stride_h - g->pad_top;
+    int32_t k;
+    for (k = 0; k < g->out_c; k++) {
+        map_filter f;
+        f.p = p;
+        f.x = x + k / p->group_out * p->group_in;
+        f.w = w + k;
+        f.b = b != NULL ? b[k] : CGE_REAL(0);
+        if (is_nine) map_row_of_nine(&f, v, winners, first + k, top, y + k);
+        else map_row_of_any(&f, v, winners, first + k, top, y + k);
+    }
+}
+
 /* ---- gradients at the winners ---- */
 
 /* What one row of the map's gradient meets: these kernel rows, the first of which reads row `ih` of x. */
@@ -446,7 +540,8 @@ typedef struct ring_row {
 /* n sums. */
 CGE_NOINLINE void add_to_run_apart(const cge_value_list *list, uint32_t n, ptrdiff_t offset, ptrdiff_t step, cge_real *sums)
 {
-    const int32_t eights = (int32_t)(n / CGE_LISTED_SUMS), in_eights = eights * CGE_LISTED_SUMS, rest = (int32_t)(n % CGE_LISTED_SUMS);
+    const int32_t eights = (int32_t)(n / CGE_LISTED_SUMS), rest = (int32_t)(n % CGE_LISTED_SUMS);
+    const int32_t in_eights = eights * CGE_LISTED_SUMS;
     if (eights > 0) cge_add_listed_eights_apart(eights, list, offset, step, sums);
     if (rest > 0) add_rest_apart(list, rest, offset + in_eights * step, step, sums + in_eights);
 }
@@ -503,7 +598,8 @@ static inline uint32_t winners_of_tap(const unsigned char *winners, int32_t i, i
 {
     const uint32_t ones = bits == 2 ? 0x55555555 : bits == 4 ? 0x11111111 : 0x01010101;
     const unsigned char *word = winners + (i * bits >> 5) * 4;
-    uint32_t other = (word[0] | (uint32_t)word[1] << 8 | (uint32_t)word[2] << 16 | (uint32_t)word[3] << 24) ^ (uint32_t)tap * ones;
+    uint32_t other = word[0] | (uint32_t)word[1] << 8 | (uint32_t)word[2] << 16 | (uint32_t)word[3] << 24;
+    other ^= (uint32_t)tap * ones;
     if (bits == 8) other |= other >> 4;
     if (bits >= 4) other |= other >> 2;
     return (~(other | other >> 1) & ones) >> (i * bits & 31);
@@ -511,7 +607,8 @@ static inline uint32_t winners_of_tap(const unsigned char *winners, int32_t i, i
 
 /* Puts what is not zero on the list, filters from k to end - 1, as far as there is room. Returns the first filter that was not
  * looked at. */
-CGE_INLINE int32_t list_filters(const int32_t bits, const map_place *at, const cge_real *w, cge_value_list *list, int32_t k, int32_t end)
+CGE_INLINE int32_t list_filters(const int32_t bits, const map_place *at, const cge_real *w, cge_value_list *list, int32_t k,
+                                int32_t end)
 {
     const int32_t in_word = 32 / bits;
     cge_listed *l = list->numbers;
@@ -540,7 +637,8 @@ CGE_NOINLINE int32_t list_filters_of_four(const map_place *at, const cge_real *w
     return list_filters(2, at, w, list, k, end);
 }
 
-CGE_SELDOM int32_t list_filters_of_many(int32_t bits, const map_place *at, const cge_real *w, cge_value_list *list, int32_t k, int32_t end)
+CGE_SELDOM int32_t list_filters_of_many(int32_t bits, const map_place *at, const cge_real *w, cge_value_list *list, int32_t k,
+                                        int32_t end)
 {
     return list_filters(bits, at, w, list, k, end);
 }

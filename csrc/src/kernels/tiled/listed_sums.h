@@ -106,7 +106,8 @@ static inline void cge_add_listed_eights(int32_t eights, const cge_value_list *l
                      : LISTED_CLOBBERS);
 }
 
-static inline void cge_add_listed_eights_apart(int32_t eights, const cge_value_list *list, ptrdiff_t offset, ptrdiff_t step, float *sums)
+static inline void cge_add_listed_eights_apart(int32_t eights, const cge_value_list *list, ptrdiff_t offset, ptrdiff_t step,
+                                               float *sums)
 {
     const cge_listed *l, *const end = list->numbers + list->count;
     ptrdiff_t bytes = offset * (ptrdiff_t)sizeof *sums;
@@ -128,7 +129,8 @@ static inline void cge_add_listed_eights(int32_t eights, const cge_value_list *l
         cge_add_listed(CGE_LISTED_SUMS, 0, list, offset, column, sums_step, sums);
 }
 
-static inline void cge_add_listed_eights_apart(int32_t eights, const cge_value_list *list, ptrdiff_t offset, ptrdiff_t step, cge_real *sums)
+static inline void cge_add_listed_eights_apart(int32_t eights, const cge_value_list *list, ptrdiff_t offset, ptrdiff_t step,
+                                               cge_real *sums)
 {
     for (; eights > 0; eights--, offset += CGE_LISTED_SUMS * step, sums += CGE_LISTED_SUMS)
         cge_add_listed_apart(CGE_LISTED_SUMS, list, offset, step, sums);
