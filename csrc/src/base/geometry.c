@@ -56,6 +56,7 @@ cge_status cge_conv2d_resolve(const cge_conv2d *g, cge_conv2d_plan *p)
     p->weight_elems = product_or_none(cge_elems3(r->kernel_h, r->kernel_w, p->group_in), r->out_c);
     if (p->weight_elems < 0 || cge_elems3(r->in_h, r->in_w, r->in_c) < 0 || cge_elems3(p->out_h, p->out_w, r->out_c) < 0)
         return CGE_ERR_OVERFLOW;
+    p->tap_elems = p->group_in * r->out_c;
     return CGE_OK;
 }
 

@@ -13,7 +13,7 @@ typedef struct cge_conv2d_plan {
     int32_t out_h, out_w;
     int32_t group_in, group_out; /* channels and filters of one group. A weight gradient of one group may be asked for the
                                     first group_in < in_c channels alone: dw is [kernel_h][kernel_w][group_in][out_c] */
-    int32_t weight_elems;
+    int32_t tap_elems, weight_elems; /* of w from a tap to the next; in all */
 } cge_conv2d_plan;
 
 typedef struct cge_pool2d_plan {

@@ -7,18 +7,23 @@
 #include "sets_host.h"
 #define VARIANT(operator_) cge_host_kernels()->operator_
 #define ELEMENTWISE VARIANT
+#define PART_WEIGHT_GRAD cge_conv2d_part_weight_grad_f32_tiled
 #elif CGE_SMALL
 #define SHORT(operator_) cge_##operator_##_f32_small
 #define VARIANT(operator_) cge_##operator_##_f32_ref
 #elif defined(__ARM_FP) && (__ARM_FP & 4)
 #define VARIANT(operator_) cge_##operator_##_f32_tiled
 #define BLOCKED VARIANT
+#define PART_WEIGHT_GRAD cge_conv2d_part_weight_grad_f32_tiled
 #else /* software floating point: calls dominate, blocking gains nothing */
 #define VARIANT(operator_) cge_##operator_##_f32_ref
 #endif
 
 #ifndef SHORT
 #define SHORT VARIANT
+#endif
+#ifndef PART_WEIGHT_GRAD
+#define PART_WEIGHT_GRAD SHORT(conv2d_weight_grad)
 #endif
 #ifndef ELEMENTWISE
 #define ELEMENTWISE(operator_) cge_##operator_##_f32_ref
@@ -37,15 +42,16 @@ CGE_INTERNAL void cge_run_conv2d_weight_grad(const cge_conv2d_plan *p, const cge
     SHORT(conv2d_weight_grad)(p, x, dy, dw, rows, kernel_rows);
 }
 
+CGE_INTERNAL void cge_part_conv2d_weight_grad(const cge_conv2d_plan *p, const cge_real *x, const cge_real *dy, cge_real *dw,
+                                              cge_range rows, cge_range kernel_rows)
+{
+    PART_WEIGHT_GRAD(p, x, dy, dw, rows, kernel_rows);
+}
+
 #if CGE_HOST && !CGE_F64
 void cge_part_conv2d_forward(const cge_conv2d_plan *p, const cge_real *x, const cge_real *w, const cge_real *b, cge_real *y, cge_range rows)
 {
     cge_conv2d_forward_f32_tiled(p, x, w, b, y, rows);
-}
-
-void cge_part_conv2d_weight_grad(const cge_conv2d_plan *p, const cge_real *x, const cge_real *dy, cge_real *dw, cge_range rows, cge_range kernel_rows)
-{
-    cge_conv2d_weight_grad_f32_tiled(p, x, dy, dw, rows, kernel_rows);
 }
 
 void cge_part_conv2d_input_grad(const cge_conv2d_plan *p, const cge_real *w, const cge_real *dy, cge_real *dx, cge_range rows)

@@ -203,23 +203,29 @@ CGE_INTERNAL void cge_conv_transpose2d_input_grad_f32_ref(const cge_conv2d_plan 
 
 /*
  * A part of a convolution as one of its own: `out_c`, and of one row `in_w` or `out_w`, are distances alone, and there are
- * groups * group_out filters, the first of which w, b and y begin with. With rows and columns of the output left out, the
- * paddings above and to the left may be negative. Where kernels of computers know no such parts, others take them.
+ * groups * group_out filters, the first of which w, b and y begin with. tap_elems is the distance of taps in w. With rows and
+ * columns of the output left out, the paddings above and to the left may be negative. Where kernels of computers know no such
+ * parts, others take them; a weight gradient does not look whether it could leave zeros out.
  */
+CGE_INTERNAL cge_conv2d_weight_grad_fn cge_part_conv2d_weight_grad;
 #if CGE_HOST && !CGE_F64
 CGE_INTERNAL cge_conv2d_forward_fn cge_part_conv2d_forward;
-CGE_INTERNAL cge_conv2d_weight_grad_fn cge_part_conv2d_weight_grad;
 CGE_INTERNAL cge_conv2d_input_grad_fn cge_part_conv2d_input_grad;
 #else
 #define cge_part_conv2d_forward cge_run_conv2d_forward
-#define cge_part_conv2d_weight_grad cge_run_conv2d_weight_grad
 #define cge_part_conv2d_input_grad cge_run_conv2d_input_grad
 #endif
+
+/* Of a pooling some windows of a row, likewise: of largest values or means. Their gradients are added to dx. */
+CGE_INTERNAL void cge_part_pool2d_forward(const cge_pool2d_plan *p, int takes_largest, const cge_real *x, cge_real *y);
+CGE_INTERNAL void cge_part_pool2d_add_grad(const cge_pool2d_plan *p, int takes_largest, const cge_real *x, const cge_real *dy,
+                                           cge_real *dx);
 
 #if !CGE_F64
 #define CGE_DECLARE_TILED(type, operator_) CGE_INTERNAL type cge_##operator_##_f32_tiled;
 CGE_OPERATORS(CGE_DECLARE_TILED)
 CGE_UPDATES(CGE_DECLARE_TILED)
+CGE_INTERNAL cge_conv2d_weight_grad_fn cge_conv2d_part_weight_grad_f32_tiled;
 CGE_CLIPS(CGE_DECLARE_TILED)
 #define CGE_DECLARE_SMALL(type, operator_) CGE_INTERNAL type cge_##operator_##_f32_small;
 CGE_SHORT_OPERATORS(CGE_DECLARE_SMALL)

@@ -16,6 +16,7 @@ static int learn_channels(const cge_unit_call *c, const cge_conv2d_plan *p, int3
     int32_t kw;
     part.x += first;
     row.group_in = count;
+    row.tap_elems = elems;
     row.weight_elems = p->g.kernel_w * elems;
     memset(params->dw, 0, (size_t)row.weight_elems * sizeof *params->dw);
     cge_conv2d_unit_weight_grad_by_rows(&part, &row, params->dw);

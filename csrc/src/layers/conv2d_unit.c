@@ -32,7 +32,8 @@ CGE_INTERNAL cge_conv2d_plan cge_conv2d_unit_plan(const cge_unit_call *c)
     p.out_w = c->map.w;
     p.group_in = p.g.groups == 1 ? p.g.in_c : p.g.in_c / p.g.groups;
     p.group_out = p.g.groups == 1 ? p.g.out_c : p.g.out_c / p.g.groups;
-    p.weight_elems = p.g.kernel_h * p.g.kernel_w * p.group_in * p.g.out_c;
+    p.tap_elems = p.group_in * p.g.out_c;
+    p.weight_elems = p.g.kernel_h * p.g.kernel_w * p.tap_elems;
     return p;
 }
 
@@ -391,7 +392,7 @@ CGE_INTERNAL int32_t cge_conv2d_unit_positions(const cge_unit_call *c)
 /* Sum of |w| over the taps and filters that input channel c of a group reaches. */
 CGE_INTERNAL cge_real cge_conv2d_channel_gain(const cge_conv2d_plan *p, const cge_real *w, int32_t group, int32_t c)
 {
-    const int32_t taps = p->g.kernel_h * p->g.kernel_w, tap_elems = p->group_in * p->g.out_c;
+    const int32_t taps = p->g.kernel_h * p->g.kernel_w, tap_elems = p->tap_elems;
     const cge_real *of_tap = w + c * p->g.out_c + group * p->group_out;
     cge_real sum = 0;
     int32_t tap, k;

@@ -266,7 +266,8 @@ static inline void cge_conv2d_narrow(cge_conv2d_plan *p, const cge_layer *l)
 {
     if (l->trains <= 0) return;
     p->group_in = l->trains;
-    p->weight_elems = p->g.kernel_h * p->g.kernel_w * p->group_in * p->g.out_c;
+    p->tap_elems = p->group_in * p->g.out_c;
+    p->weight_elems = p->g.kernel_h * p->g.kernel_w * p->tap_elems;
 }
 
 /* Where sample i begins in a tensor of samples of shape s. */

@@ -70,7 +70,7 @@ static void walk_dense(arithmetic_walk *a, cge_real scale)
 
 static void walk_conv2d(arithmetic_walk *a)
 {
-    static const cge_conv2d_plan plan = {{3, 3, 2, 4, 2, 2, 1, 1, 1, 1, 1, 1, 0, 0, 1}, 3, 3, 2, 4, 32};
+    static const cge_conv2d_plan plan = {{3, 3, 2, 4, 2, 2, 1, 1, 1, 1, 1, 1, 0, 0, 1}, 3, 3, 2, 4, 8, 32};
     const cge_range rows = {0, 3}, kernel_rows = {0, 2};
     draw_all_operands(a, CGE_REAL(1));
     cge_run_conv2d_forward(&plan, a->x, a->w, a->d, a->y, rows);

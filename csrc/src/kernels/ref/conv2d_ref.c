@@ -27,7 +27,7 @@ CGE_INTERNAL void cge_conv2d_forward_f32_ref(const cge_conv2d_plan *p, const cge
             for (kh = khs.begin; kh < khs.end; kh++)
                 for (kw = kws.begin; kw < kws.end; kw++) {
                     const cge_real *CGE_RESTRICT xp = x + at(top + kh * g->dilation_h, left + kw * g->dilation_w, g->in_w, g->in_c);
-                    const cge_real *CGE_RESTRICT wp = w + at(kh, kw, g->kernel_w, p->group_in * g->out_c);
+                    const cge_real *CGE_RESTRICT wp = w + at(kh, kw, g->kernel_w, p->tap_elems);
                     for (c = 0; c < p->group_in; c++, wp += g->out_c)
                         for (group = 0; group < g->groups; group++) {
                             cge_real xc = xp[group * p->group_in + c];
@@ -55,7 +55,7 @@ CGE_INTERNAL void cge_conv2d_weight_grad_f32_ref(const cge_conv2d_plan *p, const
             for (kh = khs.begin; kh < khs.end; kh++)
                 for (kw = kws.begin; kw < kws.end; kw++) {
                     const cge_real *CGE_RESTRICT xp = x + at(top + kh * g->dilation_h, left + kw * g->dilation_w, g->in_w, g->in_c);
-                    cge_real *CGE_RESTRICT dwp = dw + at(kh, kw, g->kernel_w, p->group_in * g->out_c);
+                    cge_real *CGE_RESTRICT dwp = dw + at(kh, kw, g->kernel_w, p->tap_elems);
                     for (c = 0; c < p->group_in; c++, dwp += g->out_c)
                         for (group = 0; group < g->groups; group++) {
                             cge_real xc = xp[group * p->group_in + c];
@@ -98,7 +98,7 @@ CGE_INTERNAL void cge_conv2d_input_grad_f32_ref(const cge_conv2d_plan *p, const 
                     const cge_real *CGE_RESTRICT dyp, *CGE_RESTRICT wp;
                     if (ow < 0) continue;
                     dyp = dy + at(oh, ow, p->out_w, g->out_c);
-                    wp = w + at(kh, kw, g->kernel_w, p->group_in * g->out_c);
+                    wp = w + at(kh, kw, g->kernel_w, p->tap_elems);
                     for (c = 0; c < p->group_in; c++, wp += g->out_c)
                         for (group = 0; group < g->groups; group++) {
                             cge_real sum = dxp[group * p->group_in + c];

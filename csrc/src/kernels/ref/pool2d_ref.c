@@ -94,11 +94,11 @@ CGE_INTERNAL void cge_avgpool2d_forward_f32_ref(const cge_pool2d_plan *p, const 
         }
 }
 
-CGE_INTERNAL void cge_avgpool2d_input_grad_f32_ref(const cge_pool2d_plan *p, const cge_real *dy, cge_real *dx)
+/* dx there += dy / taps */
+static void spread_means(const cge_pool2d_plan *p, const cge_real *dy, cge_real *dx)
 {
     const int32_t in_w = p->g.in_w, channels = p->g.in_c;
     int32_t oh, ow, ih, iw, c;
-    set_zero(&p->g, dx);
     for (oh = 0; oh < p->out_h; oh++)
         for (ow = 0; ow < p->out_w; ow++) {
             pool_window v = window_at(p, oh, ow);
@@ -109,4 +109,25 @@ CGE_INTERNAL void cge_avgpool2d_input_grad_f32_ref(const cge_pool2d_plan *p, con
                     for (c = 0; c < channels; c++) dxp[c] += dyp[c] / taps_of(&p->g, v);
                 }
         }
+}
+
+CGE_INTERNAL void cge_avgpool2d_input_grad_f32_ref(const cge_pool2d_plan *p, const cge_real *dy, cge_real *dx)
+{
+    set_zero(&p->g, dx);
+    spread_means(p, dy, dx);
+}
+
+CGE_INTERNAL void cge_part_pool2d_forward(const cge_pool2d_plan *p, int takes_largest, const cge_real *x, cge_real *y)
+{
+    const cge_range row = {0, 1};
+    if (takes_largest) visit_maxima(p, x, y, NULL, row);
+    else cge_avgpool2d_forward_f32_ref(p, x, y, row);
+}
+
+CGE_INTERNAL void cge_part_pool2d_add_grad(const cge_pool2d_plan *p, int takes_largest, const cge_real *x, const cge_real *dy,
+                                           cge_real *dx)
+{
+    const cge_range row = {0, 1};
+    if (takes_largest) visit_maxima(p, x, (cge_real *)(uintptr_t)dy, dx, row);
+    else spread_means(p, dy, dx);
 }

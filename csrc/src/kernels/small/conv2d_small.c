@@ -42,11 +42,10 @@ static void add_products(const conv2d_walk *m)
 {
     const cge_conv2d_plan *p = m->p;
     const cge_conv2d *g = &p->g;
-    const int32_t tap_elems = p->group_in * g->out_c;
-    cge_real *w = m->w + m->kernel_rows.begin * g->kernel_w * tap_elems;
+    cge_real *w = m->w + m->kernel_rows.begin * g->kernel_w * p->tap_elems;
     int32_t kh, kw, oh, ow;
     for (kh = m->kernel_rows.begin; kh < m->kernel_rows.end; kh++)
-        for (kw = 0; kw < g->kernel_w; kw++, w += tap_elems)
+        for (kw = 0; kw < g->kernel_w; kw++, w += p->tap_elems)
             for (oh = 0; oh < p->out_h; oh++) {
                 const int32_t ih = oh * g->stride_h - g->pad_top + kh * g->dilation_h, row = m->pass == INPUT_GRAD ? ih : oh;
                 if (row < m->rows.begin || row >= m->rows.end || ih < 0 || ih >= g->in_h) continue;

@@ -245,7 +245,7 @@ static void gather_all(const cge_conv2d_plan *p, int is_forward, const float *so
     g.columns = make_axis(is_forward, c->stride_w, c->pad_left, c->dilation_w, c->kernel_w, c->in_w, p->out_w);
     g.source = source, g.out = out;
     g.init = b != NULL ? b : cge_tile_zeros, g.tile.init_channel = b != NULL;
-    g.w_tap = p->group_in * c->out_c;
+    g.w_tap = p->tap_elems;
     g.from = &g.tile.u, g.weights = &g.tile.v;
     if (is_forward) {
         g.channels = p->group_out, g.run = p->group_in, g.source_pitch = c->in_c, g.out_pitch = c->out_c;
@@ -258,7 +258,7 @@ static void gather_all(const cge_conv2d_plan *p, int is_forward, const float *so
     }
     if (is_depthwise(p)) {
         groups = 1;
-        g.channels = c->in_c, g.run = 1, g.tile.v_channel = 1;
+        g.channels = c->groups, g.run = 1, g.tile.v_channel = 1;
         g.is_merged = 1, w_pitch = g.columns.tap_step * g.w_tap;
         g.wide = TILE_OWN, g.lone = TILE_OWN1;
     }
@@ -366,7 +366,7 @@ static void weight_run(const cge_conv2d_plan *p, int32_t rows, const float *x, c
         t.v.at = dy + columns.begin * g->out_c;
         t.u.row = (ptrdiff_t)(x_row - (size_t)t.run * x_pixel);
         t.v.row = (ptrdiff_t)step_of(p->out_w - t.run, g->out_c);
-        if (is_depthwise(p)) weight_own(&t, dw, g->in_c);
+        if (is_depthwise(p)) weight_own(&t, dw, g->groups);
         else weight_channels(&t, dw + e * g->out_c, count, p->group_out);
     }
 }
@@ -400,7 +400,7 @@ static int leaves_zeros_out(const cge_conv2d_plan *p, const float *x, const floa
     return cge_all_below_f32_tiled(g->in_h * g->in_w * g->in_c, x, CGE_INFINITY_BITS) && has_no_negative_zero(p->weight_elems, dw);
 }
 
-CGE_NOINLINE void weight_grad_of_all(const cge_conv2d_plan *p, const float *x, const float *dy, float *dw, cge_range rows, cge_range kernel_rows)
+void cge_conv2d_part_weight_grad_f32_tiled(const cge_conv2d_plan *p, const float *x, const float *dy, float *dw, cge_range rows, cge_range kernel_rows)
 {
     const cge_conv2d *g = &p->g;
     const int is_merged = g->dilation_w == 1 && p->group_in == g->in_c; /* a kernel row is one run */
@@ -417,7 +417,7 @@ CGE_NOINLINE void weight_grad_of_all(const cge_conv2d_plan *p, const float *x, c
             for (group = 0; group < groups; group++)
                 weight_run(p, ohs.end - ohs.begin, x + (ohs.begin * g->stride_h + top) * g->in_w * g->in_c + group * p->group_in,
                            dy + ohs.begin * p->out_w * g->out_c + group * p->group_out,
-                           dw + (kh * g->kernel_w + kw) * p->group_in * g->out_c + group * p->group_out, kw, run);
+                           dw + (kh * g->kernel_w + kw) * p->tap_elems + group * p->group_out, kw, run);
     }
 }
 
@@ -425,7 +425,7 @@ void cge_conv2d_weight_grad_f32_tiled(const cge_conv2d_plan *p, const float *x, 
 {
     int32_t k;
     if (!leaves_zeros_out(p, x, dy, dw, rows, kernel_rows)) {
-        weight_grad_of_all(p, x, dy, dw, rows, kernel_rows);
+        cge_conv2d_part_weight_grad_f32_tiled(p, x, dy, dw, rows, kernel_rows);
         return;
     }
     for (k = 0; k < p->g.out_c; k++) cge_conv2d_elements_filter_grad(p, x, dy, k, rows, dw + k, p->g.out_c);
