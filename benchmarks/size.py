@@ -74,6 +74,7 @@ POINTER_MEMBERS = {
     "back_through_block": "^cge_back_through_block$",
     "spread_mean": "^cge_spread_mean$",
     "take": "^(take|hand)_row(_on)?$",
+    "cut": "_cut$",
     "pieces": "_pieces$",
     "macs": "_macs$",
     "run_pieces": "_run$",

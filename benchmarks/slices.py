@@ -2,10 +2,13 @@
 
     python benchmarks/slices.py                          # the board netduinoplus2, a Cortex-M4F
     python benchmarks/slices.py mps2_an500 FUSED=1       # another board, other options of the build
+    python benchmarks/slices.py --networks               # the longest slice of published networks, as docs/slices.md shows them
 
 One row for each network, level of memory and budget. The budget is in multiply-adds; `piece` is one piece a slice, `none` a
 step of begin and one resume. The column `cost` is the step's instructions over those of train_batch. `predicted` is
 CGE_SLICE_INSTRUCTIONS of the largest slice that cge_network_largest_slice tells, or of the budget if that is more.
+
+--networks asks cge_network_largest_slice alone, so that it needs no board.
 """
 
 import argparse
@@ -33,6 +36,19 @@ def nets():
     plain = [cge.Conv2d(16, 3, **three), cge.ReLU(), cge.Conv2d(24, 3, stride=2, **three), cge.ReLU(), cge.AvgPool2d(8)]
     return {"N": ((28, 28, 1), [*pooled, cge.Dense(10)]), "demo": ((8, 8, 1), [*pooled, cge.Dense(10)]),
             "LeNet-like": ((28, 28, 1), [*lenet, cge.Dense(10)]), "strided": ((16, 16, 3), [*plain, cge.Dense(10)])}
+
+
+def longest_slices():
+    """Markdown: of the networks of memory_goals.py, the longest slice of a training step in instructions of a Cortex-M4F."""
+    import memory_goals
+
+    levels = ("small_sliced", "smallest_sliced")
+    lines = [f"| network | {' | '.join(levels)} |", f"|---|{'---|' * len(levels)}"]
+    for name in memory_goals.NETWORKS:
+        cases = (memory_goals.Case("all", "SGD", level) for level in levels)
+        instructions = (memory_goals.build(name, case).largest_slice_macs * 11 // 5 for case in cases)
+        lines.append(f"| {name} | {' | '.join(f'{count:,}' for count in instructions)} |")
+    return "\n".join(lines) + "\n"
 
 
 PROGRAM = """\
@@ -138,7 +154,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("board", nargs="?", default="netduinoplus2", choices=boards, metavar="BOARD", help=", ".join(boards))
     parser.add_argument("variables", nargs="*", type=board_bench.make_variable, metavar="NAME=VALUE")
+    parser.add_argument("--networks", action="store_true", help="the longest slice of published networks, as Markdown")
     arguments = parser.parse_args()
+    if arguments.networks:
+        print(longest_slices(), end="")
+        return
     board_bench.check_tools(boards[arguments.board])
     writer = csv.DictWriter(sys.stdout, FIELDS, lineterminator="\n")
     writer.writeheader()

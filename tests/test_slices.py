@@ -2,13 +2,18 @@
 
 import copy
 import re
+import sys
 
 import numpy as np
 import pytest
 import test_golden
 from graphs import random_graph
+from host import ROOT
 
 import convgrad_embedded as cge
+
+sys.path.insert(0, str(ROOT / "benchmarks"))
+import slices  # noqa: E402
 
 LEVELS = ["small", "smallest", "small_sliced", "smallest_sliced"]
 
@@ -219,11 +224,19 @@ def test_largest_slice_falls_with_nothing_but_the_network():
     assert net.largest_slice_macs == largest
 
 
+def test_published_networks_have_no_slice_of_more_than_20000_instructions():
+    table = slices.longest_slices()
+    assert table in (ROOT / "docs" / "slices.md").read_text(encoding="utf-8")
+    figures = [int(figure.replace(",", "")) for figure in re.findall(r"(?<=\| )[\d,]+(?= \|)", table)]
+    assert len(figures) == 18 and max(figures) <= 20_000
+
+
 @pytest.mark.parametrize("memory", LEVELS)
 @pytest.mark.parametrize("trainable", [False, "bias", 1])
 def test_what_learns_in_part_gives_the_same_bits(memory, trainable):
     def network():
-        layers = [cge.Conv2d(8, 3, padding=1), cge.ReLU(), cge.MaxPool2d(2), cge.Conv2d(6, 3, trainable=trainable), cge.Tanh()]
+        layers = [cge.Conv2d(8, 3, padding=1), cge.ReLU(), cge.MaxPool2d(2), cge.Conv2d(6, 2, trainable=trainable), cge.Tanh()]
+        layers[3:3] = [cge.Conv2d(8, 3, padding=1, trainable=trainable), cge.ReLU(), cge.MaxPool2d(2)]
         layers.append(cge.Dense(5, trainable=trainable))
         return cge.Network((12, 10, 2), layers, "softmax_cross_entropy", cge.SGD(0.05, 0.9), seed=3, memory=memory)
 

@@ -24,7 +24,25 @@ static const cge_layer wide[] = { /* a row of the map is more than a piece: filt
 static const cge_layer wide_plain[] = {CONV(14, 3, 3, 1, 2, 1, 1, 1, 1, 1, 0), PLAIN(relu), CONV(10, 5, 5, 1, 1, 2, 2, 2, 2, 1, 0), PLAIN(relu), PLAIN(global_avgpool2d)};
 static const cge_layer long_curves[] = { /* of several pieces, one of a few pixels */
     CONV(2, 1, 1, 1, 1, 0, 0, 0, 0, 1, 0), PLAIN(silu), PLAIN(softmax), PLAIN(relu), PLAIN(softplus), CONV(2, 3, 3, 3, 3, 0, 0, 0, 0, 1, 0), PLAIN(gelu), DENSE(3, 0, 0)};
-static const cge_layer many_inputs[] = {DENSE(3, 0, 0), PLAIN(relu), DENSE(60, 0, 0), PLAIN(tanh), DENSE(7, CGE_NO_BIAS, 0)};
+static const cge_layer many_terms[] = { /* of one place they are more than a piece: kernel rows are cut */
+    CONV(5, 3, 3, 1, 1, 1, 1, 1, 1, 1, 0), PLAIN(relu), CONV(70, 1, 1, 1, 1, 0, 0, 0, 0, 1, 0), PLAIN(tanh),
+    PLAIN(global_maxpool2d), DENSE(3, 0, 0)};
+static const cge_layer wide_groups[] = { /* some groups of a row; a pooling's channels */
+    CONV(64, 1, 1, 1, 1, 0, 0, 0, 0, 1, 0), PLAIN(relu), CONV(64, 3, 3, 1, 1, 1, 1, 1, 1, 64, 0), PLAIN(relu),
+    CONV(12, 1, 1, 1, 2, 0, 0, 0, 0, 4, 0), PLAIN(relu),
+    CONV(60, 1, 3, 1, 1, 0, 1, 0, 0, 1, 0), PLAIN(relu), PLAIN(global_avgpool2d), DENSE(3, 0, 0)};
+static const cge_layer wide_pools[] = { /* some windows of a row */
+    CONV(40, 1, 1, 1, 1, 0, 0, 0, 0, 1, 0), POOL(avgpool2d, 4, 4, 1, 1, 1, 2, 1, 0), PLAIN(relu),
+    POOL(maxpool2d, 3, 3, 2, 1, 1, 1, 1, 1), DENSE(3, 0, 0)};
+#define PART(filters, kh, kw, trains_) \
+    {.kind = &cge_kind_conv2d, CONV2D_CONFIG(.out_c = filters, WINDOW(kh, kw, 1, 1, 1, 1, 1, 1)), .trains = trains_}
+static const cge_layer in_part[] = {
+    PART(6, 3, 3, 2), PLAIN(relu), POOL(maxpool2d, 2, 2, 0, 0, 0, 0, 0, 0), PART(7, 3, 3, CGE_TRAINS_BIAS), PLAIN(relu),
+    POOL(maxpool2d, 2, 2, 0, 0, 0, 0, 0, 0), PART(5, 2, 3, 4), PLAIN(tanh), PART(4, 1, 1, CGE_TRAINS_BIAS), PLAIN(relu), 
+    {.kind = &cge_kind_dense, DENSE_CONFIG(6), .trains = 11}, PLAIN(relu), DENSE(3, 0, 0)};
+static const cge_layer many_inputs[] = {
+    DENSE(9, CGE_FROZEN, 0), PLAIN(relu), DENSE(20, 0, 0), PLAIN(tanh),
+    DENSE(7, CGE_NO_BIAS, 0)};
 
 static const test_model sliced[] = {
     MODEL("N, small", 9, 8, 2, small_n, &cge_softmax_cross_entropy, 0.05f, 0, 0, 0),
@@ -36,7 +54,11 @@ static const test_model sliced[] = {
     MODEL("N", 16, 14, 1, net_n, &cge_softmax_cross_entropy, 0.05f, 0, 0, 0),
     MODEL("filters and columns", 3, 56, 8, wide, &cge_softmax_cross_entropy, 0.01f, 0, 0, 0),
     MODEL("filters and columns, no pooling", 3, 44, 3, wide_plain, &cge_softmax_cross_entropy, 0.01f, 0, 0, 0),
-    MODEL("many inputs", 1, 1, 1100, many_inputs, &cge_mean_squared_error, 0.01f, 0, 0, 0),
+    MODEL("many terms", 2, 3, 64, many_terms, &cge_softmax_cross_entropy, 0.01f, 0, 0, 0),
+    MODEL("wide groups", 3, 7, 2, wide_groups, &cge_softmax_cross_entropy, 0.01f, 0, 0, 0),
+    MODEL("wide pools", 5, 9, 2, wide_pools, &cge_softmax_cross_entropy, 0.05f, 0, 0, 0),
+    MODEL("in part", 12, 10, 3, in_part, &cge_softmax_cross_entropy, 0.05f, 0.5f, 0.01f, 0),
+    MODEL("many inputs", 1, 1, 880, many_inputs, &cge_mean_squared_error, 0.01f, 0, 0, 0),
     MODEL("strides, groups", 13, 11, 2, strides, &cge_mean_squared_error, 0.05f, 0.5f, 0, 0),
     MODEL("dilated", 9, 9, 2, dilated, &cge_mean_squared_error, 0.05f, 0, 0, 0),
     MODEL("overlapping windows", 7, 6, 2, overlapping, &cge_softmax_cross_entropy, 0.05f, 0.9f, 0, 0),

@@ -12,17 +12,28 @@
 #include "conv2d_unit.h"
 
 /*
- * How the map of a convolution is cut: into rows, of these into columns, of these into filters. Columns go by fours behind the
- * left border, as the fast kernels take them; those at the borders are alone.
+ * Work is a box: it has up to CGE_AXES axes, along which it is cut, the outermost first. Pieces are numbered with the innermost
+ * axis counting fastest, so that some that follow each other are boxes again.
  */
-typedef struct cge_cut {
-    int32_t rows, filters;               /* of a piece */
-    int32_t border, fours;               /* columns of the border; fours of columns in a part */
-    int32_t column_parts, filter_parts;
-    int32_t first, inner, last;          /* multiply-adds of a row of a part of columns: at the left, between, at the right */
-    int32_t windows;                     /* of a piece that pools */
-    int32_t map_parts, pool_parts;       /* pieces of rows that belong together */
-} cge_cut;
+enum { CGE_AXES = 5 };
+
+typedef struct cge_axis {
+    int32_t size, part; /* 1 where there is nothing to cut */
+} cge_axis;
+
+typedef struct cge_box {
+    cge_range along[CGE_AXES];
+} cge_box;
+
+/* How a pass over the map of a convolution is cut. Columns are counted in units: four that share a tile, or one that is alone.
+ * Terms are kernel rows, or some channels of a tap. */
+typedef struct cge_map_cut {
+    cge_axis axes[CGE_AXES];
+    int32_t border, tiles, width; /* columns that are alone at the left; units behind them that have `width` columns */
+    int32_t term_channels;        /* 0: terms are kernel rows */
+    int32_t boxes, others;        /* pieces of rows that belong together: boxes, and what follows them */
+    int32_t macs, other;          /* of a box at most; elements or windows of what follows, 0: the one box does it */
+} cge_map_cut;
 
 /* How gradients at winners are cut: those of a filter into pooled rows, a row of the map into windows. */
 typedef struct cge_winner_cut {
@@ -31,9 +42,9 @@ typedef struct cge_winner_cut {
     int32_t rows, row_parts, windows, window_parts;
 } cge_winner_cut;
 
-/* What is worked out once for all slices of a pass. */
+/* What is worked out once for all slices of a pass, by its `cut`. */
 typedef union cge_cuts {
-    cge_cut map;
+    cge_map_cut map;
     cge_winner_cut winners;
 } cge_cuts;
 
@@ -48,6 +59,7 @@ typedef struct cge_pieces {
 
 /* Pieces that follow each other may be run as one, to the same bits and faster. */
 typedef struct cge_pass {
+    void (*cut)(cge_pieces *u);             /* before the others are asked; NULL: there is nothing to work out */
     int32_t (*pieces)(const cge_pieces *u); /* how many; may be none */
     int64_t (*macs)(const cge_pieces *u, int32_t piece);
     cge_status (*run_pieces)(const cge_pieces *u, cge_range pieces);
@@ -61,7 +73,7 @@ typedef struct cge_pass_list {
 /* What a piece is to cost at most, as far as it can be cut; and what costs how much. */
 enum {
     CGE_SLICE_MACS = 9090,    /* 20,000 instructions */
-    CGE_MACS_RESUME = 160,    /* a slice, beside its pieces */
+    CGE_MACS_RESUME = 300,    /* a slice, beside its pieces; among it what describes a unit and cuts a pass */
     CGE_MACS_CALL = 180,      /* of a piece, beside what it computes */
     CGE_PIECE_MACS = CGE_SLICE_MACS - CGE_MACS_RESUME - CGE_MACS_CALL - 1,
     CGE_MACS_CHECK = 3,       /* of a parameter: a look at it, its gradient and velocity */
@@ -77,19 +89,67 @@ enum {
     CGE_MACS_PLACE = 60       /* of a place with winners; and of each of its kernel rows */
 };
 
-/* Fills in the rest, given c; and cut, for forward or backward. */
+/* Fills in p and v, given c. */
 CGE_INTERNAL void cge_prepare_pieces(cge_pieces *u);
-CGE_INTERNAL void cge_cut_pieces(cge_pieces *u, int backward);
-CGE_INTERNAL void cge_cut_conv2d(cge_pieces *u);
-CGE_INTERNAL void cge_cut_winners(cge_pieces *u);
+
+typedef int64_t cge_box_macs(const cge_pieces *u, const cge_box *box);
+
+/* Sets the parts of axes, whose sizes are set: each a multiple of `least`, or all. A box that is not whole along an axis is
+ * like the one that begins at `typical` there. Returns what a piece costs: more than CGE_PIECE_MACS if it cannot be cut so far. */
+CGE_INTERNAL int64_t cge_cut_axes(const cge_pieces *u, cge_axis *axes, const int32_t *least, const int32_t *typical,
+                                  cge_box_macs *macs);
+CGE_INTERNAL int32_t cge_count_boxes(const cge_axis *axes);
+/* The largest box that some pieces begin with; returns how many of them it is. */
+CGE_INTERNAL int32_t cge_join_boxes(const cge_axis *axes, cge_range pieces, cge_box *box);
+
+static inline int32_t cge_length(cge_range r)
+{
+    return r.end - r.begin;
+}
+
+static inline int cge_is_depthwise(const cge_conv2d_plan *p)
+{
+    return p->g.groups > 1 && p->group_in == 1 && p->group_out == 1;
+}
+
+/* Outputs of which each gathers `terms` products in `runs` runs. */
+typedef struct cge_gathered {
+    int32_t rows, tiled, lone; /* places: rows of columns that share tiles, and of those that do not */
+    int32_t channels, group;   /* of a place; of the group that they belong to */
+    int32_t terms, runs;
+    int16_t depthwise, transposed; /* transposed: an input gradient */
+} cge_gathered;
+
+CGE_INTERNAL int64_t cge_gather_macs(const cge_gathered *g);
+
+/* Columns of a map, or of an input, in units, which become the size of an axis; where some units lie; and how many of their
+ * columns are in tiles. */
+CGE_INTERNAL void cge_set_columns(cge_map_cut *k, cge_axis *axis, int32_t columns, int32_t border, int32_t width);
+CGE_INTERNAL cge_range cge_columns_of(const cge_map_cut *k, cge_range units);
+CGE_INTERNAL void cge_count_places(const cge_map_cut *k, cge_range units, cge_gathered *g);
+
+/* Only tiles: nothing is saved. */
+static inline int cge_is_tiled(const cge_map_cut *k, cge_range units)
+{
+    return units.begin >= k->border && units.end <= k->border + k->tiles;
+}
+
+/* Boxes are counted as the largest of them, and what they take less is saved. */
+static inline void cge_save_macs(const cge_pieces *u, int32_t boxes, int64_t macs)
+{
+    *u->saved += (int64_t)boxes * u->cut.map.macs - macs;
+}
 
 /* The passes of a unit. Backward: the caller has set what cge_<kind>_unit_backward takes. */
 CGE_INTERNAL cge_pass_list cge_forward_passes(const cge_unit_call *c);
 CGE_INTERNAL cge_pass_list cge_backward_passes(const cge_unit_call *c);
 CGE_INTERNAL cge_pass_list cge_conv2d_forward_passes(void);
 CGE_INTERNAL cge_pass_list cge_conv2d_backward_passes(void);
-CGE_INTERNAL cge_pass_list cge_dense_forward_passes(void);
+CGE_INTERNAL cge_conv2d_plan cge_dense_plan(const cge_unit_call *c); /* as a convolution of one place */
 CGE_INTERNAL cge_pass_list cge_dense_backward_passes(void);
+CGE_INTERNAL int cge_is_pool(const cge_layer *l);
+CGE_INTERNAL cge_pass_list cge_pool_forward_passes(void);
+CGE_INTERNAL cge_pass_list cge_pool_backward_passes(void);
 
 #define CGE_PASS_LIST(table) {table, (int32_t)(sizeof(table) / sizeof((table)[0]))}
 

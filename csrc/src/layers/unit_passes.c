@@ -1,29 +1,16 @@
 /* Pieces of any unit: which passes it has, and those of layers that are a unit of their own. */
 #include "passes.h"
 
-static int has_rows(const cge_pieces *u)
-{
-    return u->c.layer != NULL && (u->c.layer->kind->traits & CGE_BY_ROWS) != 0;
-}
-
 CGE_INTERNAL void cge_prepare_pieces(cge_pieces *u)
 {
-    if (!has_rows(u)) return;
+    if (u->c.layer == NULL) return;
+    if ((u->c.layer->kind->traits & CGE_BY_INPUTS) != 0) u->p = cge_dense_plan(&u->c);
+    if ((u->c.layer->kind->traits & CGE_BY_ROWS) == 0) return;
     u->p = cge_conv2d_unit_plan(&u->c);
     if (u->c.pool != NULL) u->v = cge_conv2d_unit_windows(&u->c);
 }
 
-CGE_INTERNAL void cge_cut_pieces(cge_pieces *u, int backward)
-{
-    memset(&u->cut, 0, sizeof u->cut);
-    if (!has_rows(u)) return;
-    if (backward && cge_conv2d_unit_leaves_zeros_out(&u->c))
-        cge_cut_winners(u);
-    else
-        cge_cut_conv2d(u);
-}
-
-/* ---- a layer of its own: an activation in blocks of elements or pixels; any other as a whole ---- */
+/* ---- a layer of its own: an activation in blocks of elements or pixels; any other but a pooling as a whole ---- */
 
 /* A softmax keeps neither its place nor x. */
 static int is_by_pixels(const cge_pieces *u)
@@ -58,14 +45,12 @@ static int32_t layer_pieces(const cge_pieces *u)
     return cge_pieces_of(cge_shape_elems(u->c.out), layer_part(u));
 }
 
-/* Of a pooling: each output looks at its window. */
 static int64_t layer_macs(const cge_pieces *u, int32_t piece)
 {
-    const cge_layer *l = u->c.layer;
-    const int64_t taps = cge_pool_taps(l), in = cge_shape_elems(u->c.in), elems = cge_shape_elems(u->c.out);
+    const int64_t in = cge_shape_elems(u->c.in), elems = cge_shape_elems(u->c.out);
     if (is_elementwise(u))
         return cge_piece_elems((int32_t)elems, layer_part(u), piece) / grain_of(u) * grain_macs(u);
-    return (taps > 0 ? elems * taps : elems > in ? 4 * elems : in) * CGE_MACS_TAP + in * cge_activation_macs(u->c.below);
+    return (elems > in ? 4 * elems : in) * CGE_MACS_TAP + in * cge_activation_macs(u->c.below);
 }
 
 /* *begin is the first element. */
@@ -105,14 +90,14 @@ static cge_status layer_backward_run(const cge_pieces *u, cge_range pieces)
     int32_t begin;
     cge_layer_call c = layer_call(u, pieces, &begin);
     c.dy = u->c.dy + begin;
-    c.dx = u->c.dx + begin;
+    c.dx = (u->c.adds ? u->c.scratch : u->c.dx) + begin;
     c.layer->kind->input_grad(&c);
-    if (u->c.below != NULL) cge_unit_hand_on(&u->c, begin, cge_shape_elems(c.in), c.dx);
+    if (u->c.below != NULL || u->c.adds) cge_unit_hand_on(&u->c, begin, cge_shape_elems(c.in), c.dx);
     return CGE_OK;
 }
 
-static const cge_pass layer_forward[] = {{layer_pieces, layer_macs, layer_forward_run}};
-static const cge_pass layer_backward[] = {{layer_pieces, layer_macs, layer_backward_run}};
+static const cge_pass layer_forward[] = {{NULL, layer_pieces, layer_macs, layer_forward_run}};
+static const cge_pass layer_backward[] = {{NULL, layer_pieces, layer_macs, layer_backward_run}};
 
 /* ---- two inputs: some pixels ---- */
 
@@ -155,7 +140,7 @@ static cge_status merge_run(const cge_pieces *u, cge_range pieces)
     return CGE_OK;
 }
 
-static const cge_pass merge_forward[] = {{merge_pieces, merge_macs, merge_run}};
+static const cge_pass merge_forward[] = {{NULL, merge_pieces, merge_macs, merge_run}};
 
 /* ---- any unit ---- */
 
@@ -163,13 +148,14 @@ CGE_INTERNAL cge_pass_list cge_forward_passes(const cge_unit_call *c)
 {
     const cge_pass_list others = CGE_PASS_LIST(layer_forward), merges = CGE_PASS_LIST(merge_forward);
     if ((c->layer->kind->traits & CGE_TWO_INPUTS) != 0) return merges;
-    if ((c->layer->kind->traits & CGE_BY_ROWS) != 0) return cge_conv2d_forward_passes();
-    return (c->layer->kind->traits & CGE_BY_INPUTS) != 0 ? cge_dense_forward_passes() : others;
+    if ((c->layer->kind->traits & (CGE_BY_ROWS | CGE_BY_INPUTS)) != 0) return cge_conv2d_forward_passes();
+    return cge_is_pool(c->layer) ? cge_pool_forward_passes() : others;
 }
 
 CGE_INTERNAL cge_pass_list cge_backward_passes(const cge_unit_call *c)
 {
     const cge_pass_list others = CGE_PASS_LIST(layer_backward);
     if ((c->layer->kind->traits & CGE_BY_ROWS) != 0) return cge_conv2d_backward_passes();
-    return (c->layer->kind->traits & CGE_BY_INPUTS) != 0 ? cge_dense_backward_passes() : others;
+    if ((c->layer->kind->traits & CGE_BY_INPUTS) != 0) return cge_dense_backward_passes();
+    return cge_is_pool(c->layer) ? cge_pool_backward_passes() : others;
 }

@@ -71,13 +71,6 @@ static const cge_pass_list no_passes = {NULL, 0};
 
 /* ---- forward ---- */
 
-/* Ready for the unit's pieces. */
-static void prepare(net_slice *s, int backward)
-{
-    cge_prepare_pieces(&s->unit);
-    cge_cut_pieces(&s->unit, backward);
-}
-
 /* ---- what is not cut: the units of a stem together, units with a style of their own, or that read
  * bytes ---- */
 
@@ -230,13 +223,13 @@ static cge_status stem_backward_run(const cge_pieces *u, cge_range pieces)
     return cge_stem_backward(s->net, (const cge_real *)sample_of(s)) ? CGE_OK : CGE_ERR_NOT_FINITE;
 }
 
-static const cge_pass whole_forward[] = {{one_pieces, whole_macs, whole_forward_run}};
-static const cge_pass whole_backward[] = {{one_pieces, whole_macs, whole_backward_run}};
-static const cge_pass stem_forward[] = {{one_pieces, stem_macs, stem_forward_run}};
-static const cge_pass relay_passes[] = {{one_pieces, relay_macs, relay_forward_run}};
-static const cge_pass block_forward[] = {{one_pieces, block_macs, block_forward_run}};
-static const cge_pass block_backward[] = {{one_pieces, block_macs, whole_backward_run}};
-static const cge_pass stem_backward[] = {{one_pieces, stem_macs, stem_backward_run}};
+static const cge_pass whole_forward[] = {{NULL, one_pieces, whole_macs, whole_forward_run}};
+static const cge_pass whole_backward[] = {{NULL, one_pieces, whole_macs, whole_backward_run}};
+static const cge_pass stem_forward[] = {{NULL, one_pieces, stem_macs, stem_forward_run}};
+static const cge_pass relay_passes[] = {{NULL, one_pieces, relay_macs, relay_forward_run}};
+static const cge_pass block_forward[] = {{NULL, one_pieces, block_macs, block_forward_run}};
+static const cge_pass block_backward[] = {{NULL, one_pieces, block_macs, whole_backward_run}};
+static const cge_pass stem_backward[] = {{NULL, one_pieces, stem_macs, stem_backward_run}};
 
 /* ---- forward of units ---- */
 
@@ -262,7 +255,7 @@ static cge_pass_list stage_forward(net_slice *s, int keeps_winners)
     c->draw.trains = keeps_winners;
     cge_set_unit_scratch(s->net, s->net->options.plan->units[u].forward, c);
     if (!is_cut_forward(c)) return whole;
-    prepare(s, 0);
+    cge_prepare_pieces(&s->unit);
     return cge_forward_passes(c);
 }
 
@@ -313,7 +306,7 @@ static cge_status copy_run(const cge_pieces *u, cge_range pieces)
     return CGE_OK;
 }
 
-static const cge_pass output_passes[] = {{copy_pieces, copy_macs, copy_run}};
+static const cge_pass output_passes[] = {{NULL, copy_pieces, copy_macs, copy_run}};
 
 static cge_pass_list forward_stage(net_slice *s)
 {
@@ -357,7 +350,7 @@ static cge_status measured_run(const cge_pieces *u, cge_range pieces)
     return CGE_OK;
 }
 
-static const cge_pass measure_passes[] = {{one_pieces, loss_macs, measured_run}};
+static const cge_pass measure_passes[] = {{NULL, one_pieces, loss_macs, measured_run}};
 
 static cge_pass_list evaluate_stage(net_slice *s)
 {
@@ -402,7 +395,12 @@ static cge_status start_run(const cge_pieces *u, cge_range pieces)
     return CGE_OK;
 }
 
-static const cge_pass loss_passes[] = {{one_pieces, loss_macs, loss_run}, {start_pieces, loss_macs, start_run}};
+static int64_t start_macs(const cge_pieces *u, int32_t piece)
+{
+    return 2 * loss_macs(u, piece) + CGE_MACS_CALL;
+}
+
+static const cge_pass loss_passes[] = {{NULL, one_pieces, loss_macs, loss_run}, {NULL, start_pieces, start_macs, start_run}};
 
 /* ---- training: collected gradients ---- */
 
@@ -477,8 +475,10 @@ static cge_status end_run(const cge_pieces *u, cge_range pieces)
     return CGE_OK;
 }
 
-static const cge_pass clear_passes[] = {{zero_pieces, zero_macs, zero_run}};
-static const cge_pass update_passes[] = {{check_pieces, check_macs, check_run}, {update_pieces, update_macs, update_run}, {one_pieces, end_macs, end_run}};
+static const cge_pass clear_passes[] = {{NULL, zero_pieces, zero_macs, zero_run}};
+static const cge_pass update_passes[] = {{NULL, check_pieces, check_macs, check_run},
+                                         {NULL, update_pieces, update_macs, update_run},
+                                         {NULL, one_pieces, end_macs, end_run}};
 
 /* ---- training: may this step be taken? As in steps.c, in blocks. ---- */
 
@@ -546,8 +546,9 @@ static cge_status velocity_run(const cge_pieces *u, cge_range pieces)
     return look_at(u, slice_of(u)->net->velocity, velocities_in(u), pieces);
 }
 
-static const cge_pass setting_passes[] = {
-    {one_pieces, loss_macs, rate_run}, {param_pieces, param_macs, param_run}, {velocity_pieces, velocity_macs, velocity_run}};
+static const cge_pass setting_passes[] = {{NULL, one_pieces, loss_macs, rate_run},
+                                          {NULL, param_pieces, param_macs, param_run},
+                                          {NULL, velocity_pieces, velocity_macs, velocity_run}};
 
 /* Of a unit whose output is read more than once: the sum of all gradients goes through its activation. */
 static int32_t shared_pieces(const cge_pieces *u)
@@ -635,7 +636,7 @@ static int32_t macs_of_gain(const cge_pieces *u)
     int32_t taps;
     if (is_norm(u)) return cge_macs_word(macs_of_bounds(u));
     taps = (u->c.layer->kind->traits & CGE_BY_ROWS) != 0 ? u->p.g.kernel_h * u->p.g.kernel_w : 1;
-    return 6 * taps * u->c.map.c + 16;
+    return 6 * taps * ((u->c.layer->kind->traits & CGE_BY_ROWS) != 0 ? u->p.group_out : u->c.map.c) + 16;
 }
 
 static int32_t gain_pieces(const cge_pieces *u)
@@ -675,8 +676,9 @@ static cge_status gain_run(const cge_pieces *u, cge_range pieces)
     return CGE_OK;
 }
 
-static const cge_pass bound_passes[] = {
-    {shared_pieces, end_macs, shared_run}, {magnitude_pieces, magnitude_macs, magnitude_run}, {gain_pieces, gain_macs, gain_run}};
+static const cge_pass bound_passes[] = {{NULL, shared_pieces, end_macs, shared_run},
+                                        {NULL, magnitude_pieces, magnitude_macs, magnitude_run},
+                                        {NULL, gain_pieces, gain_macs, gain_run}};
 
 /* First the settings, as unit_count. */
 static cge_pass_list stage_bound(net_slice *s)
@@ -685,21 +687,20 @@ static cge_pass_list stage_bound(net_slice *s)
     if (s->step->unit == s->net->options.plan->unit_count) return settings;
     cge_set_unit_call(s->net, s->step->params, s->step->unit, sample_of(s), &s->unit.c);
     cge_mark_what_learns(s->net, unit_of(s)->main, &s->unit.c.params);
-    prepare(s, 1);
+    cge_prepare_pieces(&s->unit);
     return bounds;
 }
 
 /* ---- training ---- */
 
-/* What adds into the middle of others' gradients, or learns in another order, is not cut. */
+/* What learns in another order is not cut. */
 static int is_cut_backward(const cge_unit *unit, const cge_unit_call *c)
 {
     const int in_parts = (c->layer->kind->traits & (CGE_BY_ROWS | CGE_BY_INPUTS)) != 0;
     if ((c->layer->kind->traits & CGE_BY_GROUPS) != 0) return 0;
     if (c->source.model != NULL) return 0;
     if (unit->x[1] != CGE_NO_UNIT) return 1;
-    if (in_parts && c->layer->trains != CGE_TRAINS_ALL) return 0;
-    return in_parts ? (c->style & CGE_UNIT_DX_FIRST) == 0 : !c->adds && c->dx != c->x;
+    return in_parts ? (c->style & CGE_UNIT_DX_FIRST) == 0 : c->dx != c->x;
 }
 
 /* ---- backward of a unit that others read more than once: through its activation ---- */
@@ -725,7 +726,7 @@ static cge_status behind_run(const cge_pieces *u, cge_range pieces)
     return CGE_OK;
 }
 
-static const cge_pass behind_passes[] = {{behind_pieces, behind_macs, behind_run}};
+static const cge_pass behind_passes[] = {{NULL, behind_pieces, behind_macs, behind_run}};
 
 /* ---- backward of two inputs, the second first: some pixels, of which there is room for a row ---- */
 
@@ -780,7 +781,7 @@ static cge_status merged_run(const cge_pieces *u, cge_range pieces)
     return CGE_OK;
 }
 
-static const cge_pass merged_passes[] = {{merged_pieces, merged_macs, merged_run}};
+static const cge_pass merged_passes[] = {{NULL, merged_pieces, merged_macs, merged_run}};
 
 static cge_pass_list stage_shared(net_slice *s)
 {
@@ -798,7 +799,7 @@ static cge_pass_list stage_backward(net_slice *s)
     cge_set_backward_call(s->net, s->step->unit, sample_of(s), &s->unit.c);
     if (!is_cut_backward(unit_of(s), &s->unit.c)) return whole;
     if (unit_of(s)->x[1] != CGE_NO_UNIT) return merged;
-    prepare(s, 1);
+    cge_prepare_pieces(&s->unit);
     return cge_backward_passes(&s->unit.c);
 }
 
@@ -932,7 +933,9 @@ static int32_t pieces_that_fit(const net_slice *s, const cge_pass *of, int32_t b
 {
     int32_t end;
     for (end = begin; end < count; end++) {
-        const int64_t macs = of->macs(&s->unit, end) + CGE_MACS_CALL;
+        int64_t macs;
+        if (*ran && *left <= CGE_MACS_CALL) break;
+        macs = of->macs(&s->unit, end) + CGE_MACS_CALL;
         if (*ran && macs > *left) break;
         *left -= macs;
         *ran = 1;
@@ -957,6 +960,20 @@ static cge_status run_pass(net_slice *s, const cge_pass *of, int64_t *left, int 
     return CGE_OK;
 }
 
+static void cut_pass(net_slice *s, int32_t number)
+{
+    if (number < s->list.count && s->list.passes[number].cut != NULL) s->list.passes[number].cut(&s->unit);
+}
+
+/* The stage's passes, and the one where the cursor is ready for its pieces. */
+static void prepare(net_slice *s)
+{
+    if (s->step->prepared) return;
+    s->list = s->step->task->stage_passes(s);
+    cut_pass(s, s->step->pass);
+    s->step->prepared = 1;
+}
+
 static cge_status go_on(net_slice *s, int64_t left)
 {
     const cge_slice_task *task = s->step->task;
@@ -964,11 +981,11 @@ static cge_status go_on(net_slice *s, int64_t left)
     int ran = 0;
     left -= CGE_MACS_RESUME;
     do {
-        if (!step->prepared) s->list = task->stage_passes(s);
-        step->prepared = 1;
-        for (; step->pass < s->list.count; step->pass++) {
+        prepare(s);
+        while (step->pass < s->list.count) {
             CGE_TRY(run_pass(s, &s->list.passes[step->pass], &left, &ran));
             step->piece = 0;
+            cut_pass(s, ++step->pass);
         }
         step->pass = 0;
     } while (task->next_stage(s));
@@ -1092,12 +1109,14 @@ cge_status cge_network_largest_slice(const cge_network *net, int64_t *macs)
     s.net = (cge_network *)(uintptr_t)net; /* read only */
     s.step = &step;
     do {
-        const cge_pass_list list = task->stage_passes(&s);
         int32_t i, piece;
-        for (i = 0; i < list.count; i++) {
-            const int32_t pieces = list.passes[i].pieces(&s.unit);
+        s.list = task->stage_passes(&s);
+        for (i = 0; i < s.list.count; i++) {
+            int32_t pieces;
+            cut_pass(&s, i);
+            pieces = s.list.passes[i].pieces(&s.unit);
             for (piece = 0; piece < pieces; piece++) {
-                const int64_t of_piece = list.passes[i].macs(&s.unit, piece) + CGE_MACS_CALL + CGE_MACS_RESUME;
+                const int64_t of_piece = s.list.passes[i].macs(&s.unit, piece) + CGE_MACS_CALL + CGE_MACS_RESUME;
                 if (of_piece > largest) largest = of_piece;
             }
         }
