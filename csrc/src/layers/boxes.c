@@ -161,6 +161,28 @@ CGE_INTERNAL void cge_count_places(const cge_map_cut *k, cge_range units, cge_ga
     g->lone = cge_length(units) - tiles;
 }
 
+CGE_INTERNAL void cge_cost_lone_columns(const cge_pieces *u, cge_map_cut *k, int32_t columns, cge_box_macs *macs)
+{
+    const cge_axis *a = &k->axes[columns];
+    const int32_t unit = k->border > 0 ? 0 : a->size - 1;
+    int64_t cost, of_last;
+    cge_box box;
+    int32_t i;
+    if (a->part != 1 || a->size == k->tiles) return;
+    k->units = a->size;
+    k->inside = 1;
+    for (i = 0; i < CGE_AXES; i++) {
+        box.along[i] = typical_part(&k->axes[i], 0);
+        if (i > columns) k->inside *= parts_of(&k->axes[i]);
+    }
+    box.along[columns].begin = unit;
+    box.along[columns].end = unit + 1;
+    cost = macs(u, &box);
+    box.along[columns + 1] = last_part(&k->axes[columns + 1]);
+    of_last = macs(u, &box);
+    k->lone = cge_macs_word(cost > of_last ? cost : of_last);
+}
+
 /* ---- costs ---- */
 
 enum { TILE_CHANNELS = 4, ROW_CHANNELS = 8 }; /* of a fast kernel: a tile's; of a place that is alone */

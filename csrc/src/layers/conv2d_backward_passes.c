@@ -234,12 +234,14 @@ static int64_t weight_grad_macs(const cge_pieces *u, const cge_box *box)
 
 static void weight_cut(cge_pieces *u)
 {
-    static const int32_t least[CGE_AXES] = {1, GRAD_TILE, GRAD_TILE, 1, 1}, typical[CGE_AXES] = {0};
+    static const int32_t typical[CGE_AXES] = {0};
+    const int32_t channels = trained_plan(u).group_in, lone = channels % GRAD_TILE != 0; /* a channel that is alone takes 8 filters */
+    const int32_t least[CGE_AXES] = {1, GRAD_TILE, lone && !has_groups(u) ? 2 * GRAD_TILE : GRAD_TILE, 1, 1};
     cge_map_cut *k = &u->cut.map;
     memset(&u->cut, 0, sizeof u->cut);
     k->axes[GRAD_KERNEL_ROWS].size = u->p.g.kernel_h;
     k->axes[GRAD_FILTERS].size = has_groups(u) ? u->p.g.groups : u->p.group_out;
-    k->axes[GRAD_CHANNELS].size = has_groups(u) ? 1 : trained_plan(u).group_in;
+    k->axes[GRAD_CHANNELS].size = has_groups(u) ? 1 : channels;
     k->axes[GRAD_ROWS].size = rows_together(u);
     k->axes[GRAD_COLUMNS].size = u->p.out_w;
     k->macs = cge_macs_word(cge_cut_axes(u, k->axes, least, typical, weight_grad_macs));
@@ -319,7 +321,7 @@ static cge_status map_weight_run(const cge_pieces *u, cge_range pieces)
         }
         count = cge_join_boxes(k->axes, boxes, &box);
         add_weight_box(u, group * rows_together(u), &box);
-        if (count > 1) cge_save_macs(u, count, weight_grad_macs(u, &box));
+        if (count > 1) cge_save_macs(u, count, &box, weight_grad_macs);
         pieces.begin += count;
     }
     return CGE_OK;
@@ -458,6 +460,7 @@ static void input_cut(cge_pieces *u)
     memset(&u->cut, 0, sizeof u->cut);
     if (cut_input_boxes(u, 1, GRAD_TILE) > CGE_PIECE_MACS && cut_input_boxes(u, 0, GRAD_TILE) > CGE_PIECE_MACS)
         (void)cut_input_boxes(u, 0, 1);
+    cge_cost_lone_columns(u, k, INPUT_COLUMNS, input_box_macs);
     k->boxes = cge_count_boxes(k->axes);
     if (k->boxes == 1 && k->macs + macs_of_band(u) <= CGE_PIECE_MACS) return;
     k->other = cge_piece_of(elems_of_band(u), macs_of_element(u));
@@ -478,7 +481,7 @@ static int64_t input_macs(const cge_pieces *u, int32_t piece)
     const int64_t met = (int64_t)(rows_reached(u) + PIECE_ROWS) * row_elems(u->c.map);
     const int64_t expands = u->c.pool != NULL && number == 0 ? met * CGE_MACS_TAP : 0;
     if (number >= k->boxes) return (int64_t)cge_piece_elems(elems_of_band(u), k->other, number - k->boxes) * macs_of_element(u);
-    return k->macs + expands + (k->others == 0 ? macs_of_band(u) : 0);
+    return cge_macs_of_box(k, number) + expands + (k->others == 0 ? macs_of_band(u) : 0);
 }
 
 /* Rows of the map's gradient that rows ih .. ih + rows - 1 of dx meet. */
@@ -548,7 +551,7 @@ static int32_t run_in_band(const cge_pieces *u, int32_t ih, cge_range pieces)
     }
     count = cge_join_boxes(k->axes, boxes, &box);
     input_box(u, ih, rows, &box, pieces.begin == 0);
-    if (count > 1 || !cge_is_tiled(k, box.along[INPUT_COLUMNS])) cge_save_macs(u, count, input_box_macs(u, &box));
+    cge_save_macs(u, count, &box, input_box_macs);
     if (k->others == 0) hand_band_on(u, ih, rows, all);
     return count;
 }

@@ -135,6 +135,7 @@ static void forward_cut(cge_pieces *u)
 {
     memset(&u->cut, 0, sizeof u->cut);
     if (u->p.out_w < TILE_COLUMNS || cut_map(u, 1, u->p.g.kernel_h) > CGE_PIECE_MACS) cut_places(u);
+    cge_cost_lone_columns(u, &u->cut.map, FORWARD_COLUMNS, forward_macs);
     u->cut.map.boxes = cge_count_boxes(u->cut.map.axes);
     if (u->c.pool != NULL) cut_pooling(u);
 }
@@ -156,8 +157,8 @@ static int64_t pool_macs(const cge_pieces *u, int32_t part)
 static int64_t map_macs(const cge_pieces *u, int32_t piece)
 {
     const cge_map_cut *k = &u->cut.map;
-    const int32_t number = k->others > 0 ? piece % (k->boxes + k->others) : 0;
-    return number < k->boxes ? k->macs : pool_macs(u, number - k->boxes);
+    const int32_t number = k->others > 0 ? piece % (k->boxes + k->others) : piece;
+    return number < k->boxes ? cge_macs_of_box(k, number) : pool_macs(u, number - k->boxes);
 }
 
 /* Some filters at some places, whose sums begin with `start`. */
@@ -271,7 +272,7 @@ static int32_t run_in_rows(const cge_pieces *u, int32_t row, cge_range parts)
     }
     count = cge_join_boxes(k->axes, of_map, &box);
     run_box(u, row, &box);
-    if (count > 1 || !cge_is_tiled(k, box.along[FORWARD_COLUMNS])) cge_save_macs(u, count, forward_macs(u, &box));
+    cge_save_macs(u, count, &box, forward_macs);
     return count;
 }
 

@@ -32,7 +32,9 @@ typedef struct cge_map_cut {
     int32_t border, tiles, width; /* columns that are alone at the left; units behind them that have `width` columns */
     int32_t term_channels;        /* 0: terms are kernel rows */
     int32_t boxes, others;        /* pieces of rows that belong together: boxes, and what follows them */
-    int32_t macs, other;          /* of a box at most; elements or windows of what follows, 0: the one box does it */
+    int32_t macs, lone;           /* of a box at most; of one whose column is alone, 0: boxes may have several units */
+    int32_t units, inside;        /* of a row; boxes of such a column */
+    int32_t other;                /* elements or windows of what follows; 0: the one box does it */
 } cge_map_cut;
 
 /* How gradients at winners are cut: those of a filter into pooled rows, a row of the map into windows. */
@@ -128,16 +130,21 @@ CGE_INTERNAL void cge_set_columns(cge_map_cut *k, cge_axis *axis, int32_t column
 CGE_INTERNAL cge_range cge_columns_of(const cge_map_cut *k, cge_range units);
 CGE_INTERNAL void cge_count_places(const cge_map_cut *k, cge_range units, cge_gathered *g);
 
-/* Only tiles: nothing is saved. */
-static inline int cge_is_tiled(const cge_map_cut *k, cge_range units)
+/* Sets k->lone and k->inside, where axis `columns` is cut into units. */
+CGE_INTERNAL void cge_cost_lone_columns(const cge_pieces *u, cge_map_cut *k, int32_t columns, cge_box_macs *macs);
+
+static inline int32_t cge_macs_of_box(const cge_map_cut *k, int32_t number)
 {
-    return units.begin >= k->border && units.end <= k->border + k->tiles;
+    int32_t unit;
+    if (k->lone == 0) return k->macs;
+    unit = number / k->inside % k->units;
+    return unit >= k->border && unit < k->border + k->tiles ? k->macs : k->lone;
 }
 
-/* Boxes are counted as the largest of them, and what they take less is saved. */
-static inline void cge_save_macs(const cge_pieces *u, int32_t boxes, int64_t macs)
+/* Where boxes are counted as the largest of them, what some take less is saved. */
+static inline void cge_save_macs(const cge_pieces *u, int32_t boxes, const cge_box *box, cge_box_macs *macs)
 {
-    *u->saved += (int64_t)boxes * u->cut.map.macs - macs;
+    if (u->cut.map.lone == 0) *u->saved += (int64_t)boxes * u->cut.map.macs - macs(u, box);
 }
 
 /* The passes of a unit. Backward: the caller has set what cge_<kind>_unit_backward takes. */

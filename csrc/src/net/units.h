@@ -15,7 +15,7 @@
 enum { CGE_MOST_STEM_UNITS = 4 };
 
 /* Where a unit stays between two slices (slice.c): what that takes on 32-bit processors. */
-enum { CGE_SLICE_ELEMS = 96 };
+enum { CGE_SLICE_ELEMS = 99 };
 
 /* What is known of a step of layers that learn at once (cge_step.trial): the bound is asked, or backward tries, or has tried. */
 enum { CGE_ASKS, CGE_TRIES, CGE_TRIED };

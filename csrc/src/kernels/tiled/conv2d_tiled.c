@@ -400,7 +400,7 @@ static int leaves_zeros_out(const cge_conv2d_plan *p, const float *x, const floa
     return cge_all_below_f32_tiled(g->in_h * g->in_w * g->in_c, x, CGE_INFINITY_BITS) && has_no_negative_zero(p->weight_elems, dw);
 }
 
-void cge_conv2d_part_weight_grad_f32_tiled(const cge_conv2d_plan *p, const float *x, const float *dy, float *dw, cge_range rows, cge_range kernel_rows)
+CGE_NOINLINE void weight_grad_of_all(const cge_conv2d_plan *p, const float *x, const float *dy, float *dw, cge_range rows, cge_range kernel_rows)
 {
     const cge_conv2d *g = &p->g;
     const int is_merged = g->dilation_w == 1 && p->group_in == g->in_c; /* a kernel row is one run */
@@ -425,10 +425,16 @@ void cge_conv2d_weight_grad_f32_tiled(const cge_conv2d_plan *p, const float *x, 
 {
     int32_t k;
     if (!leaves_zeros_out(p, x, dy, dw, rows, kernel_rows)) {
-        cge_conv2d_part_weight_grad_f32_tiled(p, x, dy, dw, rows, kernel_rows);
+        weight_grad_of_all(p, x, dy, dw, rows, kernel_rows);
         return;
     }
     for (k = 0; k < p->g.out_c; k++) cge_conv2d_elements_filter_grad(p, x, dy, k, rows, dw + k, p->g.out_c);
+}
+
+void cge_conv2d_part_weight_grad_f32_tiled(const cge_conv2d_plan *p, const float *x, const float *dy, float *dw, cge_range rows,
+                                           cge_range kernel_rows)
+{
+    weight_grad_of_all(p, x, dy, dw, rows, kernel_rows);
 }
 
 /* ---- bias gradient: the weight gradient of an input that is 1 everywhere ------------------------------------------ */
