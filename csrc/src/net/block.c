@@ -253,7 +253,7 @@ static int next_group(block_walk *b)
 }
 
 /* Of all channels. Gradients that learn at once lie in one place, one after the other. */
-static void set_part(const block_walk *b, int32_t u, int backward, block_part *part)
+static void set_block_part(const block_walk *b, int32_t u, int backward, block_part *part)
 {
     cge_set_unit_call(b->net, b->params, u, b->x, &part->c);
     if (backward && b->at_once) cge_set_unit_params(b->net, b->params, block_unit(b, u)->main, b->gradients, &part->c.params);
@@ -283,10 +283,11 @@ static void move_params(cge_unit_params *p, int32_t weights, int32_t biases)
 CGE_NOINLINE void set_filters(const block_walk *b, int32_t u, int backward, block_part *part)
 {
     const int32_t n = group_size(b), depthwise = u + 1 == b->end;
-    set_part(b, u, backward, part);
+    set_block_part(b, u, backward, part);
     part->runs = part->p.g.kernel_h * part->p.g.kernel_w * part->p.group_in;
     part->pitch = part->p.g.out_c;
     part->p.g.out_c = n;
+    part->p.tap_elems = part->p.group_in * n;
     part->p.weight_elems = part->runs * n;
     part->c.map.c = n;
     part->c.out.c = n;
@@ -307,11 +308,12 @@ CGE_NOINLINE void set_filters(const block_walk *b, int32_t u, int backward, bloc
 CGE_NOINLINE void set_channels(const block_walk *b, int backward, block_part *part)
 {
     const int32_t n = group_size(b);
-    set_part(b, b->end, backward, part);
+    set_block_part(b, b->end, backward, part);
     part->runs = 1;
     part->p.g.in_c = n;
     part->p.group_in = n;
-    part->p.weight_elems = n * part->p.g.out_c;
+    part->p.tap_elems = n * part->p.g.out_c;
+    part->p.weight_elems = part->p.tap_elems;
     part->pitch = part->p.weight_elems;
     part->c.in.c = n;
     part->c.x = b->inner;
@@ -452,7 +454,7 @@ CGE_NOINLINE int begin_backward(const block_walk *b)
 {
     cge_range all = {0, 0};
     block_part part;
-    set_part(b, b->end, 1, &part);
+    set_block_part(b, b->end, 1, &part);
     all.end = cge_shape_elems(part.c.out);
     if (cge_is_shared_behind(block_unit(b, b->end))) cge_shared_backward(&part.c, all);
     return learn_part_biases(b, &part);
