@@ -344,7 +344,7 @@ static void test_chosen_styles(void)
             for (int32_t u = 0; u < p.plan.unit_count; u++) chosen |= p.plan.units[u].style;
         }
     chosen &= ~(CGE_UNIT_RELAY | CGE_UNIT_HANDS_ROWS_ON | CGE_UNIT_BLOCK | CGE_UNIT_ALL_HALVINGS); /* test_relay.c */
-    if (CGE_FUSED) chosen |= CGE_UNIT_KEEPS_WINNERS; /* there backward needs room for rows of a map that are not made again, too */
+    if (CGE_FUSED) chosen |= CGE_UNIT_KEEPS_WINNERS; /* there backward needs the room of the map in any case */
     CHECK(chosen == (CGE_UNIT_ROW_BY_ROW | CGE_UNIT_DX_FIRST | CGE_UNIT_FEW_INPUTS | CGE_UNIT_STEM | CGE_UNIT_FEW_CHANNELS |
                      CGE_UNIT_KEEPS_WINNERS));
 }
