@@ -30,7 +30,7 @@ static const cge_layer many_terms[] = { /* of one place they are more than a pie
 static const cge_layer wide_groups[] = { /* some groups of a row; a pooling's channels */
     CONV(64, 1, 1, 1, 1, 0, 0, 0, 0, 1, 0), PLAIN(relu), CONV(64, 3, 3, 1, 1, 1, 1, 1, 1, 64, 0), PLAIN(relu),
     CONV(12, 1, 1, 1, 2, 0, 0, 0, 0, 4, 0), PLAIN(relu),
-    CONV(60, 1, 3, 1, 1, 0, 1, 0, 0, 1, 0), PLAIN(relu), PLAIN(global_avgpool2d), DENSE(3, 0, 0)};
+    CONV(60, 1, 3, 1, 1, 0, 1, 0, 0, 1, 0), PLAIN(relu), POOL(avgpool2d, 3, 3, 0, 0, 0, 0, 0, 0), DENSE(3, 0, 0)};
 static const cge_layer wide_pools[] = { /* some windows of a row */
     CONV(40, 1, 1, 1, 1, 0, 0, 0, 0, 1, 0), POOL(avgpool2d, 4, 4, 1, 1, 1, 2, 1, 0), PLAIN(relu),
     POOL(maxpool2d, 3, 3, 2, 1, 1, 1, 1, 1), DENSE(3, 0, 0)};

@@ -53,10 +53,10 @@ cge_status cge_conv2d_resolve(const cge_conv2d *g, cge_conv2d_plan *p)
     CGE_TRY(count_positions(r->in_w, r->pad_left, r->pad_right, r->kernel_w, r->dilation_w, r->stride_w, &p->out_w));
     p->group_in = r->in_c / r->groups;
     p->group_out = r->out_c / r->groups;
-    p->weight_elems = product_or_none(cge_elems3(r->kernel_h, r->kernel_w, p->group_in), r->out_c);
+    p->tap_elems = product_or_none(p->group_in, r->out_c);
+    p->weight_elems = cge_elems3(r->kernel_h, r->kernel_w, p->tap_elems);
     if (p->weight_elems < 0 || cge_elems3(r->in_h, r->in_w, r->in_c) < 0 || cge_elems3(p->out_h, p->out_w, r->out_c) < 0)
         return CGE_ERR_OVERFLOW;
-    p->tap_elems = p->group_in * r->out_c;
     return CGE_OK;
 }
 

@@ -18,12 +18,19 @@ CGE_INTERNAL int cge_is_pool(const cge_layer *l)
     return (l->kind->traits & (CGE_POOLS | CGE_SUMS_ROWS)) != 0 || l->kind->traits == CGE_INPUT_GRAD_READS_X;
 }
 
+static int sees_whole_input(const cge_unit_call *c)
+{
+    const cge_pool2d *g = cge_pool2d_of(c->layer);
+    if ((c->layer->kind->traits & CGE_POOLS) == 0) return 1;
+    return g->kernel_h == c->in.h && g->kernel_w == c->in.w && g->pad_top == 0 && g->pad_left == 0 && c->map.h * c->map.w == 1;
+}
+
 static cge_pool2d_plan windows_of_layer(const cge_unit_call *c)
 {
     cge_pool2d_plan p;
     cge_pool2d g;
     memset(&g, 0, sizeof g);
-    if ((c->layer->kind->traits & CGE_POOLS) != 0) {
+    if (!sees_whole_input(c)) {
         g = *cge_pool2d_of(c->layer);
         g.in_h = c->in.h;
         g.in_w = c->in.w;
