@@ -816,7 +816,7 @@ extern const cge_memory_level cge_memory_smallest;
  * unit works on one sample after the other, and batch normalisation on all together. Only this level takes a capacity above 1,
  * and not with a spread plan (CGE_ERR_ARGUMENT). */
 extern const cge_memory_level cge_memory_batch;
-/* The same with all ways to take fewer bytes, and the code for them (9 KB on a Cortex-M4F). Units that do not learn run by rows
+/* The same with all ways to take fewer bytes, and the code for them (11 KB on an M4F). Units that do not learn run by rows
  * through as many of them as takes the fewest: of a network of which the end learns, the maps before it are some rows each.
  * Depthwise-separable convolutions and inverted residuals that learn run by groups of channels through all of a block, and
  * backward computes the maps in it again. A convolution that learns at once may do so some channels at a time. A mean over all
