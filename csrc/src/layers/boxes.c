@@ -131,12 +131,12 @@ CGE_INTERNAL int32_t cge_join_boxes(const cge_axis *axes, cge_range pieces, cge_
 
 /* ---- columns ---- */
 
-CGE_INTERNAL void cge_set_columns(cge_map_cut *k, cge_axis *axis, int32_t columns, int32_t border, int32_t width)
+CGE_INTERNAL void cge_set_columns(cge_map_cut *k, cge_axis *a, int32_t columns, int32_t border, int32_t width)
 {
     k->border = border > 0 ? border < columns ? border : columns : 0;
     k->width = width;
     k->tiles = (columns - k->border) / width;
-    axis->size = columns - k->tiles * (width - 1);
+    a->size = columns - k->tiles * (width - 1);
 }
 
 static int32_t tiles_before(const cge_map_cut *k, int32_t unit)

@@ -126,7 +126,7 @@ CGE_INTERNAL int64_t cge_gather_macs(const cge_gathered *g);
 
 /* Columns of a map, or of an input, in units, which become the size of an axis; where some units lie; and how many of their
  * columns are in tiles. */
-CGE_INTERNAL void cge_set_columns(cge_map_cut *k, cge_axis *axis, int32_t columns, int32_t border, int32_t width);
+CGE_INTERNAL void cge_set_columns(cge_map_cut *k, cge_axis *a, int32_t columns, int32_t border, int32_t width);
 CGE_INTERNAL cge_range cge_columns_of(const cge_map_cut *k, cge_range units);
 CGE_INTERNAL void cge_count_places(const cge_map_cut *k, cge_range units, cge_gathered *g);
 
