@@ -95,8 +95,25 @@ def test_inverted_residuals_live_the_same_life_at_every_level(learns, optimizer,
         assert 2 * lives["small"][1] < lives["small_sliced"][1]
 
 
+def test_mcunets_sparse_updates_take_what_they_are_to_take():
+    """The goal is missed: the figure may fall."""
+    assert memory_goals.SPARSE_GOAL < memory_goals.sparse_bytes() <= 533_960
+
+
+def test_sparse_updates_live_the_same_life_at_every_level(rng):
+    like = models.mobilenet_v2(input_shape=(24, 24, 2), classes=3)
+    x, y = rng.integers(0, 256, size=(1, *like.input_shape), dtype=np.uint8), np.array([2])
+    lives = set()
+    for level in ("fast", "small_sliced", "small", "smallest"):
+        net = memory_goals.sparse_network(like, seed=3, memory=level)
+        for _ in range(2):
+            net.train_on_batch(x, y)
+        lives.add(net.weights_hash())
+    assert len(lives) == 1
+
+
 def test_bytes_are_read_by_the_first_layer_alone(rng):
-    """What reads bytes has a window of its own, and so is in no relay."""
+    """A relay reads the rows of bytes that one row of its first unit looks at."""
     like = memory_goals.NETWORKS["DS-CNN"]
     layers = memory_goals.memory.parts_of(like.layers, "last layer")
     x = rng.integers(0, 256, size=(1, *like.input_shape), dtype=np.uint8)
@@ -104,4 +121,4 @@ def test_bytes_are_read_by_the_first_layer_alone(rng):
     for level in ("small_sliced", "small", "smallest"):
         net = cge.Network(like.input_shape, layers, "mse", cge.SGD(0.01), seed=3, memory=level, input_scale=1 / 256)
         predicted[net.predict(x).tobytes()] = net.inference_arena_bytes
-    assert len(predicted) == 1 and predicted.popitem()[1] < 64_000
+    assert len(predicted) == 1 and predicted.popitem()[1] < 23_000

@@ -142,13 +142,26 @@ static int32_t relay_window_elems(const relay_net *n, int32_t u)
     return relay_window_rows(n, u, meeting_of(n, u)) * row_elems(shape_put_out(n, u));
 }
 
+/* Of a unit that reads bytes: elements that one of its rows looks at. They are made numbers for each row again. */
+static int32_t relay_source_elems(const relay_net *n, int32_t u)
+{
+    int32_t row, most = 0;
+    if (n->model->input_kind == NULL || n->units[u].x[0] != CGE_MODEL_INPUT) return 0;
+    for (row = 0; row < steps_of(n, u); row++) {
+        const cge_range rows = rows_looked_for(n, u, row);
+        most = at_least(rows.end - rows.begin, most);
+    }
+    return most * row_elems(n->model->input);
+}
+
 static int32_t relay_room(const relay_net *n, int32_t u, int32_t style)
 {
+    const int32_t source = relay_source_elems(n, u);
     cge_unit_call c;
-    if (n->units[u].pool < 0) return 0;
+    if (n->units[u].pool < 0) return source;
     cge_describe_unit(n->model, n->layers, &n->units[u], &c);
     c.style = (int16_t)style;
-    return cge_conv2d_unit_room(&c);
+    return source + cge_conv2d_unit_room(&c);
 }
 
 /* ---- which units ---- */
@@ -163,7 +176,6 @@ static int takes_rows(const relay_net *n, int32_t begin, int32_t u)
         const int32_t source = unit->x[slot];
         cge_unit_call c;
         cge_shape put_out, read;
-        if (source == CGE_MODEL_INPUT && n->model->input_kind != NULL) return 0;
         if (source < begin) continue;
         cge_describe_unit(n->model, n->layers, unit, &c);
         put_out = shape_put_out(n, source);
@@ -410,13 +422,29 @@ static void merge_row(const relay_walk *s, int32_t u, const cge_unit_call *c, cg
     cge_unit_activate(c->activation, row_elems(c->out), y);
 }
 
+/* Rows of bytes as numbers, from row *first on. */
+static const cge_real *rows_of_source(const relay_walk *s, int32_t u, const cge_unit_call *c, int32_t row, int32_t *first)
+{
+    const cge_range rows = rows_looked_for(&s->of, u, row);
+    const int32_t elems = row_elems(c->in);
+    c->source.model->input_kind->read(&c->source, rows.begin * elems, (rows.end - rows.begin) * elems, s->room);
+    *first = rows.begin;
+    return s->room;
+}
+
 static void convolve_row(relay_walk *s, int32_t u, const cge_unit_call *c, int32_t row)
 {
     const cge_conv2d_plan p = cge_conv2d_unit_plan(c);
-    cge_real *y = place_for_row(s, u, row_elems(c->out));
+    cge_real *y = place_for_row(s, u, row_elems(c->out)), *room = s->room;
     int32_t first;
-    const cge_real *x = rows_for(s, u, 0, c->x, &first);
-    cge_conv2d_unit_row(c, &p, row, x, first, y, s->room);
+    const cge_real *x;
+    if (c->source.model == NULL) {
+        x = rows_for(s, u, 0, c->x, &first);
+    } else {
+        x = rows_of_source(s, u, c, row, &first);
+        room += relay_source_elems(&s->of, u);
+    }
+    cge_conv2d_unit_row(c, &p, row, x, first, y, room);
 }
 
 CGE_NOINLINE void relay_next_row(relay_walk *s, int32_t u)

@@ -233,7 +233,7 @@ static int32_t try_blocks_behind(const cge_style_choice *s, int32_t in_stem, con
 }
 
 /* In place of the stem, or beside it. */
-CGE_INTERNAL int32_t cge_choose_block_styles(const cge_style_choice *s, int32_t limit)
+static int32_t choose_blocks_beside(const cge_style_choice *s, int32_t limit)
 {
     const int32_t in_stem = cge_count_stem_units(s->units, s->unit_count);
     int16_t stem[CGE_MOST_STEM_UNITS] = {0};
@@ -246,6 +246,29 @@ CGE_INTERNAL int32_t cge_choose_block_styles(const cge_style_choice *s, int32_t 
     for (u = 0; u < in_stem; u++) s->units[u].style = stem[u];
     drop_blocks(s);
     return limit;
+}
+
+/* The relays of the units before them that take the fewest bytes; then the fewest relays with which no more is alive. */
+static int32_t try_blocks_behind_relays(const cge_style_choice *s)
+{
+    int32_t least;
+    take_apart(s);
+    (void)choose_relays_within(s, 0);
+    least = try_blocks(s);
+    if (choose_relays_within(s, least) > least) (void)choose_relays_within(s, 0);
+    return least;
+}
+
+/* Relays were chosen for what is alive without blocks, which may be so much that they brought nothing. */
+CGE_INTERNAL int32_t cge_choose_block_styles(const cge_style_choice *s, int32_t limit)
+{
+    const int32_t least = choose_blocks_beside(s, limit);
+    int32_t behind;
+    if (s->unit_count < 2 || s->units[1].learns) return least;
+    behind = try_blocks_behind_relays(s);
+    if (behind < least) return behind;
+    take_apart(s);
+    return choose_blocks_beside(s, cge_choose_relay_styles(s, choose_stem(s)));
 }
 
 CGE_INTERNAL int32_t cge_choose_styles(const cge_model *model, const cge_layer_plan *layers, const cge_memory_level *level, int32_t training, cge_unit *units, int32_t unit_count, cge_tensor *tensors)
