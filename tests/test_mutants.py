@@ -95,7 +95,7 @@ def test_the_tester_tells_what_is_seen_and_what_is_not(tmp_path, monkeypatch):
     is no mutant."""
     monkeypatch.setattr(mutants, "BUILD", tmp_path)
     monkeypatch.setattr(mutants, "TREE", tmp_path / "tree")
-    half = mutants.CHalf([mutants.Rung("small", ["CC=gcc", "OPT=-O0", "SMALL=1"], 240)])
+    half = mutants.CHalf([mutants.Rung("small", ["CC=gcc", "OPT=-O1", "SMALL=1"], 240)])
     source = (mutants.ROOT / MATH).read_text()
     by_line = {mutant.key(source)[2]: mutant for mutant in half.mutants([MATH])}
     assert all("math" in half.judge(by_line[after], source) for after in SEEN)
