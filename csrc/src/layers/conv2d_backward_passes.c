@@ -232,12 +232,18 @@ static int64_t weight_grad_macs(const cge_pieces *u, const cge_box *box)
     return kernel_rows * u->p.g.kernel_w * (weights * macs / 4 + cge_pieces_of(channels, GRAD_TILE) * 45);
 }
 
+static int has_weight_pieces(const cge_pieces *u)
+{
+    return !by_winners(u) && (u->c.params.dw != NULL || u->c.params.db != NULL);
+}
+
 static void weight_cut(cge_pieces *u)
 {
     static const int32_t typical[CGE_AXES] = {0};
     const int32_t channels = trained_plan(u).group_in, lone = channels % GRAD_TILE != 0; /* a channel that is alone takes 8 filters */
     const int32_t least[CGE_AXES] = {1, GRAD_TILE, lone && !has_groups(u) ? 2 * GRAD_TILE : GRAD_TILE, 1, 1};
     cge_map_cut *k = &u->cut.map;
+    if (!has_weight_pieces(u)) return;
     memset(&u->cut, 0, sizeof u->cut);
     k->axes[GRAD_KERNEL_ROWS].size = u->p.g.kernel_h;
     k->axes[GRAD_FILTERS].size = has_groups(u) ? u->p.g.groups : u->p.group_out;
@@ -253,7 +259,7 @@ static void weight_cut(cge_pieces *u)
 static int32_t weight_pieces(const cge_pieces *u)
 {
     const cge_map_cut *k = &u->cut.map;
-    if (by_winners(u) || (u->c.params.dw == NULL && u->c.params.db == NULL)) return 0;
+    if (!has_weight_pieces(u)) return 0;
     return (k->boxes + k->others) * (rows_with_grads(u) / rows_together(u));
 }
 
@@ -304,6 +310,14 @@ static void add_weight_box(const cge_pieces *u, int32_t first, const cge_box *bo
                                 box->along[GRAD_KERNEL_ROWS]);
 }
 
+/* Of all rows of a map that is not pooled: the kernel may leave zeros out, for which it looks at all of x. */
+static void add_whole_weight_grad(const cge_pieces *u)
+{
+    const cge_conv2d_plan p = trained_plan(u);
+    const cge_range rows = {0, p.out_h}, kernel_rows = {0, p.g.kernel_h};
+    cge_run_conv2d_weight_grad(&p, u->c.x, u->c.dy, u->c.params.dw, rows, kernel_rows);
+}
+
 static cge_status map_weight_run(const cge_pieces *u, cge_range pieces)
 {
     const cge_map_cut *k = &u->cut.map;
@@ -320,8 +334,12 @@ static cge_status map_weight_run(const cge_pieces *u, cge_range pieces)
             continue;
         }
         count = cge_join_boxes(k->axes, boxes, &box);
-        add_weight_box(u, group * rows_together(u), &box);
-        if (count > 1) cge_save_macs(u, count, &box, weight_grad_macs);
+        if (count == k->boxes && k->others == 0) {
+            add_whole_weight_grad(u);
+        } else {
+            add_weight_box(u, group * rows_together(u), &box);
+            if (count > 1) cge_save_macs(u, count, &box, weight_grad_macs);
+        }
         pieces.begin += count;
     }
     return CGE_OK;
@@ -454,9 +472,15 @@ static int64_t macs_of_band(const cge_pieces *u)
     return (int64_t)elems_of_band(u) * macs_of_element(u);
 }
 
+static int has_input_pieces(const cge_pieces *u)
+{
+    return u->c.dx != NULL && !by_winners(u);
+}
+
 static void input_cut(cge_pieces *u)
 {
     cge_map_cut *k = &u->cut.map;
+    if (!has_input_pieces(u)) return;
     memset(&u->cut, 0, sizeof u->cut);
     if (cut_input_boxes(u, 1, GRAD_TILE) > CGE_PIECE_MACS && cut_input_boxes(u, 0, GRAD_TILE) > CGE_PIECE_MACS)
         (void)cut_input_boxes(u, 0, 1);
@@ -469,7 +493,7 @@ static void input_cut(cge_pieces *u)
 
 static int32_t input_pieces(const cge_pieces *u)
 {
-    if (u->c.dx == NULL || by_winners(u)) return 0;
+    if (!has_input_pieces(u)) return 0;
     return cge_pieces_of(u->p.g.in_h, PIECE_ROWS) * (u->cut.map.boxes + u->cut.map.others);
 }
 

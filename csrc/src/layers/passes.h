@@ -144,7 +144,7 @@ static inline int32_t cge_macs_of_box(const cge_map_cut *k, int32_t number)
 /* Where boxes are counted as the largest of them, what some take less is saved. */
 static inline void cge_save_macs(const cge_pieces *u, int32_t boxes, const cge_box *box, cge_box_macs *macs)
 {
-    if (u->cut.map.lone == 0) *u->saved += (int64_t)boxes * u->cut.map.macs - macs(u, box);
+    if (u->cut.map.lone == 0 && u->cut.map.boxes > 1) *u->saved += (int64_t)boxes * u->cut.map.macs - macs(u, box);
 }
 
 /* The passes of a unit. Backward: the caller has set what cge_<kind>_unit_backward takes. */
