@@ -129,6 +129,16 @@ CGE_INTERNAL int32_t cge_join_boxes(const cge_axis *axes, cge_range pieces, cge_
     return count;
 }
 
+CGE_INTERNAL cge_status cge_run_groups(const cge_pieces *u, cge_range pieces, int32_t in_group, cge_run_group_fn *run)
+{
+    while (pieces.begin < pieces.end) {
+        const int32_t group = pieces.begin / in_group, first = group * in_group, left = pieces.end - first;
+        const cge_range some = {pieces.begin - first, left < in_group ? left : in_group};
+        pieces.begin += run(u, group, some);
+    }
+    return CGE_OK;
+}
+
 /* ---- columns ---- */
 
 CGE_INTERNAL void cge_set_columns(cge_map_cut *k, cge_axis *a, int32_t columns, int32_t border, int32_t width)

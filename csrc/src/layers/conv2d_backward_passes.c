@@ -136,16 +136,15 @@ static void add_to_filter_grad(const cge_pieces *u, int32_t k, cge_range pooled)
     if (params->db != NULL) params->db[k] = sum;
 }
 
+static int32_t run_in_filter(const cge_pieces *u, int32_t k, cge_range parts)
+{
+    add_to_filter_grad(u, k, cge_range_of(u->c.out.h, u->cut.winners.rows, parts));
+    return cge_length(parts);
+}
+
 static cge_status filter_run(const cge_pieces *u, cge_range pieces)
 {
-    const int32_t of = u->cut.winners.rows, parts = u->cut.winners.row_parts;
-    while (pieces.begin < pieces.end) {
-        const int32_t k = pieces.begin / parts, left = pieces.end - k * parts;
-        const cge_range number = {pieces.begin - k * parts, left < parts ? left : parts};
-        add_to_filter_grad(u, k, cge_range_of(u->c.out.h, of, number));
-        pieces.begin = k * parts + number.end;
-    }
-    return CGE_OK;
+    return cge_run_groups(u, pieces, u->cut.winners.row_parts, run_in_filter);
 }
 
 /* ---- biases' gradient where weights do not learn: at the winners of some pooled rows ---- */
@@ -318,31 +317,30 @@ static void add_whole_weight_grad(const cge_pieces *u)
     cge_run_conv2d_weight_grad(&p, u->c.x, u->c.dy, u->c.params.dw, rows, kernel_rows);
 }
 
-static cge_status map_weight_run(const cge_pieces *u, cge_range pieces)
+static int32_t run_in_group(const cge_pieces *u, int32_t group, cge_range pieces)
 {
     const cge_map_cut *k = &u->cut.map;
-    const int32_t in_group = k->boxes + k->others;
-    while (pieces.begin < pieces.end) {
-        const int32_t group = pieces.begin / in_group, number = pieces.begin % in_group - k->others;
-        const int32_t left = pieces.end - group * in_group - k->others;
-        const cge_range boxes = {number, left < k->boxes ? left : k->boxes};
-        int32_t count;
-        cge_box box;
-        if (number < 0) {
-            expand_group(u, group * rows_together(u));
-            pieces.begin++;
-            continue;
-        }
-        count = cge_join_boxes(k->axes, boxes, &box);
-        if (count == k->boxes && k->others == 0) {
-            add_whole_weight_grad(u);
-        } else {
-            add_weight_box(u, group * rows_together(u), &box);
-            if (count > 1) cge_save_macs(u, count, &box, weight_grad_macs);
-        }
-        pieces.begin += count;
+    const cge_range boxes = {pieces.begin - k->others, pieces.end - k->others};
+    const int32_t row = group * rows_together(u);
+    cge_box box;
+    int32_t count;
+    if (boxes.begin < 0) {
+        expand_group(u, row);
+        return 1;
     }
-    return CGE_OK;
+    count = cge_join_boxes(k->axes, boxes, &box);
+    if (count == k->boxes && k->others == 0) {
+        add_whole_weight_grad(u);
+    } else {
+        add_weight_box(u, row, &box);
+        if (count > 1) cge_save_macs(u, count, &box, weight_grad_macs);
+    }
+    return count;
+}
+
+static cge_status map_weight_run(const cge_pieces *u, cge_range pieces)
+{
+    return cge_run_groups(u, pieces, u->cut.map.boxes + u->cut.map.others, run_in_group);
 }
 
 /* ---- input gradient at the winners: rows of the map from the last to the first, some windows each ---- */
@@ -399,17 +397,17 @@ static void add_to_input_grad(const cge_pieces *u, int32_t row, int32_t windows,
     *u->saved += (int64_t)((r.end - r.begin) * u->v.channels - count) * u->cut.winners.of_place;
 }
 
+static int32_t run_in_row(const cge_pieces *u, int32_t number, cge_range from_last)
+{
+    const cge_winner_cut *k = &u->cut.winners;
+    add_to_input_grad(u, rows_with_grads(u) - 1 - number, k->windows, k->window_parts, from_last);
+    return cge_length(from_last);
+}
+
 static cge_status ring_run(const cge_pieces *u, cge_range pieces)
 {
-    const int32_t windows = u->cut.winners.windows, parts = u->cut.winners.window_parts, last = rows_with_grads(u) - 1;
     if (pieces.begin == 0) memset(u->c.scratch, 0, (size_t)(rows_reached(u) * row_elems(u->c.in)) * sizeof *u->c.scratch);
-    while (pieces.begin < pieces.end) {
-        const int32_t number = pieces.begin / parts, left = pieces.end - number * parts;
-        const cge_range from_last = {pieces.begin - number * parts, left < parts ? left : parts};
-        add_to_input_grad(u, last - number, windows, parts, from_last);
-        pieces.begin = number * parts + from_last.end;
-    }
-    return CGE_OK;
+    return cge_run_groups(u, pieces, u->cut.winners.window_parts, run_in_row);
 }
 
 /* ---- input gradient of a map with all its elements: rows, columns, channels or groups ----
@@ -560,11 +558,10 @@ static void hand_band_on(const cge_pieces *u, int32_t ih, int32_t rows, cge_rang
         cge_unit_hand_on(&u->c, ih * row_elems(u->c.in) + elems.begin, cge_length(elems), u->c.scratch + elems.begin);
 }
 
-/* Pieces of a band; returns how many were run. */
-static int32_t run_in_band(const cge_pieces *u, int32_t ih, cge_range pieces)
+static int32_t run_in_band(const cge_pieces *u, int32_t band, cge_range pieces)
 {
     const cge_map_cut *k = &u->cut.map;
-    const int32_t rows = cge_piece_elems(u->p.g.in_h, PIECE_ROWS, ih / PIECE_ROWS);
+    const int32_t ih = band * PIECE_ROWS, rows = cge_piece_elems(u->p.g.in_h, PIECE_ROWS, band);
     const cge_range boxes = {pieces.begin, pieces.end < k->boxes ? pieces.end : k->boxes}, all = {0, elems_of_band(u)};
     const cge_range others = {pieces.begin - k->boxes, pieces.end - k->boxes};
     cge_box box;
@@ -582,13 +579,7 @@ static int32_t run_in_band(const cge_pieces *u, int32_t ih, cge_range pieces)
 
 static cge_status input_run(const cge_pieces *u, cge_range pieces)
 {
-    const int32_t in_band = u->cut.map.boxes + u->cut.map.others;
-    while (pieces.begin < pieces.end) {
-        const int32_t band = pieces.begin / in_band, left = pieces.end - band * in_band;
-        const cge_range some = {pieces.begin - band * in_band, left < in_band ? left : in_band};
-        pieces.begin += run_in_band(u, band * PIECE_ROWS, some);
-    }
-    return CGE_OK;
+    return cge_run_groups(u, pieces, u->cut.map.boxes + u->cut.map.others, run_in_band);
 }
 
 /* ---- what learns at once: biases, then weights; all are looked at before any is changed ---- */
@@ -652,9 +643,8 @@ static int64_t check_learning_macs(const cge_pieces *u, int32_t piece)
 
 static cge_status check_learning_run(const cge_pieces *u, cge_range pieces)
 {
-    int32_t piece;
-    for (piece = pieces.begin; piece < pieces.end; piece++) {
-        const learning_numbers l = learning_of(u, check_macs_of(u), piece);
+    for (; pieces.begin < pieces.end; pieces.begin++) {
+        const learning_numbers l = learning_of(u, check_macs_of(u), pieces.begin);
         if (!cge_unit_stays_finite(&u->c.params, l.count, l.dw, l.w, l.v)) return CGE_ERR_NOT_FINITE;
     }
     return CGE_OK;
@@ -672,10 +662,9 @@ static int64_t learn_macs(const cge_pieces *u, int32_t piece)
 
 static cge_status learn_run(const cge_pieces *u, cge_range pieces)
 {
-    int32_t piece;
-    for (piece = pieces.begin; piece < pieces.end; piece++) {
-        const learning_numbers l = learning_of(u, update_macs_of(u), piece);
-        if (!u->c.params.tries) cge_unit_update(&u->c.params, l.count, l.dw, l.w, l.v);
+    for (; pieces.begin < pieces.end && !u->c.params.tries; pieces.begin++) {
+        const learning_numbers l = learning_of(u, update_macs_of(u), pieces.begin);
+        cge_unit_update(&u->c.params, l.count, l.dw, l.w, l.v);
     }
     return CGE_OK;
 }

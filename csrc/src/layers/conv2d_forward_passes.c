@@ -258,10 +258,12 @@ static void pool_windows(const cge_pieces *u, cge_range windows, int32_t row)
         cge_maxpool2d_take_row(&v, map, row % v.kernel_h, y, c->winners);
     if (c->pool_first && (row + rows) % v.kernel_h == 0) cge_unit_activate(c->activation, elems, y);
 }
-/* Of the rows of the map from `row` on that exist together; returns how many were run. */
-static int32_t run_in_rows(const cge_pieces *u, int32_t row, cge_range parts)
+
+/* Of the rows of the map that exist together. */
+static int32_t run_in_rows(const cge_pieces *u, int32_t group, cge_range parts)
 {
     const cge_map_cut *k = &u->cut.map;
+    const int32_t row = group * rows_in_room(u);
     const cge_range of_map = {parts.begin, parts.end < k->boxes ? parts.end : k->boxes};
     const cge_range of_pool = {parts.begin - k->boxes, parts.end - k->boxes};
     cge_box box;
@@ -278,13 +280,7 @@ static int32_t run_in_rows(const cge_pieces *u, int32_t row, cge_range parts)
 
 static cge_status map_run(const cge_pieces *u, cge_range pieces)
 {
-    const int32_t in_rows = u->cut.map.boxes + u->cut.map.others;
-    while (pieces.begin < pieces.end) {
-        const int32_t group = pieces.begin / in_rows, left = pieces.end - group * in_rows;
-        const cge_range parts = {pieces.begin - group * in_rows, left < in_rows ? left : in_rows};
-        pieces.begin += run_in_rows(u, group * rows_in_room(u), parts);
-    }
-    return CGE_OK;
+    return cge_run_groups(u, pieces, u->cut.map.boxes + u->cut.map.others, run_in_rows);
 }
 
 /* The activation of a map that is not pooled. */

@@ -130,6 +130,11 @@ CGE_INTERNAL void cge_set_columns(cge_map_cut *k, cge_axis *a, int32_t columns, 
 CGE_INTERNAL cge_range cge_columns_of(const cge_map_cut *k, cge_range units);
 CGE_INTERNAL void cge_count_places(const cge_map_cut *k, cge_range units, cge_gathered *g);
 
+/* Pieces in groups of `in_group`, such as those of rows that belong together: each group's by one call or several of `run`, which
+ * says how many it ran. */
+typedef int32_t cge_run_group_fn(const cge_pieces *u, int32_t group, cge_range pieces);
+CGE_INTERNAL cge_status cge_run_groups(const cge_pieces *u, cge_range pieces, int32_t in_group, cge_run_group_fn *run);
+
 /* Sets k->lone and k->inside, where axis `columns` is cut into units. */
 CGE_INTERNAL void cge_cost_lone_columns(const cge_pieces *u, cge_map_cut *k, int32_t columns, cge_box_macs *macs);
 
