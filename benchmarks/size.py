@@ -78,6 +78,7 @@ POINTER_MEMBERS = {
     "pieces": "_pieces$",
     "macs": "_macs$",
     "run_pieces": "_run$",
+    "run_in": "^run_in_(filter|row|rows|group|band)$",
     "stage_passes": "^(forward|evaluate|train)_stage$",
     "next_stage": "^next_of_",
     "check_targets": "_check_targets$",

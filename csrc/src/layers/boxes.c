@@ -129,12 +129,12 @@ CGE_INTERNAL int32_t cge_join_boxes(const cge_axis *axes, cge_range pieces, cge_
     return count;
 }
 
-CGE_INTERNAL cge_status cge_run_groups(const cge_pieces *u, cge_range pieces, int32_t in_group, cge_run_group_fn *run)
+CGE_INTERNAL cge_status cge_run_groups(const cge_pieces *u, cge_range pieces, int32_t in_group, cge_run_group_fn *run_in)
 {
     while (pieces.begin < pieces.end) {
         const int32_t group = pieces.begin / in_group, first = group * in_group, left = pieces.end - first;
         const cge_range some = {pieces.begin - first, left < in_group ? left : in_group};
-        pieces.begin += run(u, group, some);
+        pieces.begin += run_in(u, group, some);
     }
     return CGE_OK;
 }

@@ -75,7 +75,7 @@ typedef struct cge_pass_list {
 /* What a piece is to cost at most, as far as it can be cut; and what costs how much. */
 enum {
     CGE_SLICE_MACS = 9090,    /* 20,000 instructions */
-    CGE_MACS_RESUME = 300,    /* a slice, beside its pieces; among it what describes a unit and cuts a pass */
+    CGE_MACS_RESUME = 250,    /* a slice, beside its pieces; among it what describes a unit and cuts a pass */
     CGE_MACS_CALL = 180,      /* of a piece, beside what it computes */
     CGE_PIECE_MACS = CGE_SLICE_MACS - CGE_MACS_RESUME - CGE_MACS_CALL - 1,
     CGE_MACS_CHECK = 3,       /* of a parameter: a look at it, its gradient and velocity */
@@ -130,10 +130,10 @@ CGE_INTERNAL void cge_set_columns(cge_map_cut *k, cge_axis *a, int32_t columns, 
 CGE_INTERNAL cge_range cge_columns_of(const cge_map_cut *k, cge_range units);
 CGE_INTERNAL void cge_count_places(const cge_map_cut *k, cge_range units, cge_gathered *g);
 
-/* Pieces in groups of `in_group`, such as those of rows that belong together: each group's by one call or several of `run`, which
- * says how many it ran. */
+/* Pieces in groups of `in_group`, such as those of rows that belong together. Each group's are run by one call or several of
+ * `run_in`, which says how many it ran. */
 typedef int32_t cge_run_group_fn(const cge_pieces *u, int32_t group, cge_range pieces);
-CGE_INTERNAL cge_status cge_run_groups(const cge_pieces *u, cge_range pieces, int32_t in_group, cge_run_group_fn *run);
+CGE_INTERNAL cge_status cge_run_groups(const cge_pieces *u, cge_range pieces, int32_t in_group, cge_run_group_fn *run_in);
 
 /* Sets k->lone and k->inside, where axis `columns` is cut into units. */
 CGE_INTERNAL void cge_cost_lone_columns(const cge_pieces *u, cge_map_cut *k, int32_t columns, cge_box_macs *macs);
