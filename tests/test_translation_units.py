@@ -83,7 +83,7 @@ target_link_libraries(program cge)
 
 
 def test_cmakes_unity_build(tmp_path, weights):
-    """CMAKE_UNITY_BUILD joins as many sources at a time as its default says. All at once: `make test-gcc-unity-fused`."""
+    """CMAKE_UNITY_BUILD joins as many sources at a time as its default says. All at once: `make test-gcc-O3-native-unity`."""
     cmake = next((tool for tool in ("/usr/bin/cmake", shutil.which("cmake")) if tool and os.access(tool, os.X_OK)), None)
     if cmake is None:
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("needs cmake: `make setup` as root installs it")

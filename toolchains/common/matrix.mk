@@ -1,5 +1,6 @@
-# Every build in which the C tests run, besides that of gcc -O0 in tests/coverage.py. All of them train for 200 steps and compare the hash of the weights with one
-# constant, so this table is also the proof that compilers, options and boards do not change a bit.
+# Every build in which the C tests run, besides that of gcc -O0 in tests/coverage.py. All but one train for 200 steps and
+# compare the hash of the weights with one constant, so this table is also the proof that compilers, options and boards do not
+# change a bit.
 
 # Slow programs repeat cases less, as emulators do (build.mk). Sanitizers run at -O0: at -O1 the kernels take longer to
 # compile than the tests then save.
@@ -10,42 +11,50 @@ SANITIZE_THREADS = -g -fsanitize=thread -DCHECK_FEWER=1
 KERNEL_SETS = ref small tiled lanes lanes_avx2 lanes_avx512
 KERNEL_SUITES = network parts wild overlap threads plan relay slices graph trains golden norm_layers selftest
 
+# Builds that are about one thing run the suites about it.
+THREAD_SUITES = threads overlap fp_mode bytes network
+PLAN_SUITES = plan relay spread seal slices graph outside golden serialise bytes selftest
+FUSED_SUITES = kernels_conv2d kernels_dense kernels_pool2d kernels_depthwise kernels_elementwise kernels_norm conv2d dense \
+    network relay graph golden selftest
+
 variant_gcc-O2          = CC=gcc OPT=-O2 KERNELS='$(KERNEL_SETS)'
-variant_gcc-O3-native   = CC=gcc OPT='-O3 -march=native'
-variant_clang-thread-sanitize = CC=clang OPT='-O1 $(SANITIZE_THREADS)'
+variant_gcc-small       = CC=gcc SMALL=1
 variant_clang-O3-native = CC=clang OPT='-O3 -march=native'
 variant_clang-sanitize  = CC=clang OPT='-O0 $(SANITIZE)'
+variant_clang-thread-sanitize = CC=clang OPT='-O1 $(SANITIZE_THREADS)' SUITES='$(THREAD_SUITES)'
+
 # The library is optimised as a whole (build.mk) on two boards; on the others its objects are linked as they are. Of the two
-# M4F boards one passes floats in integer registers. The M3 computes in software, as microbit, which has the suites of kernels.
+# M4F boards one passes floats in integer registers. The M3 computes in software, as microbit, which has all suites. Boards
+# that differ from others in the compiler's options alone run the suites of plans, the golden network among them.
 $(foreach board,$(EMULATED_BOARDS),$(eval variant_$(board) = BOARD=$(board) $(if $(filter netduinoplus2 microbit,$(board)),,WHOLE=)))
-variant_mps2_an386 += ABI=softfp
-variant_mps2_an385 += CFLAGS=-DCGE_TEST_SHORT
+variant_mps2_an385 += TEST_PARTS=PLANS
+variant_mps2_an386 += TEST_PARTS=PLANS ABI=softfp
+variant_mps2_an505 += TEST_PARTS=PLANS
+variant_armhf += FUZZ=
 variant_netduinoplus2-small  = BOARD=netduinoplus2 SMALL=1
 
 # Other computers, in user-mode emulation. No boards: nobody asks for their sizes. s390x and ppc64 are big-endian; on s390x
 # -std=c99 would compute float in double.
-variant_i386    = BOARD_PREFIX=i686-linux-gnu- BOARD_CFLAGS='-msse2 -mfpmath=sse' BOARD_QEMU=qemu-i386
+variant_i386    = BOARD_PREFIX=i686-linux-gnu- BOARD_CFLAGS='-msse2 -mfpmath=sse' BOARD_QEMU=qemu-i386 FUZZ=
 variant_riscv64 = BOARD_PREFIX=riscv64-linux-gnu- BOARD_QEMU=qemu-riscv64
 variant_s390x   = BOARD_PREFIX=s390x-linux-gnu- BOARD_CFLAGS='-fexcess-precision=fast -DCGE_TEST_SHORT' BOARD_QEMU=qemu-s390x
-variant_ppc64   = BOARD_PREFIX=powerpc64-linux-gnu- BOARD_CFLAGS=-DCGE_TEST_SHORT BOARD_QEMU=qemu-ppc64
+variant_ppc64   = BOARD_PREFIX=powerpc64-linux-gnu- BOARD_QEMU=qemu-ppc64 SUITES='$(PLAN_SUITES)'
 
 # Fused multiply-adds are another arithmetic: a constant of its own, equal among these.
-variant_gcc-fused-native    = CC=gcc FUSED=1 OPT='-O3 -march=native'
-variant_gcc-small           = CC=gcc SMALL=1
-variant_aarch64-fused       = BOARD=aarch64 FUSED=1
+variant_gcc-fused-native    = CC=gcc FUSED=1 OPT='-O2 -march=native'
+variant_aarch64-fused       = BOARD=aarch64 FUSED=1 SUITES='$(FUSED_SUITES)'
 variant_netduinoplus2-fused = BOARD=netduinoplus2 FUSED=1 WHOLE=
 
 # All sources as one translation unit: names are unique, and no source changes what the compiler does with the next one.
-# Without FMA instructions fmaf is a call.
-variant_gcc-unity-fused     = CC=gcc UNITY=1 FUSED=1 OPT='-O3 -DCHECK_FEWER=1'
-variant_netduinoplus2-unity = BOARD=netduinoplus2 UNITY=1
+variant_gcc-O3-native-unity = CC=gcc OPT='-O3 -march=native' UNITY=1
+variant_netduinoplus2-unity = BOARD=netduinoplus2 UNITY=1 WHOLE= TEST_PARTS=PLANS
 
 VARIANTS := $(patsubst variant_%,%,$(sort $(filter variant_%,$(.VARIABLES))))
 
 .PHONY: c-tests c-matrix everything $(VARIANTS:%=test-%)
 
 c-tests: $(if $(tools_missing),tools-missing,$(TESTS) $(FUZZ))
-	@$(if $(tools_missing),,: $(TESTS:%=&& $(RUN) %) $(FUZZ:%=&& $(RUN) %) $(foreach set,$(KERNELS),&& echo 'CGE_KERNELS=$(set)' && CGE_KERNELS=$(set) $(RUN) $(TESTS) $(KERNEL_SUITES)))
+	@$(if $(tools_missing),,: $(TESTS:%=&& $(RUN) % $(SUITES)) $(FUZZ:%=&& $(RUN) %) $(foreach set,$(KERNELS),&& echo 'CGE_KERNELS=$(set)' && CGE_KERNELS=$(set) $(RUN) $(TESTS) $(KERNEL_SUITES)))
 
 # A variant may be left out for want of tools only in `make test`, and not with CI=true.
 NOT_RUN = build/test/not-run
@@ -61,10 +70,11 @@ c-matrix: $(VARIANTS:%=test-%)
 
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 
-# pytest last: its closing line is the verdict, if what came before did not fail.
-everything: setup $(if $(filter true,$(CI)),oracles)
+# pytest last: its closing line is the verdict, if what came before did not fail. What it compares with is fetched meanwhile.
+everything: setup
 	@mkdir -p build/test; rm -f $(NOT_RUN) build/test/failed
-	@$(MAKE) --keep-going --jobs=$(JOBS) --output-sync=recurse c-matrix $(if $(filter true,$(CI)),,MAY_SKIP=1) \
+	@$(MAKE) --keep-going --jobs=$(if $(filter true,$(CI)),$$(($(JOBS) + 1)) oracles,$(JOBS)) --output-sync=recurse c-matrix \
+	    $(if $(filter true,$(CI)),,MAY_SKIP=1) \
 	    && echo '== C tests: all passed' || { echo '== C tests: FAILED'; touch build/test/failed; }
 	@test ! -s $(NOT_RUN) || { echo '== not run:'; cat $(NOT_RUN); }
 	@MAKEFLAGS= MAKELEVEL= .venv/bin/python -m pytest --numprocesses=$(JOBS) --dist=loadfile
