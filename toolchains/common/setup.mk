@@ -14,6 +14,8 @@ packages:
 # The package is installed as a link to this tree; its compiled part is built again when a C source changes.
 PACKAGE_SOURCES := pyproject.toml setup.py $(shell find csrc convgrad_embedded/_build -name '*.[chpi]*' -not -name '*.pyc')
 PIP = .venv/bin/python -m pip --disable-pip-version-check --quiet
+# What an extra of pyproject.toml asks for. Installing `.[extra]` would compile the package again.
+needs = $$(.venv/bin/python toolchains/common/needs.py $(1))
 
 .venv/ready: $(PACKAGE_SOURCES)
 	@test -x .venv/bin/python || $(PYTHON) -m venv .venv
@@ -22,11 +24,11 @@ PIP = .venv/bin/python -m pip --disable-pip-version-check --quiet
 	@touch $@
 
 .venv/demo: pyproject.toml | .venv/ready
-	@echo '  PY .venv, for the demo'; $(PIP) install --no-build-isolation --editable '.[demo]'
+	@echo '  PY .venv, for the demo'; $(PIP) install $(call needs,demo)
 	@touch $@
 
 .venv/docs: pyproject.toml | .venv/ready
-	@echo '  PY .venv, for the site'; $(PIP) install --no-build-isolation --editable '.[docs]'
+	@echo '  PY .venv, for the site'; $(PIP) install $(call needs,docs)
 	@touch $@
 
 # What the tests compare with (tests/oracles.py) and what builds the site: in CI, or by `make oracles`. CPU wheels, of which
@@ -34,6 +36,6 @@ PIP = .venv/bin/python -m pip --disable-pip-version-check --quiet
 .PHONY: oracles
 oracles: .venv/oracles
 .venv/oracles: pyproject.toml | .venv/ready
-	@echo '  PY .venv, to compare with'; $(PIP) install --no-build-isolation --editable '.[oracles,docs,plot]'
+	@echo '  PY .venv, to compare with'; $(PIP) install $(call needs,oracles docs plot)
 	@$(PIP) install --no-deps aeon # for the data of docs/tutorials/imu.md alone
 	@touch $@
