@@ -26,10 +26,14 @@ int main(int argc, char **argv)
 {
     check_suite named[COUNT_OF(suites)];
     int32_t count = 0;
-    for (int32_t i = 0; i < COUNT_OF(suites); i++) {
-        int argument = 1;
-        while (argument < argc && strcmp(suites[i].name, argv[argument]) != 0) argument++;
-        if (argument < argc) named[count++] = suites[i];
+    for (int argument = 1; argument < argc; argument++) {
+        int32_t i = 0;
+        while (i < COUNT_OF(suites) && strcmp(suites[i].name, argv[argument]) != 0) i++;
+        if (i == COUNT_OF(suites) || count == COUNT_OF(suites)) {
+            printf("%s: no suite has this name, or too many are named\n", argv[argument]);
+            return 2;
+        }
+        named[count++] = suites[i];
     }
     return argc > 1 ? check_run(named, count) : check_run(suites, COUNT_OF(suites));
 }

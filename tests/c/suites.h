@@ -2,20 +2,12 @@
 #ifndef SUITES_H
 #define SUITES_H
 
-/* Nine tenths of the time. Slow emulators of other computers run the kernels' fuzzer alone (CGE_TEST_SHORT). */
-#define CHECK_KERNEL_SUITES(X) X(kernels_conv2d) X(kernels_dense) X(kernels_pool2d) X(kernels_depthwise)
-#ifdef CGE_TEST_SHORT
-#define CHECK_LONG_SUITES(X)
-#else
-#define CHECK_LONG_SUITES(X) CHECK_KERNEL_SUITES(X)
-#endif
-
 #define CHECK_OPERATOR_SUITES(X)                                                                                      \
     X(status) X(crc32) X(rng) X(rng_status) X(math) X(conv2d) X(conv2d_status) X(dense) X(dense_status)               \
     X(pool2d) X(pool2d_status) X(activation) X(activation_status) X(image) X(image_status) X(loss) X(loss_status)     \
     X(more_losses) X(more_losses_status) X(metrics) X(metrics_status) X(sgd) X(sgd_status)                            \
-    X(adaptive) X(adaptive_status) X(schedule) X(data) X(data_status) X(ranges) CHECK_LONG_SUITES(X)                  \
-    X(kernels_elementwise) X(kernels_norm) X(norm) X(norm_status)
+    X(adaptive) X(adaptive_status) X(schedule) X(data) X(data_status) X(ranges) X(kernels_conv2d)                     \
+    X(kernels_dense) X(kernels_pool2d) X(kernels_depthwise) X(kernels_elementwise) X(kernels_norm) X(norm) X(norm_status)
 #define CHECK_NETWORK_SUITES(X)                                                                                       \
     X(model) X(planning) X(network) X(network_status) X(parts) X(mean_loss) X(wild) X(overlap) X(threads)             \
     X(serialise) X(serialise_status) X(selftest) X(clip) X(weights)
@@ -43,9 +35,6 @@ CHECK_OPERATOR_SUITES(DECLARE)
 CHECK_NETWORK_SUITES(DECLARE)
 CHECK_PLAN_SUITES(DECLARE)
 CHECK_LAYER_SUITES(DECLARE)
-#ifdef CGE_TEST_SHORT
-CHECK_KERNEL_SUITES(DECLARE)
-#endif
 #undef DECLARE
 
 #endif

@@ -389,7 +389,7 @@ static void test_own_tasks_first(void)
 static void test_starts_and_stops(void)
 {
     check_case("many starts and stops");
-    for (int32_t i = 0; i < 200; i++) {
+    for (int32_t i = 0; i < (CHECK_FEWER ? 20 : 200); i++) {
         pool_memory p;
         if (!start(&p, 1 + i % 4)) return;
         if (i % 3 != 0) check_section(cge_thread_pool_executor(p.pool), count_task, i % 8);
@@ -448,7 +448,7 @@ static void test_networks_at_once(void)
         CHECK(live(&trainers[i].w, 1, NULL, &expected[i]));
         if (!start(&trainers[i].p, 2 + i)) return;
     }
-    for (int32_t round = 0; round < 3; round++) {
+    for (int32_t round = 0; round < (CHECK_FEWER ? 1 : 3); round++) {
         for (int32_t i = 0; i < WORKPLACES; i++)
             if (!CHECK(pthread_create(&threads[i], NULL, train, &trainers[i]) == 0)) return;
         for (int32_t i = 0; i < WORKPLACES; i++) pthread_join(threads[i], NULL);
