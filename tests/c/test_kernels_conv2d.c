@@ -197,6 +197,28 @@ static void test_parts(const cge_kernel_set *set)
     }
 }
 
+/* A plan of some of the input's channels: slices compute them so. The gradients of the others stay. Of the sets that run parts. */
+static void test_some_channels(const cge_kernel_set *set)
+{
+    static const cge_conv2d g = {5, 6, 7, 4, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1};
+    const int32_t begin = 2, some = 3, x_elems = g.in_h * g.in_w * g.in_c;
+    const cge_range rows = {0, g.in_h};
+    cge_conv2d_plan p;
+    CHECK_OK(cge_conv2d_resolve(&g, &p));
+    const int32_t y_elems = p.out_h * p.out_w * g.out_c;
+    if (strcmp(set->name, "ref") != 0 && strcmp(set->name, "small") != 0 && strcmp(set->name, "tiled") != 0) return;
+    if (!room_for(y_elems + p.weight_elems + 2 * x_elems)) return;
+    const float *w = check_operands(p.weight_elems, SEED_W), *dy = check_operands(y_elems, SEED_DY);
+    const twins t = new_twins(set, "conv2d_input_grad, some channels", x_elems);
+    float *all = t.expected, *part = t.got;
+    cge_kernels_ref.conv2d_input_grad(&p, w, dy, all, rows);
+    for (int32_t i = 0; i < x_elems; i++)
+        if (i % g.in_c < begin || i % g.in_c >= begin + some) all[i] = part[i];
+    p.group_in = some;
+    set->conv2d_input_grad(&p, w + begin * g.out_c, dy, part + begin, rows);
+    check_twins(t);
+}
+
 static int is_tested(const char *name)
 {
     const cge_kernel_set *set;
@@ -247,6 +269,7 @@ void suite_kernels_conv2d(void)
     CHECK(cge_kernel_set_at(-1) == NULL && cge_kernel_set_at(0) == &cge_kernels_ref);
     for (int32_t s = 0; (set = cge_kernel_set_at(s)) != NULL; s++) test_parts(set);
     for (int32_t s = 0; (set = cge_kernel_set_at(s)) != NULL; s++) test_one_number_of_dy(set);
+    for (int32_t s = 0; (set = cge_kernel_set_at(s)) != NULL; s++) test_some_channels(set);
     for (int32_t s = 0; (set = cge_kernel_set_at(s)) != NULL; s++)
         for (int32_t i = 0; i < COUNT_OF(large); i++)
             for (int32_t repeat = 0; repeat < REPEATS; repeat++) test_conv2d(set, &large[i], seed++);

@@ -85,11 +85,12 @@ static inline int32_t output_of(int32_t i, int32_t pad, int32_t tap, int32_t str
 CGE_INTERNAL void cge_conv2d_input_grad_f32_ref(const cge_conv2d_plan *p, const cge_real *w, const cge_real *dy, cge_real *dx, cge_range rows)
 {
     const cge_conv2d *g = &p->g;
+    const int32_t channels = g->groups * p->group_in; /* some of in_c, if the plan is of a part */
     int32_t ih, iw, kh, kw, group, c, k;
     for (ih = rows.begin; ih < rows.end; ih++)
         for (iw = 0; iw < g->in_w; iw++) {
             cge_real *CGE_RESTRICT dxp = dx + at(ih, iw, g->in_w, g->in_c);
-            for (c = 0; c < g->in_c; c++) dxp[c] = CGE_REAL(0);
+            for (c = 0; c < channels; c++) dxp[c] = CGE_REAL(0);
             for (kh = 0; kh < g->kernel_h; kh++) {
                 int32_t oh = output_of(ih, g->pad_top, kh * g->dilation_h, g->stride_h, p->out_h);
                 if (oh < 0) continue;

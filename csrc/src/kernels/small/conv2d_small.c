@@ -89,9 +89,10 @@ void cge_conv2d_weight_grad_f32_small(const cge_conv2d_plan *p, const cge_real *
 
 void cge_conv2d_input_grad_f32_small(const cge_conv2d_plan *p, const cge_real *w, const cge_real *dy, cge_real *dx, cge_range rows)
 {
-    const int32_t row = p->g.in_w * p->g.in_c;
-    int32_t i;
-    for (i = rows.begin * row; i < rows.end * row; i++) dx[i] = CGE_REAL(0);
+    const int32_t begin = rows.begin * p->g.in_w, end = rows.end * p->g.in_w, channels = p->g.groups * p->group_in;
+    int32_t i, c;
+    for (i = begin; i < end; i++)
+        for (c = 0; c < channels; c++) dx[i * p->g.in_c + c] = CGE_REAL(0);
     walk_rows(p, INPUT_GRAD, dx, w, dy, rows);
 }
 
