@@ -207,6 +207,8 @@ def test_the_recipe_for_a_layer_kind(tree):
     for command in commands("To add a layer kind"):
         run(command.split(), tree)
     assert "cge_kind_hard_tanh_f64" in (tree / "csrc" / "src" / "host" / "f64_names.h").read_text()
+    native = tree / "convgrad_embedded" / "_build" / "native.py"
+    native.write_text(native.read_text().replace('"-O3"', '"-O0"'))  # a fifth of the time
     run([sys.executable, "setup.py", "--quiet", "build_ext", "--inplace"], tree)
     run([sys.executable, "-c", f"TREE = {str(tree)!r}\n{USE}"], tree)
     run_tests(tree, ["tests/test_packaging.py", "tests/test_random_models.py"],

@@ -18,7 +18,6 @@ KERNELS_SUITES = kernels_conv2d kernels_dense kernels_pool2d kernels_depthwise k
     network relay graph golden selftest
 
 variant_gcc-O2          = CC=gcc OPT=-O2 KERNELS='$(KERNEL_SETS)'
-variant_gcc-small       = CC=gcc SMALL=1
 variant_clang-O3-native = CC=clang OPT='-O3 -march=native'
 variant_clang-sanitize  = CC=clang OPT='-O0 $(SANITIZE)'
 variant_clang-thread-sanitize = CC=clang OPT='-O1 $(SANITIZE_THREADS)' SUITES='$(THREAD_SUITES)'
@@ -29,6 +28,7 @@ variant_clang-thread-sanitize = CC=clang OPT='-O1 $(SANITIZE_THREADS)' SUITES='$
 $(foreach board,$(EMULATED_BOARDS),$(eval variant_$(board) = BOARD=$(board) $(if $(filter netduinoplus2 microbit,$(board)),,WHOLE=)))
 variant_mps2_an385 += TEST_PARTS=PLANS
 variant_mps2_an386 += TEST_PARTS=PLANS ABI=softfp
+variant_mps2_an500 += TEST_PARTS=PLANS
 variant_mps2_an505 += TEST_PARTS=PLANS
 variant_armhf += FUZZ=
 variant_netduinoplus2-small  = BOARD=netduinoplus2 SMALL=1
@@ -36,7 +36,7 @@ variant_netduinoplus2-small  = BOARD=netduinoplus2 SMALL=1
 # Other computers, in user-mode emulation. No boards: nobody asks for their sizes. s390x and ppc64 are big-endian; on s390x
 # -std=c99 would compute float in double.
 BIG_ENDIAN = SUITES='$(BIG_ENDIAN_SUITES)' FUZZ=
-variant_i386    = BOARD_PREFIX=i686-linux-gnu- BOARD_CFLAGS='-msse2 -mfpmath=sse' BOARD_QEMU=qemu-i386 FUZZ=
+variant_i386    = BOARD_PREFIX=i686-linux-gnu- BOARD_CFLAGS='-msse2 -mfpmath=sse' BOARD_QEMU=qemu-i386 FUZZ= SUITES='$(KERNELS_SUITES) fp_mode math'
 variant_riscv64 = BOARD_PREFIX=riscv64-linux-gnu- BOARD_QEMU=qemu-riscv64 SUITES='$(KERNELS_SUITES) slices serialise'
 variant_s390x   = BOARD_PREFIX=s390x-linux-gnu- BOARD_CFLAGS=-fexcess-precision=fast BOARD_QEMU=qemu-s390x $(BIG_ENDIAN)
 variant_ppc64   = BOARD_PREFIX=powerpc64-linux-gnu- BOARD_QEMU=qemu-ppc64 $(BIG_ENDIAN)
