@@ -8,8 +8,11 @@ aligned or of other types.
 
 from __future__ import annotations
 
+import functools
+import inspect
 import marshal
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextvars import ContextVar
 from typing import Any, Callable, NamedTuple, Optional
 
 import numpy as np
@@ -18,25 +21,21 @@ from convgrad_embedded import _core
 from convgrad_embedded._core import Operand, Real
 
 _MOST = 4096  # calls kept of one operator
+_MOST_LABELS = 64
 _NULL, _from_buffer, _new_labels = _core.NULL, _core.from_buffer, _core.new_labels
 _arithmetic = _core.ARITHMETIC.get
-_ONE, _ZERO = 1, 0  # small integers are single objects
+_NONE = marshal.dumps((), 2)  # no settings besides the arrays
+
+Function = Callable[..., Any]
 
 
 class Call(NamedTuple):
-    function: Any
-    head: tuple[Any, ...]  # number of samples; geometry or sizes
-    c_type: Any
-    elems: tuple[int, ...]  # of each array
+    function: Callable[..., int]  # of C, with the number of samples, and the geometry or sizes
+    sizes: tuple[int, ...]  # bytes of each array; of labels their number
     steps: tuple[int, ...]  # elements of a sample, 0: all samples share it; the last is the result's
     new: Callable[..., Real]  # np.empty, or np.zeros for what is added to
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
-
-
-def _is_usual(array: Any, dtype: np.dtype[Any]) -> bool:
-    """What a later call may hand to the core as it is; labels are copied."""
-    return array is None or type(array) is np.ndarray and (array.dtype == dtype or array.dtype.kind in "iu")
 
 
 class Operator(dict[Any, Call]):
@@ -46,142 +45,191 @@ class Operator(dict[Any, Call]):
         super().__init__()
         self.name = name
 
-    def run(
-        self,
-        key: Any,
-        given: Sequence[Any],
-        count: int,
-        head: Sequence[Any],
-        operands: Sequence[Operand],
-        shape: tuple[int, ...],
-    ) -> None:
-        """The call itself, and keeps it. `given` are the user's arrays, `operands` the checked ones and the result."""
-        result, _ = operands[-1]
-        assert result is not None
-        _core.run(self.name, result.dtype, count, head, *operands)
-        if key is None or not all(_is_usual(array, result.dtype) for array in given):
-            return
-        kind = _core.precision(result.dtype)
-        elems = tuple(0 if array is None else array.size for array, _ in operands[:-1])
-        steps = tuple(array.size // count if each and array is not None else 0 for array, each in operands)
-        new = np.zeros if self.name.endswith(("weight_grad", "bias_grad")) else np.empty
+    def keep(self, key: Any, call: Call) -> None:
         if len(self) >= _MOST:
             self.clear()
-        self[key] = Call(kind.batch(self.name), (count, *head), kind.buffer_type, elems, steps, new, shape, result.dtype)
+        self[key] = call
 
 
-# ---- keys ------------------------------------------------------------------------------------------------------------
-# None: there is none, as an argument is no array, or no setting of the usual sort.
+OPERATORS: dict[str, Operator] = {}
 
 
-def settings(*values: Any) -> Any:
-    """As part of a key. 1, 1.0 and True are equal in a dictionary: marshal tells them apart."""
-    try:
-        return marshal.dumps(values, 2)
-    except ValueError:
-        return None
+class _Asked(NamedTuple):
+    """A call that is being checked."""
+
+    operator: Operator
+    key: Any  # None: there is none, so the call is not kept
+    arrays: Sequence[Any]  # the user's
 
 
-_DEFAULT = settings(1, 0, 1, 1)
+_ASKED: ContextVar[Optional[_Asked]] = ContextVar("asked", default=None)
 
 
-def conv2d_settings(stride: Any, padding: Any, dilation: Any, groups: Any) -> Any:
-    if stride is _ONE and padding is _ZERO and dilation is _ONE and groups is _ONE:
-        return _DEFAULT
-    return settings(stride, padding, dilation, groups)
+def run(name: str, count: int, head: Sequence[Any], operands: Sequence[Operand], shape: tuple[int, ...]) -> None:
+    """The operator on checked arrays, the result last. The call is kept for others like the one that was asked for.
+
+    `shape` is the result's as the user gets it. () may be a number, which is no array.
+    """
+    result, _ = operands[-1]
+    assert result is not None
+    _core.run(name, result.dtype, count, head, *operands)
+    asked = _ASKED.get()
+    if asked is None or asked.operator.name != name or asked.key is None:
+        return
+    if shape == () or not all(_is_usual(array, result.dtype) for array in asked.arrays):
+        return
+    sizes = tuple(_size(array) for array, _ in operands[:-1])
+    steps = tuple(array.size // count if each and array is not None else 0 for array, each in operands)
+    new = np.zeros if name.endswith(("weight_grad", "bias_grad")) else np.empty
+    function = functools.partial(_core.precision(result.dtype).batch(name), count, *head)
+    asked.operator.keep(asked.key, Call(function, sizes, steps, new, shape, result.dtype))
 
 
-def key_of_one(a: Any, given: Any = b"") -> Any:
-    try:
-        return None if given is None else (_arithmetic(), a.shape, a.dtype, given)
-    except AttributeError:
-        return None
+def _is_usual(array: Any, dtype: np.dtype[Any]) -> bool:
+    """What a later call may hand to the core as it is; labels, if they are few, are copied one by one."""
+    if array is None:
+        return True
+    return type(array) is np.ndarray and (array.dtype == dtype or array.dtype.kind in "iu" and array.size <= _MOST_LABELS)
 
 
-def key_of_two(a: Any, b: Any, given: Any = b"", size: Any = 0) -> Any:
-    """`size`: another setting, an int or a pair."""
-    try:
-        if type(size) is not int:
-            size = settings(size)
-        return None if given is None or size is None else (_arithmetic(), a.shape, a.dtype, b.shape, b.dtype, given, size)
-    except AttributeError:
-        return None
+def _size(array: Any) -> int:
+    if array is None:
+        return 0
+    return int(array.size if array.dtype == np.int32 else array.nbytes)
 
 
-def key_with_bias(x: Any, w: Any, b: Any, given: Any = b"") -> Any:
-    try:
-        bias = None if b is None else (b.shape, b.dtype)
-        return None if given is None else (_arithmetic(), x.shape, x.dtype, w.shape, w.dtype, bias, given)
-    except AttributeError:
-        return None
+class _Door:
+    """What an operator's quick function needs for calls that are new or unusual; `function` checks them."""
+
+    def __init__(self, operator: Operator, function: Function) -> None:
+        parameters = inspect.signature(function).parameters.values()
+        self.arrays = [(each.name, each.default) for each in parameters if str(each.annotation).startswith("ArrayLike")]
+        self._operator, self._function = operator, function
+
+    def split(self, given: tuple[Any, ...], named: dict[str, Any]) -> tuple[tuple[Any, ...], bytes]:
+        """The arrays, none where settings are of no usual sort; and the settings as part of a key.
+
+        1, 1.0 and True are equal in a dictionary: marshal tells them apart.
+        """
+        count, settings = len(self.arrays), named
+        if len(given) < count:
+            missing = dict(self.arrays[len(given) :])
+            given = (*given, *(named.get(name, default) for name, default in missing.items()))
+            settings = {name: value for name, value in named.items() if name not in missing}
+        try:
+            return given[:count], marshal.dumps([given[count:], settings] if settings else given[count:], 2)
+        except ValueError:
+            return (), _NONE
+
+    def check(self, key: Any, arrays: Sequence[Any], given: Sequence[Any], named: dict[str, Any]) -> Any:
+        token = _ASKED.set(_Asked(self._operator, key, arrays))
+        try:
+            return self._function(*given, **named)
+        finally:
+            _ASKED.reset(token)
 
 
 # ---- calls -----------------------------------------------------------------------------------------------------------
-# The result, or None: to be checked. Arrays may change their size meanwhile, in other threads.
+# Arrays may change their size meanwhile, in other threads.
 
 
-def with_one(operator: Operator, key: Any, x: Any) -> Optional[Real]:
-    call = operator.get(key)
-    if call is None:
-        return None
-    function, head, c_type, (elems,), (step, out_step), new, shape, dtype = call
-    try:
-        c_x = _from_buffer(c_type, x)
-    except ValueError:  # not contiguous
-        return None
-    y = new(shape, dtype)
-    if len(c_x) == elems and function(*head, c_x, step, _from_buffer(c_type, y), out_step) == 0:
-        return y
-    return None
+def _of_one(operator: Operator, door: _Door) -> Function:
+    def call(*given: Any, **named: Any) -> Any:
+        arrays, settings, key = given, _NONE, None
+        if named or len(given) != 1:
+            arrays, settings = door.split(given, named)
+        try:
+            (x,) = arrays
+            key = _arithmetic(), x.shape, x.dtype, settings
+            function, (size,), (step, out_step), new, shape, dtype = operator[key]
+            c_x = _from_buffer(x)
+            y = new(shape, dtype)
+            if len(c_x) == size and function(c_x, step, _from_buffer(y), out_step) == 0:
+                return y
+        except _UNUSUAL:
+            pass
+        return door.check(key, arrays, given, named)
+
+    return call
 
 
-def with_two(operator: Operator, key: Any, a: Any, b: Any) -> Optional[Real]:
-    call = operator.get(key)
-    if call is None:
-        return None
-    function, head, c_type, (a_elems, b_elems), (a_step, b_step, out_step), new, shape, dtype = call
-    try:
-        c_a, c_b = _from_buffer(c_type, a), _from_buffer(c_type, b)
-    except ValueError:
-        return None
-    y = new(shape, dtype)
-    if len(c_a) == a_elems and len(c_b) == b_elems:
-        if function(*head, c_a, a_step, c_b, b_step, _from_buffer(c_type, y), out_step) == 0:
-            return y
-    return None
+def _of_two(operator: Operator, door: _Door) -> Function:
+    def call(*given: Any, **named: Any) -> Any:
+        arrays, settings, key = given, _NONE, None
+        if named or len(given) != 2:
+            arrays, settings = door.split(given, named)
+        try:
+            a, b = arrays
+            key = _arithmetic(), a.shape, a.dtype, b.shape, b.dtype, settings
+            function, (a_size, b_size), (a_step, b_step, out_step), new, shape, dtype = operator[key]
+            c_a, c_b = _from_buffer(a), _from_buffer(b)
+            y = new(shape, dtype)
+            if len(c_a) == a_size and len(c_b) == b_size:
+                if function(c_a, a_step, c_b, b_step, _from_buffer(y), out_step) == 0:
+                    return y
+        except _UNUSUAL:
+            pass
+        return door.check(key, arrays, given, named)
+
+    return call
 
 
-def with_labels(operator: Operator, key: Any, x: Any, labels: Any) -> Optional[Real]:
-    """labels: of any integer type, one for each sample; the core reads a copy, and checks their range."""
-    call = operator.get(key)
-    if call is None:
-        return None
-    function, head, c_type, elems, steps, new, shape, dtype = call
-    try:
-        c_x = _from_buffer(c_type, x)
-        own = _new_labels(labels.tolist())
-    except (ValueError, OverflowError, TypeError):
-        return None
-    y = new(shape, dtype)
-    if len(c_x) == elems[0] and len(own) == elems[1]:
-        if function(*head, c_x, steps[0], own, _from_buffer(c_type, y), steps[-1]) == 0:
-            return y
-    return None
+def _with_labels(operator: Operator, door: _Door) -> Function:
+    """Of any integer type, one for each sample; the core reads a copy, and checks their range."""
+
+    def call(*given: Any, **named: Any) -> Any:
+        arrays, settings, key = given, _NONE, None
+        if named or len(given) != 2:
+            arrays, settings = door.split(given, named)
+        try:
+            x, labels = arrays
+            key = _arithmetic(), x.shape, x.dtype, labels.shape, labels.dtype, settings
+            function, (size, count), (step, _, out_step), new, shape, dtype = operator[key]
+            c_x, own = _from_buffer(x), _new_labels(labels.tolist())
+            y = new(shape, dtype)
+            if len(c_x) == size and len(own) == count:
+                if function(c_x, step, own, _from_buffer(y), out_step) == 0:
+                    return y
+        except _UNUSUAL:
+            pass
+        return door.check(key, arrays, given, named)
+
+    return call
 
 
-def with_bias(operator: Operator, key: Any, x: Any, w: Any, b: Any) -> Optional[Real]:
-    """b may be None."""
-    call = operator.get(key)
-    if call is None:
-        return None
-    function, head, c_type, (x_elems, w_elems, b_elems), (x_step, _, _, out_step), new, shape, dtype = call
-    try:
-        c_x, c_w = _from_buffer(c_type, x), _from_buffer(c_type, w)
-        c_b = _NULL if b is None else _from_buffer(c_type, b)
-    except ValueError:
-        return None
-    y = new(shape, dtype)
-    if len(c_x) == x_elems and len(c_w) == w_elems and (b is None or len(c_b) == b_elems):
-        if function(*head, c_x, x_step, c_w, 0, c_b, 0, _from_buffer(c_type, y), out_step) == 0:
-            return y
-    return None
+def _of_three(operator: Operator, door: _Door) -> Function:
+    """The last may be None."""
+
+    def call(*given: Any, **named: Any) -> Any:
+        arrays, settings, key = given, _NONE, None
+        if named or len(given) != 3:
+            arrays, settings = door.split(given, named)
+        try:
+            a, b, c = arrays
+            last = None if c is None else (c.shape, c.dtype)
+            key = _arithmetic(), a.shape, a.dtype, b.shape, b.dtype, last, settings
+            function, (a_size, b_size, c_size), (a_step, b_step, c_step, out_step), new, shape, dtype = operator[key]
+            c_a, c_b = _from_buffer(a), _from_buffer(b)
+            c_c = _NULL if c is None else _from_buffer(c)
+            y = new(shape, dtype)
+            if len(c_a) == a_size and len(c_b) == b_size and (c is None or len(c_c) == c_size):
+                if function(c_a, a_step, c_b, b_step, c_c, c_step, _from_buffer(y), out_step) == 0:
+                    return y
+        except _UNUSUAL:
+            pass
+        return door.check(key, arrays, given, named)
+
+    return call
+
+
+_UNUSUAL = (AttributeError, KeyError, OverflowError, TypeError, ValueError)
+
+
+def quick(module: dict[str, Any], names: Iterable[str]) -> None:
+    """Makes these functions quick, which a module defines and which call run(); called at its end with its globals()."""
+    for name in names:
+        operator = OPERATORS[name] = Operator(name)
+        door = _Door(operator, module[name])
+        last, _ = door.arrays[-1]
+        made = _with_labels if last == "labels" else (_of_one, _of_two, _of_three)[len(door.arrays) - 1]
+        module[name] = functools.wraps(module[name])(made(operator, door))

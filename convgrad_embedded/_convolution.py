@@ -17,10 +17,6 @@ from convgrad_embedded import _again, _arguments, _arrays, _core
 from convgrad_embedded._arrays import Padding, Pair
 from convgrad_embedded._core import Real, Shape
 
-_FORWARD, _WEIGHT_GRAD, _BIAS_GRAD, _INPUT_GRAD = (
-    _again.Operator(f"conv2d_{name}") for name in ("forward", "weight_grad", "bias_grad", "input_grad")
-)
-
 # ---- convolution -----------------------------------------------------------------------------------------------------
 
 
@@ -76,10 +72,6 @@ def conv2d_forward(
     array([[ 8., 12.],
            [20., 24.]])
     """
-    key = _again.key_with_bias(x, w, b, _again.conv2d_settings(stride, padding, dilation, groups))
-    again = _again.with_bias(_FORWARD, key, x, w, b)
-    if again is not None:
-        return again
     images = _arrays.images("x", x)
     weights = _conv2d_weights(w, images)
     count, in_h, in_w, in_c = images.shape
@@ -89,7 +81,7 @@ def conv2d_forward(
     y = np.empty((count, *out), images.dtype)
     result = _arrays.like_batch(y, x)
     operands = [(images, True), (weights, False), (bias, False), (y, True)]
-    _FORWARD.run(key, (x, w, b), count, [g], operands, result.shape)
+    _again.run("conv2d_forward", count, [g], operands, result.shape)
     return result
 
 
@@ -115,17 +107,13 @@ def conv2d_weight_grad(
     array([[ 8., 12.],
            [20., 24.]])
     """
-    key = _again.key_of_two(x, dy, _again.conv2d_settings(stride, padding, dilation, groups), kernel_size)
-    again = _again.with_two(_WEIGHT_GRAD, key, x, dy)
-    if again is not None:
-        return again
     images = _arrays.images("x", x)
     count, in_h, in_w, in_c = images.shape
     out_c = _arrays.images("dy", dy, like=images).shape[-1]
     g, out = _conv2d((in_h, in_w), in_c, out_c, kernel_size, stride, padding, dilation, groups)
     grads = _arrays.images("dy", dy, like=images, shape=out, count=count)
     dw = np.zeros((g.kernel_h, g.kernel_w, in_c // groups, out_c), images.dtype)
-    _WEIGHT_GRAD.run(key, (x, dy), count, [g], [(images, True), (grads, True), (dw, False)], dw.shape)
+    _again.run("conv2d_weight_grad", count, [g], [(images, True), (grads, True), (dw, False)], dw.shape)
     return dw
 
 
@@ -135,15 +123,11 @@ def conv2d_bias_grad(dy: ArrayLike) -> Real:
     >>> cge.conv2d_bias_grad(np.ones((5, 2, 2, 3)))
     array([20., 20., 20.])
     """
-    key = _again.key_of_one(dy)
-    again = _again.with_one(_BIAS_GRAD, key, dy)
-    if again is not None:
-        return again
     grads = _arrays.images("dy", dy)
     count, out_h, out_w, out_c = grads.shape
     g, _ = _conv2d((out_h, out_w), 1, out_c, 1, 1, 0, 1, 1)  # any geometry with this output
     db = np.zeros(out_c, grads.dtype)
-    _BIAS_GRAD.run(key, (dy,), count, [g], [(grads, True), (db, False)], db.shape)
+    _again.run("conv2d_bias_grad", count, [g], [(grads, True), (db, False)], db.shape)
     return db
 
 
@@ -170,10 +154,6 @@ def conv2d_input_grad(
            [2., 4., 2.],
            [1., 2., 1.]])
     """
-    key = _again.key_of_two(w, dy, _again.conv2d_settings(stride, padding, dilation, groups), input_size)
-    again = _again.with_two(_INPUT_GRAD, key, w, dy)
-    if again is not None:
-        return again
     weights = _conv2d_weights(w)
     kernel_h, kernel_w, per_group, out_c = weights.shape
     in_c = per_group * _arrays.integer("groups", groups, 1)
@@ -182,7 +162,7 @@ def conv2d_input_grad(
     grads = _arrays.images("dy", dy, like=weights, shape=out)
     dx = np.empty((len(grads), *size, in_c), weights.dtype)
     result = _arrays.like_batch(dx, dy)
-    _INPUT_GRAD.run(key, (w, dy), len(grads), [g], [(weights, False), (grads, True), (dx, True)], result.shape)
+    _again.run("conv2d_input_grad", len(grads), [g], [(weights, False), (grads, True), (dx, True)], result.shape)
     return result
 
 
@@ -273,3 +253,4 @@ def _weight_grad(x: Real, grads: Real, kernel_size: Sequence[int], dilation_w: i
 
 
 _arguments.check_functions(globals())
+_again.quick(globals(), [f"conv2d_{name}" for name in ("forward", "weight_grad", "bias_grad", "input_grad")])

@@ -7,7 +7,7 @@ from typing import Any, Callable
 import numpy as np
 from numpy.typing import ArrayLike
 
-from convgrad_embedded import _arguments, _arrays, _core
+from convgrad_embedded import _again, _arguments, _arrays, _core
 from convgrad_embedded._core import Real
 from convgrad_embedded._operators import _vectors
 
@@ -15,10 +15,11 @@ from convgrad_embedded._operators import _vectors
 def _loss(operator: str, x: ArrayLike, target: Callable[[Real], Any], out_rank: int, *settings: float) -> Real:
     """`target` turns the checked x into the checked second argument."""
     rows = _vectors("x", x)
-    result = np.empty(rows.shape[:out_rank], rows.dtype)
-    head = [rows.shape[1], *settings]
-    _core.run(operator, rows.dtype, len(rows), head, (rows, True), (target(rows), True), (result, True))
-    return _arrays.like_batch(result, x, 2)
+    y = np.empty(rows.shape[:out_rank], rows.dtype)
+    result = _arrays.like_batch(y, x, 2)
+    operands = [(rows, True), (target(rows), True), (y, True)]
+    _again.run(operator, len(rows), [rows.shape[1], *settings], operands, result.shape)
+    return result
 
 
 def _labels(labels: ArrayLike) -> Callable[[Real], Any]:
@@ -158,3 +159,11 @@ def _probabilities(target: ArrayLike) -> Callable[[Real], Any]:
 
 
 _arguments.check_functions(globals())
+_again.quick(
+    globals(),
+    [
+        f"{loss}_{name}"
+        for loss in ("binary_cross_entropy", "mean_absolute_error", "huber", "smoothed_cross_entropy")
+        for name in ("forward", "input_grad")
+    ],
+)

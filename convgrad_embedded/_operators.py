@@ -15,23 +15,6 @@ from convgrad_embedded import _again, _arguments, _arrays, _core
 from convgrad_embedded._arrays import Padding, Pair
 from convgrad_embedded._core import Real, Shape
 
-_OPERATORS = {
-    name: _again.Operator(name)
-    for name in (
-        *("dense_forward", "dense_weight_grad", "dense_bias_grad", "dense_input_grad"),
-        *(f"{kind}pool2d_{name}" for kind in ("max", "avg") for name in ("forward", "input_grad")),
-        *("softmax_forward", "softmax_cross_entropy_forward", "softmax_cross_entropy_input_grad"),
-        *("mean_squared_error_forward", "mean_squared_error_input_grad"),
-        *(f"{kind}_{name}" for kind in ("relu", "leaky_relu", "sigmoid", "tanh") for name in ("forward", "input_grad")),
-        *(f"{kind}_{name}" for kind in ("relu6", "hard_sigmoid", "elu", "softplus") for name in ("forward", "input_grad")),
-        *(f"{kind}_{name}" for kind in ("hard_swish", "silu", "gelu") for name in ("forward", "input_grad")),
-        *("softmax_input_grad", "dropout_forward", "dropout_input_grad"),
-    )
-}
-_MOST_LABELS = 64  # that are copied one by one
-
-_DENSE_FORWARD, _DENSE_WEIGHT_GRAD, _DENSE_BIAS_GRAD, _DENSE_INPUT_GRAD = list(_OPERATORS.values())[:4]
-
 # ---- dense -----------------------------------------------------------------------------------------------------------
 
 
@@ -43,10 +26,6 @@ def dense_forward(x: ArrayLike, w: ArrayLike, b: ArrayLike | None = None) -> Rea
     >>> cge.dense_forward([[1.0, 2.0]], [[1.0, 0.0], [0.0, 3.0]], [0.5, 0.5])
     array([[1.5, 6.5]])
     """
-    key = _again.key_with_bias(x, w, b)
-    again = _again.with_bias(_DENSE_FORWARD, key, x, w, b)
-    if again is not None:
-        return again
     rows = _vectors("x", x)
     count, size = rows.shape
     weights = _arrays.shaped("w", _arrays.real("w", w, rows), (size, "out"))
@@ -54,7 +33,7 @@ def dense_forward(x: ArrayLike, w: ArrayLike, b: ArrayLike | None = None) -> Rea
     y = np.empty((count, weights.shape[1]), rows.dtype)
     result = _arrays.like_batch(y, x, 2)
     operands = [(rows, True), (weights, False), (bias, False), (y, True)]
-    _DENSE_FORWARD.run(key, (x, w, b), count, weights.shape, operands, result.shape)
+    _again.run("dense_forward", count, weights.shape, operands, result.shape)
     return result
 
 
@@ -67,14 +46,10 @@ def dense_weight_grad(x: ArrayLike, dy: ArrayLike) -> Real:
     array([[3., 4.],
            [6., 8.]])
     """
-    key = _again.key_of_two(x, dy)
-    again = _again.with_two(_DENSE_WEIGHT_GRAD, key, x, dy)
-    if again is not None:
-        return again
     rows = _vectors("x", x)
     grads = _vectors("dy", dy, like=rows, count=len(rows))
     dw = np.zeros((rows.shape[1], grads.shape[1]), rows.dtype)
-    _DENSE_WEIGHT_GRAD.run(key, (x, dy), len(rows), dw.shape, [(rows, True), (grads, True), (dw, False)], dw.shape)
+    _again.run("dense_weight_grad", len(rows), dw.shape, [(rows, True), (grads, True), (dw, False)], dw.shape)
     return dw
 
 
@@ -84,13 +59,9 @@ def dense_bias_grad(dy: ArrayLike) -> Real:
     >>> cge.dense_bias_grad([[3.0, 4.0], [1.0, 1.0]])
     array([4., 5.])
     """
-    key = _again.key_of_one(dy)
-    again = _again.with_one(_DENSE_BIAS_GRAD, key, dy)
-    if again is not None:
-        return again
     grads = _vectors("dy", dy)
     db = np.zeros(grads.shape[1], grads.dtype)
-    _DENSE_BIAS_GRAD.run(key, (dy,), len(grads), db.shape, [(grads, True), (db, False)], db.shape)
+    _again.run("dense_bias_grad", len(grads), db.shape, [(grads, True), (db, False)], db.shape)
     return db
 
 
@@ -102,16 +73,12 @@ def dense_input_grad(w: ArrayLike, dy: ArrayLike) -> Real:
     >>> cge.dense_input_grad([[1.0, 0.0], [0.0, 3.0]], [[1.0, 2.0]])
     array([[1., 6.]])
     """
-    key = _again.key_of_two(w, dy)
-    again = _again.with_two(_DENSE_INPUT_GRAD, key, w, dy)
-    if again is not None:
-        return again
     weights = _arrays.shaped("w", _arrays.real("w", w), ("in", "out"))
     grads = _vectors("dy", dy, like=weights, size=weights.shape[1])
     dx = np.empty((len(grads), weights.shape[0]), weights.dtype)
     result = _arrays.like_batch(dx, dy, 2)
     operands = [(weights, False), (grads, True), (dx, True)]
-    _DENSE_INPUT_GRAD.run(key, (w, dy), len(grads), weights.shape, operands, result.shape)
+    _again.run("dense_input_grad", len(grads), weights.shape, operands, result.shape)
     return result
 
 
@@ -144,15 +111,11 @@ def _pool2d(in_shape: Shape, kernel_size: Pair, stride: Pair | None, padding: Pa
 
 
 def _pool2d_forward(operator: str, x: ArrayLike, kernel_size: Pair, stride: Pair | None, padding: Padding) -> Real:
-    pool, key = _OPERATORS[operator], _again.key_of_one(x, _again.settings(kernel_size, stride, padding))
-    again = _again.with_one(pool, key, x)
-    if again is not None:
-        return again
     images = _arrays.images("x", x)
     g, out = _pool2d(images.shape[1:], kernel_size, stride, padding)
     y = np.empty((len(images), *out), images.dtype)
     result = _arrays.like_batch(y, x)
-    pool.run(key, (x,), len(images), [g], [(images, True), (y, True)], result.shape)
+    _again.run(operator, len(images), [g], [(images, True), (y, True)], result.shape)
     return result
 
 
@@ -192,16 +155,12 @@ def maxpool2d_input_grad(
     array([[0., 7.],
            [0., 0.]])
     """
-    pool, key = _OPERATORS["maxpool2d_input_grad"], _again.key_of_two(x, dy, _again.settings(kernel_size, stride, padding))
-    again = _again.with_two(pool, key, x, dy)
-    if again is not None:
-        return again
     images = _arrays.images("x", x)
     g, out = _pool2d(images.shape[1:], kernel_size, stride, padding)
     grads = _arrays.images("dy", dy, like=images, shape=out, count=len(images))
     dx = np.empty_like(images)
     result = _arrays.like_batch(dx, x)
-    pool.run(key, (x, dy), len(dx), [g], [(images, True), (grads, True), (dx, True)], result.shape)
+    _again.run("maxpool2d_input_grad", len(dx), [g], [(images, True), (grads, True), (dx, True)], result.shape)
     return result
 
 
@@ -217,17 +176,12 @@ def avgpool2d_input_grad(
     array([[2., 2.],
            [2., 2.]])
     """
-    pool = _OPERATORS["avgpool2d_input_grad"]
-    key = _again.key_of_one(dy, _again.settings(input_size, kernel_size, stride, padding))
-    again = _again.with_one(pool, key, dy)
-    if again is not None:
-        return again
     in_c = _arrays.images("dy", dy).shape[-1]
     g, out = _pool2d((*_arrays.pair("input_size", input_size), in_c), kernel_size, stride, padding)
     grads = _arrays.images("dy", dy, shape=out)
     dx = np.empty((len(grads), g.in_h, g.in_w, in_c), grads.dtype)
     result = _arrays.like_batch(dx, dy)
-    pool.run(key, (dy,), len(dx), [g], [(grads, True), (dx, True)], result.shape)
+    _again.run("avgpool2d_input_grad", len(dx), [g], [(grads, True), (dx, True)], result.shape)
     return result
 
 
@@ -235,22 +189,12 @@ def avgpool2d_input_grad(
 
 
 def _elementwise(operator: str, head: tuple[float, ...], name: str, value: ArrayLike, dy: ArrayLike | None = None) -> Real:
-    activation = _OPERATORS[operator]
-    if dy is None:
-        key = _again.key_of_one(value, head)
-        again = _again.with_one(activation, key, value)
-    else:
-        key = _again.key_of_two(value, dy, head, 0)
-        again = _again.with_two(activation, key, value, dy)
-    if again is not None:
-        return again
     first = _arrays.real(name, value)
     if not 1 <= first.size <= _core.MAX_ELEMS:
         raise ValueError(f"{name}: expected 1 .. {_core.MAX_ELEMS} numbers, got shape {first.shape}")
     arrays = [first] if dy is None else [first, _arrays.shaped("dy", _arrays.real("dy", dy, first), first.shape)]
     result = np.empty_like(first)
-    given = (value,) if dy is None else (value, dy)
-    activation.run(key, given, 1, (first.size, *head), [(array, False) for array in [*arrays, result]], first.shape)
+    _again.run(operator, 1, (first.size, *head), [(array, False) for array in [*arrays, result]], first.shape)
     return result
 
 
@@ -469,7 +413,7 @@ def prelu_forward(x: ArrayLike, w: ArrayLike) -> Real:
     slopes = _slopes(w, first)
     y = np.empty_like(first)
     head = [first.size, slopes.size]
-    _core.run("prelu_forward", y.dtype, 1, head, (first, False), (slopes, False), (y, False))
+    _again.run("prelu_forward", 1, head, [(first, False), (slopes, False), (y, False)], y.shape)
     return y
 
 
@@ -487,7 +431,7 @@ def prelu_weight_grad(x: ArrayLike, dy: ArrayLike, num_parameters: int = 1) -> R
     if count not in (1, first.shape[-1]):
         raise ValueError(f"num_parameters: expected 1 or {first.shape[-1]}, the size of the last axis, got {count}")
     dw = np.zeros(count, first.dtype)
-    _core.run("prelu_weight_grad", dw.dtype, 1, [first.size, count], (first, False), (grads, False), (dw, False))
+    _again.run("prelu_weight_grad", 1, [first.size, count], [(first, False), (grads, False), (dw, False)], dw.shape)
     return dw
 
 
@@ -501,7 +445,7 @@ def prelu_input_grad(x: ArrayLike, w: ArrayLike, dy: ArrayLike) -> Real:
     slopes = _slopes(w, first)
     grads = _arrays.shaped("dy", _arrays.real("dy", dy, first), first.shape)
     dx, head = np.empty_like(first), [first.size, slopes.size]
-    _core.run("prelu_input_grad", dx.dtype, 1, head, (first, False), (slopes, False), (grads, False), (dx, False))
+    _again.run("prelu_input_grad", 1, head, [(first, False), (slopes, False), (grads, False), (dx, False)], dx.shape)
     return dx
 
 
@@ -547,14 +491,10 @@ def softmax_forward(x: ArrayLike) -> Real:
     >>> cge.softmax_forward([0.0, np.log(3)]).round(6)
     array([0.25, 0.75])
     """
-    softmax, key = _OPERATORS["softmax_forward"], _again.key_of_one(x)
-    again = _again.with_one(softmax, key, x)
-    if again is not None:
-        return again
     rows = _vectors("x", x)
     y = np.empty_like(rows)
     result = _arrays.like_batch(y, x, 2)
-    softmax.run(key, (x,), len(y), [y.shape[1]], [(rows, True), (y, True)], result.shape)
+    _again.run("softmax_forward", len(y), [y.shape[1]], [(rows, True), (y, True)], result.shape)
     return result
 
 
@@ -564,43 +504,29 @@ def softmax_input_grad(y: ArrayLike, dy: ArrayLike) -> Real:
     >>> cge.softmax_input_grad([0.25, 0.75], [1.0, 0.0])
     array([ 0.1875, -0.1875])
     """
-    softmax, key = _OPERATORS["softmax_input_grad"], _again.key_of_two(y, dy)
-    again = _again.with_two(softmax, key, y, dy)
-    if again is not None:
-        return again
     rows = _vectors("y", y)
     grads = _vectors("dy", dy, like=rows, count=len(rows), size=rows.shape[1])
     dx = np.empty_like(rows)
     result = _arrays.like_batch(dx, y, 2)
-    softmax.run(key, (y, dy), len(dx), [dx.shape[1]], [(rows, True), (grads, True), (dx, True)], result.shape)
+    _again.run("softmax_input_grad", len(dx), [dx.shape[1]], [(rows, True), (grads, True), (dx, True)], result.shape)
     return result
 
 
 def _cross_entropy(operator: str, x: ArrayLike, labels: ArrayLike, out_rank: int) -> Real:
-    loss, key = _OPERATORS[operator], _again.key_of_two(x, labels)
-    again = _again.with_labels(loss, key, x, labels)
-    if again is not None:
-        return again
     rows = _vectors("x", x)
     own = _arrays.labels("labels", np.atleast_1d(labels), *rows.shape)
     result = np.empty(rows.shape[:out_rank], rows.dtype)
     shape = result.shape if np.ndim(x) == 2 else result.shape[1:]
-    key = key if len(own) <= _MOST_LABELS and shape else None  # a number is no array
-    loss.run(key, (x, labels), len(rows), [rows.shape[1]], [(rows, True), (own, True), (result, True)], shape)
+    _again.run(operator, len(rows), [rows.shape[1]], [(rows, True), (own, True), (result, True)], shape)
     return _arrays.like_batch(result, x, 2)
 
 
 def _squared_error(operator: str, x: ArrayLike, target: ArrayLike, out_rank: int) -> Real:
-    loss, key = _OPERATORS[operator], _again.key_of_two(x, target)
-    again = _again.with_two(loss, key, x, target)
-    if again is not None:
-        return again
     rows = _vectors("x", x)
     values = _vectors("target", target, like=rows, count=len(rows), size=rows.shape[1])
     result = np.empty(rows.shape[:out_rank], rows.dtype)
     shape = result.shape if np.ndim(x) == 2 else result.shape[1:]
-    key = key if shape else None
-    loss.run(key, (x, target), len(rows), [rows.shape[1]], [(rows, True), (values, True), (result, True)], shape)
+    _again.run(operator, len(rows), [rows.shape[1]], [(rows, True), (values, True), (result, True)], shape)
     return _arrays.like_batch(result, x, 2)
 
 
@@ -643,3 +569,17 @@ def mean_squared_error_input_grad(x: ArrayLike, target: ArrayLike) -> Real:
 
 
 _arguments.check_functions(globals())
+_again.quick(
+    globals(),
+    [
+        *("dense_forward", "dense_weight_grad", "dense_bias_grad", "dense_input_grad"),
+        *(f"{kind}pool2d_{name}" for kind in ("max", "avg") for name in ("forward", "input_grad")),
+        *("softmax_forward", "softmax_cross_entropy_forward", "softmax_cross_entropy_input_grad"),
+        *("mean_squared_error_forward", "mean_squared_error_input_grad"),
+        *(f"{kind}_{name}" for kind in ("relu", "leaky_relu", "sigmoid", "tanh") for name in ("forward", "input_grad")),
+        *(f"{kind}_{name}" for kind in ("relu6", "hard_sigmoid", "elu", "softplus") for name in ("forward", "input_grad")),
+        *(f"{kind}_{name}" for kind in ("hard_swish", "silu", "gelu") for name in ("forward", "input_grad")),
+        *("softmax_input_grad", "dropout_forward", "dropout_input_grad"),
+        *("prelu_forward", "prelu_weight_grad", "prelu_input_grad"),
+    ],
+)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from convgrad_embedded import _arguments, _arrays, _core
+from convgrad_embedded import _again, _arguments, _arrays, _core
 from convgrad_embedded._arrays import Padding, Pair
 from convgrad_embedded._core import Real, Shape
 
@@ -85,9 +85,10 @@ def conv_transpose2d_forward(
     settings = (weights.shape[:2], stride, padding, output_padding, dilation, groups)
     g, out = _conv_transpose2d(images.shape[1:], filters, *settings)
     y = np.empty((len(images), *out), images.dtype)
-    operands = (images, True), (weights, False), (bias, False), (y, True)
-    _core.run("conv_transpose2d_forward", y.dtype, len(y), [g], *operands)
-    return _arrays.like_batch(y, x)
+    result = _arrays.like_batch(y, x)
+    operands = [(images, True), (weights, False), (bias, False), (y, True)]
+    _again.run("conv_transpose2d_forward", len(y), [g], operands, result.shape)
+    return result
 
 
 def conv_transpose2d_weight_grad(
@@ -121,8 +122,7 @@ def conv_transpose2d_weight_grad(
     g, out = _conv_transpose2d(images.shape[1:], filters, *settings)
     grads = _arrays.images("dy", dy, like=images, shape=out, count=len(images))
     dw = np.zeros((g.kernel_h, g.kernel_w, per_group, images.shape[3]), images.dtype)
-    operands = (images, True), (grads, True), (dw, False)
-    _core.run("conv_transpose2d_weight_grad", dw.dtype, len(images), [g], *operands)
+    _again.run("conv_transpose2d_weight_grad", len(images), [g], [(images, True), (grads, True), (dw, False)], dw.shape)
     return dw
 
 
@@ -136,7 +136,7 @@ def conv_transpose2d_bias_grad(dy: ArrayLike) -> Real:
     filters = grads.shape[-1]
     g, _ = _conv_transpose2d((*grads.shape[1:3], 1), filters, 1, 1, 0, 0, 1, 1)  # any geometry with this output
     db = np.zeros(filters, grads.dtype)
-    _core.run("conv_transpose2d_bias_grad", db.dtype, len(grads), [g], (grads, True), (db, False))
+    _again.run("conv_transpose2d_bias_grad", len(grads), [g], [(grads, True), (db, False)], db.shape)
     return db
 
 
@@ -171,9 +171,10 @@ def conv_transpose2d_input_grad(
     g, out = _conv_transpose2d((*size, in_c), per_group * groups, *settings)
     grads = _arrays.images("dy", dy, like=weights, shape=out)
     dx = np.empty((len(grads), *size, in_c), weights.dtype)
-    operands = (weights, False), (grads, True), (dx, True)
-    _core.run("conv_transpose2d_input_grad", dx.dtype, len(dx), [g], *operands)
-    return _arrays.like_batch(dx, dy)
+    result = _arrays.like_batch(dx, dy)
+    _again.run("conv_transpose2d_input_grad", len(dx), [g], [(weights, False), (grads, True), (dx, True)], result.shape)
+    return result
 
 
 _arguments.check_functions(globals())
+_again.quick(globals(), [f"conv_transpose2d_{name}" for name in ("forward", "weight_grad", "bias_grad", "input_grad")])

@@ -1,15 +1,15 @@
 """A call like one that was checked takes a short way (_again.py). It must give the same bits and the same messages."""
 
+import inspect
 import itertools
 
 import numpy as np
 import pytest
 
 import convgrad_embedded as cge
-from convgrad_embedded import _again, _convolution, _operators
+from convgrad_embedded import _again
 
-OPERATORS = [*vars(_convolution).values(), *_operators._OPERATORS.values()]
-OPERATORS = [operator for operator in OPERATORS if isinstance(operator, _again.Operator)]
+OPERATORS = list(_again.OPERATORS.values())
 RNG = np.random.default_rng(3)
 
 
@@ -21,6 +21,10 @@ X, W, B, DY = numbers(2, 7, 6, 4), numbers(3, 3, 2, 8), numbers(8), numbers(2, 4
 GEOMETRY = dict(stride=(1, 2), padding=((0, 0), (1, 0)), dilation=(1, 2), groups=2)
 V, D, O = numbers(3, 5), numbers(5, 4), numbers(3, 4)  # noqa: E741
 LABELS = np.array([1, 0, 3])
+SHARES = RNG.random(O.shape, np.float32)
+UP, UPWARDS = numbers(2, 4, 2, 8), dict(stride=(2, 1), padding=1, output_padding=(1, 0), dilation=(1, 2), groups=2)
+UP_DY = np.empty_like(cge.conv_transpose2d_forward(UP, W, **UPWARDS))
+UP_DY[...] = numbers(*UP_DY.shape)
 POOLED = numbers(2, 3, 3, 4)
 
 CALLS = {  # a function, arrays, settings
@@ -47,6 +51,25 @@ CALLS = {  # a function, arrays, settings
         name: (getattr(cge, name), (V, V[::-1].copy()), {})
         for name in ("relu_input_grad", "sigmoid_input_grad", "tanh_input_grad")
     },
+    "conv_transpose2d_forward": (cge.conv_transpose2d_forward, (UP, W, numbers(4)), UPWARDS),
+    "conv_transpose2d_forward without bias": (cge.conv_transpose2d_forward, (UP, W), UPWARDS),
+    "conv_transpose2d_weight_grad": (lambda x, dy, **g: cge.conv_transpose2d_weight_grad(x, dy, 3, **g), (UP, UP_DY), UPWARDS),
+    "conv_transpose2d_bias_grad": (cge.conv_transpose2d_bias_grad, (DY,), {}),
+    "conv_transpose2d_input_grad": (
+        lambda w, dy, **g: cge.conv_transpose2d_input_grad(w, dy, (4, 2), **g),
+        (W, UP_DY),
+        UPWARDS,
+    ),
+    **{
+        f"{name}_{direction}": (getattr(cge, f"{name}_{direction}"), (O, SHARES), settings)
+        for name, settings in (("binary_cross_entropy", {}), ("mean_absolute_error", {}), ("huber", dict(delta=0.5)))
+        for direction in ("forward", "input_grad")
+    },
+    "smoothed_cross_entropy_forward": (cge.smoothed_cross_entropy_forward, (O, LABELS), dict(label_smoothing=0.1)),
+    "smoothed_cross_entropy_input_grad": (cge.smoothed_cross_entropy_input_grad, (O, LABELS), dict(label_smoothing=0.1)),
+    "prelu_forward": (cge.prelu_forward, (V, numbers(5)), {}),
+    "prelu_weight_grad": (cge.prelu_weight_grad, (V, V[::-1].copy()), dict(num_parameters=5)),
+    "prelu_input_grad": (cge.prelu_input_grad, (V, numbers(5), V[::-1].copy()), {}),
     "leaky_relu_forward": (cge.leaky_relu_forward, (V,), dict(alpha=0.3)),
     "leaky_relu_input_grad": (cge.leaky_relu_input_grad, (V, V[::-1].copy()), dict(alpha=0.3)),
 }
@@ -141,13 +164,37 @@ def test_settings_that_are_equal_are_not_the_same(name):
             assert same(first, outcome(function, arrays, given)), (key, value)
 
 
-def test_an_array_that_shrinks_meanwhile_is_checked():
+def shrunk(a):
+    """Its memory is smaller than its shape says, as if another thread had changed it meanwhile."""
+    return a[:-1].view(type("Shrunk", (np.ndarray,), {"shape": a.shape}))
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_an_array_that_shrinks_meanwhile_is_checked(name):
     """Another thread may change it between the look at its shape and the look at its memory."""
+    function, arrays, settings = CALLS[name]
+    for index, array in enumerate(arrays):
+        small, changing = list(arrays), list(arrays)
+        small[index], changing[index] = array[:-1], shrunk(array)
+        forget()
+        expected = outcome(function, small, settings)
+        function(*arrays, **settings)
+        assert same(expected, outcome(function, changing, settings)), index
+
+
+@pytest.mark.parametrize("call", [cge.relu_input_grad, cge.dense_weight_grad, cge.softmax_cross_entropy_forward])
+def test_arrays_by_name_take_the_short_way_too(call):
+    names, arrays = list(inspect.signature(call).parameters), {"labels": LABELS}
+    given = {name: arrays.get(name, O) for name in names}
     forget()
-    cge.relu_forward(V)
-    key = _again.key_of_one(V, ())
-    assert _again.with_one(_operators._OPERATORS["relu_forward"], key, V) is not None
-    assert _again.with_one(_operators._OPERATORS["relu_forward"], key, V[:1]) is None
+    by_place = call(*given.values())
+    for number in range(len(names)):
+        by_name = call(*list(given.values())[:number], **{name: given[name] for name in names[number:]})
+        assert same(by_place, by_name) and sum(map(len, OPERATORS)) == 1
+    with pytest.raises(TypeError, match=f"multiple values for argument '{names[0]}'"):
+        call(*given.values(), **{names[0]: O})
+    with pytest.raises(TypeError, match=f"multiple values for argument '{names[0]}'"):
+        call(O, **given)
 
 
 def test_calls_kept_have_a_limit(monkeypatch):
@@ -155,7 +202,7 @@ def test_calls_kept_have_a_limit(monkeypatch):
     monkeypatch.setattr(_again, "_MOST", 3)
     for size in range(1, 10):
         cge.relu_forward(numbers(size))
-    assert 0 < len(_operators._OPERATORS["relu_forward"]) <= 3
+    assert 0 < len(_again.OPERATORS["relu_forward"]) <= 3
 
 
 @pytest.fixture

@@ -124,7 +124,8 @@ def batches(declarations: str) -> List[Tuple[str, str]]:
     """(prototype, definition) of `<operator>_batch` for each operator on one sample: the same call for `count` samples.
 
     Each number pointer gets a step, the distance in elements from one sample to the next: 0 repeats it (weights) or
-    lets the samples add into it (gradients of parameters).
+    lets the samples add into it (gradients of parameters). The pointers are void *, since
+    cffi takes longer to make typed ones of buffers.
     """
     return [_batch(name, parameters.split(", ")) for name, parameters in _OPERATOR.findall(declarations)]
 
@@ -134,8 +135,9 @@ def _batch(name: str, parameters: List[str]) -> Tuple[str, str]:
     for parameter in parameters:
         kind, variable = re.fullmatch(r"(.*?)(\w+)", parameter).groups()  # type: ignore[union-attr]
         if re.search(r"\b(cge_real|double) \*", kind):
-            taken += [parameter, f"ptrdiff_t {variable}_step"]
-            passed.append(f"{variable} == NULL ? NULL : {variable} + i * {variable}_step")
+            void = "const void *" if kind.startswith("const ") else "void *"
+            taken += [f"{void}{variable}", f"ptrdiff_t {variable}_step"]
+            passed.append(f"{variable} == NULL ? NULL : ({kind.strip()}){variable} + i * {variable}_step")
         elif variable == "label":
             taken.append(f"const {kind}*{variable}")
             passed.append(f"{variable}[i]")
