@@ -111,11 +111,11 @@ def network_calls():
     c_y, correct = _core.from_buffer(_core.FLOAT32.buffer_type, y), _core.new_labels([0])
     return {
         "train_on_batch": (
-            lambda: net.train_on_batch(X, LABEL), lambda: core._train_labelled(core._net, c_x, c_labels, 1, c_loss)
+            lambda: net.train_on_batch(X, LABEL), lambda: core._train_labelled(core._net, c_x, c_labels, 4, 1, c_loss)
         ),
         "predict": (lambda: net.predict(X), lambda: core._forward(core._net, c_x, 1, c_y)),
         "evaluate": (
-            lambda: net.evaluate(X, LABEL), lambda: core._evaluate_labelled(core._net, c_x, c_labels, 1, c_loss, correct)
+            lambda: net.evaluate(X, LABEL), lambda: core._evaluate_labelled(core._net, c_x, c_labels, 4, 1, c_loss, correct)
         ),
     }  # fmt: skip
 

@@ -69,9 +69,10 @@ def checked(function: _Function) -> _Function:
 
     @functools.wraps(function)
     def call(*arguments: Any, **named: Any) -> Any:
-        if named:
-            constructs = function.__name__ == "__init__"
-            check(type(arguments[0]).__name__ if constructs else function.__qualname__, named, known)
+        if not named:
+            return function(*arguments)
+        constructs = function.__name__ == "__init__"
+        check(type(arguments[0]).__name__ if constructs else function.__qualname__, named, known)
         return function(*arguments, **named)
 
     return cast(_Function, call)

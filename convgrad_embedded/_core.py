@@ -7,7 +7,6 @@ aligned, of the precision's dtype.
 
 from __future__ import annotations
 
-import array
 import functools
 import math
 import os
@@ -895,17 +894,6 @@ def _stop_pool(pool: Any, memory: Any) -> None:
 CALL_SECONDS = 0.05  # of work in one call; a call more costs some microseconds
 
 
-def _own_labels(labels: Any) -> bytes:
-    """As int32. A copy: the core reads them without the GIL, and must not find others than it checked."""
-    if labels.dtype == np.int32:
-        copied: bytes = labels.tobytes()
-        return copied
-    try:
-        return array.array("i", labels.tolist()).tobytes()
-    except OverflowError as error:
-        raise ValueError(str(error)) from None
-
-
 class Pace:
     """How many samples a call takes that lasts CALL_SECONDS, as measured: Python sees Ctrl-C only between calls."""
 
@@ -931,10 +919,11 @@ class _Cells(NamedTuple):
     targets: Any
     loss: Any
     weights: Any  # to which the targets point, if samples have some
+    correct: Any
 
 
 def _new_cells(kind: Precision) -> _Cells:
-    return _Cells(kind.new("targets"), ffi.new(f"{kind.c_type} *"), kind.new("weights"))
+    return _Cells(kind.new("targets"), ffi.new(f"{kind.c_type} *"), kind.new("weights"), ffi.new("int32_t *"))
 
 
 class Losses:
@@ -1167,12 +1156,17 @@ class Runtime:
         return int(value[0])
 
     def forward(self, x: Real, y: Real) -> None:
-        count, progress = len(x), SimpleNamespace(done=0)
+        count = len(y)
         if count <= self._forward_pace.samples:
+            c_y = from_buffer(self._kind.buffer_type, y)
             with self.lock:
-                status = self._forward(self._net, ffi.from_buffer(x), count, self._reals(y))
-            check(status, "predict")
+                status = self._forward(self._net, from_buffer(x), count, c_y)
+            if status:
+                check(status, "predict")
             return
+        x, progress = x.view(), SimpleNamespace(done=0)  # a view, whose shape nobody else changes
+        if len(x) != count:
+            raise ValueError(f"x: expected {count} samples, got {len(x)}, as another thread changed its shape")
 
         def part(most: int) -> int:
             rows = slice(progress.done, progress.done + most)
@@ -1349,36 +1343,40 @@ class Runtime:
     def train_batch(self, x: Real, targets: Targets) -> float:
         return self._mean_loss(self._train_batch, x, targets, len(x))
 
-    def train_labelled(self, x: Real, labels: Any) -> float:
-        """train_batch with as little on the way as can be. ValueError also if x is not contiguous."""
-        own = _own_labels(labels)
+    def train_labelled(self, x: Real, labels: Any, count: int) -> float:
+        """train_batch with as little on the way as can be; ValueError also if x is not contiguous.
+
+        Labels are int32 or a few int64. A copy: the core reads them without the GIL, and must not find others than it checked.
+        """
+        own, label_bytes = labels.tobytes(), labels.itemsize
         with self.lock:
-            self._follow_schedule()
+            if self.schedule is not None:
+                self._follow_schedule()
             cells = self._spare_cells.pop() if self._spare_cells else _new_cells(self._kind)
             c_loss = cells.loss
-            c_x = ffi.from_buffer(x)
-            status = self._train_labelled(self._net, c_x, own, labels.size, c_loss)
+            status = self._train_labelled(self._net, from_buffer(x), own, label_bytes, count, c_loss)
             loss: float = c_loss[0]
             self._spare_cells.append(cells)
-        check(status, "training")
+        if status:
+            check(status, "training")
         return loss
 
     def is_short(self, samples: int) -> bool:
         """Whether their forward pass is known to be over soon enough for one call."""
         return bool(samples <= self._forward_pace.samples)
 
-    def evaluate_labelled(self, x: Real, labels: Any) -> tuple[float, int]:
+    def evaluate_labelled(self, x: Real, labels: Any, count: int) -> tuple[float, int]:
         """evaluate of a few samples likewise."""
-        own = _own_labels(labels)
+        own, label_bytes = labels.tobytes(), labels.itemsize
         with self.lock:
             cells = self._spare_cells.pop() if self._spare_cells else _new_cells(self._kind)
-            correct = ffi.new("int32_t *")
-            c_x = ffi.from_buffer(x)
-            status = self._evaluate_labelled(self._net, c_x, own, labels.size, cells.loss, correct)
-            loss: float = cells.loss[0]
+            _, c_loss, _, c_correct = cells
+            status = self._evaluate_labelled(self._net, from_buffer(x), own, label_bytes, count, c_loss, c_correct)
+            loss, correct = c_loss[0], c_correct[0]
             self._spare_cells.append(cells)
-        check(status, "evaluate")
-        return loss, correct[0]
+        if status:
+            check(status, "evaluate")
+        return loss, correct
 
     def train_epoch(
         self,

@@ -153,7 +153,7 @@ class OutputsMeasure:
         self._whole, self._alone = Measure(whole), [Measure(one) for one in alone]
 
     def add(self, samples: Real, targets: Targets, *, sharing: bool) -> None:
-        y = self._network._predicted(samples).reshape(len(samples), -1)
+        y = self._network._predicted(samples, len(samples)).reshape(len(samples), -1)
         self._whole.add(y, targets, sharing=sharing)
         loss: Any = self._network._loss
         for one, columns, part in zip(self._alone, loss.columns, loss.parts(targets)):

@@ -63,7 +63,6 @@ _MOST_OFFSET = 65535
 _BYTE_HINT = "; a network made with input_scale=1/256 takes them as they are"
 
 _FLOAT32, _INT32, _INT64, _UINT8 = np.dtype(np.float32), np.dtype(np.int32), np.dtype(np.int64), np.dtype(np.uint8)
-_FEW = 64  # samples, of which a call is short
 
 _SETTABLE = ("learning_rate", "momentum")
 # Set once, when the network is made.
@@ -225,6 +224,7 @@ class Network:
 
     def _set_input(self, scale: float | None, offset: int) -> None:
         self.input_scale = None if scale is None else _arrays.scale("input_scale", scale)
+        self._input_dtype = _FLOAT32 if scale is None else _UINT8
         self.input_offset = _arrays.integer("input_offset", offset, -_MOST_OFFSET, _MOST_OFFSET)
         if scale is None and self.input_offset != 0:
             raise ValueError(f"input_offset: expected 0 for a network without input_scale, got {self.input_offset}")
@@ -289,6 +289,7 @@ class Network:
             sizes = [math.prod(shape) for shape in self._shapes_of(outputs.count)]
             loss = _losses.of_outputs(loss, loss_weights, sizes, outputs)
         self._loss = _losses.of(loss)
+        self._reads_labels = isinstance(self._loss, _losses.SoftmaxCrossEntropy)
         self._outputs = self._loss.keys if isinstance(self._loss, MultiOutput) else outputs
         self.output_names = None if self._outputs is None else self._outputs.names
         self.loss = _losses.shown(self._loss)
@@ -734,17 +735,17 @@ class Network:
         >>> net.train_on_batch([[1.0, 2.0]], [[-1.0]]), [array.tolist() for array in net.get_weights()]
         (1.0, [[[-0.25], [-0.5]], [-0.25]])
         """
-        self._check_trainable()
         images: Any = x
         labels: Any = y
-        unweighted = sample_weight is None and class_weight is None
-        if unweighted and self._takes(images) and self._takes_labels(images, labels):
+        count = self._usual_with_labels(x, y) if sample_weight is None and class_weight is None else 0
+        if count > 0:
             try:
-                return self._runtime.train_labelled(images, labels)
+                return self._runtime.train_labelled(images, labels, count)
             except ValueError:
                 pass  # not contiguous, or the core refused, so nothing happened; the checks below say why
             except NotFiniteError as error:
                 raise self._explained(error, images, Targets(labels, None)) from None
+        self._check_trainable()
         samples, targets = self._weighted(*self._step_data(x, y), sample_weight, class_weight)
         try:
             return self._runtime.train_batch(samples, targets)
@@ -840,24 +841,24 @@ class Network:
         if self._runtime.pending == 0:
             raise RuntimeError(f"{name}: nothing was accumulated; accumulate(x, y) comes before it")
 
-    def _takes(self, x: Any) -> bool:
-        """Whether the samples may go to the core if they are contiguous: checks take longer than a small network's step."""
-        return (
-            type(x) is np.ndarray
-            and x.dtype is (_FLOAT32 if self.input_scale is None else _UINT8)
-            and x.ndim > 1
-            and x.shape[1:] == self.input_shape
-            and x.shape[0] > 0
-        )
+    def _usual(self, x: Any) -> int:
+        """How many samples these are, if they may go to the core as they are; 0: they must be checked, or are none.
 
-    def _takes_labels(self, x: Any, y: Any) -> bool:
-        """The core checks their range; those that are not int32 are converted one by one."""
-        return (
-            isinstance(self._loss, _losses.SoftmaxCrossEntropy)
-            and type(y) is np.ndarray
-            and (y.dtype is _INT32 or y.dtype is _INT64 and y.size <= _FEW)
-            and y.shape == x.shape[:1]
-        )
+        Checks take longer than a small network's step. Whether the array is contiguous remains to be seen.
+        """
+        if type(x) is np.ndarray and x.dtype is self._input_dtype:
+            shape = x.shape
+            if shape[1:] == self.input_shape:
+                return int(shape[0])
+        return 0
+
+    def _usual_with_labels(self, x: Any, y: Any) -> int:
+        """The same with labels, whose range the core checks."""
+        if self._reads_labels and type(y) is np.ndarray and (y.dtype is _INT64 or y.dtype is _INT32):
+            count = self._usual(x)
+            if y.shape == (count,):
+                return count
+        return 0
 
     def _check_trainable(self) -> None:
         if self._optimizer is None or self.loss is None:
@@ -965,14 +966,16 @@ class Network:
         if upto is not None:
             return self._part(_graph.behind(self.sources, self._layer_number(upto))).predict(x)
         images: Any = x
+        count = self._usual(x)
+        if count > 0:
+            try:
+                return self._apart(self._predicted(images, count))
+            except ValueError:
+                pass  # not contiguous
         if not isinstance(images, np.ndarray) and _batches.are_batches(images):
             return self._apart(self._predicted_batches(images))
-        if self._takes(images):
-            try:
-                return self._apart(self._predicted(images.view()))  # of its own, whose shape nobody else changes
-            except ValueError:
-                pass  # not contiguous or not aligned
-        return self._apart(self._predicted(self._samples("x", images)))
+        samples = self._samples("x", images)
+        return self._apart(self._predicted(samples, len(samples)))
 
     def _apart(self, y: Real) -> Any:
         """Several outputs as a list of arrays, or by name; one as it is."""
@@ -984,15 +987,16 @@ class Network:
         return self._outputs.shown(found)
 
     def _predicted_batches(self, batches: Iterable[Any]) -> Real:
-        found = [
-            self._predicted(self._samples(f"x[{number}]", _batches.samples_of(batch))) for number, batch in enumerate(batches)
-        ]
+        found = []
+        for number, batch in enumerate(batches):
+            samples = self._samples(f"x[{number}]", _batches.samples_of(batch))
+            found.append(self._predicted(samples, len(samples)))
         if not found:
             raise ValueError("x: expected at least one batch, got none")
         return np.concatenate(found)
 
-    def _predicted(self, samples: Real) -> Real:
-        y = np.empty((len(samples), *self.output_shape), _FLOAT32)
+    def _predicted(self, samples: Real, count: int) -> Real:
+        y = np.empty((count, *self.output_shape), _FLOAT32)
         self._runtime.forward(samples, y)
         return y
 
@@ -1015,11 +1019,11 @@ class Network:
             return self._batch_source("x", x, 1).evaluate()
         images: Any = x
         labels: Any = y
-        plain = sample_weight is None and self._takes(images) and self._takes_labels(images, labels)
-        if plain and self._runtime.is_short(len(images)):
+        count = self._usual_with_labels(x, y) if sample_weight is None else 0
+        if count > 0 and self._runtime.is_short(count):
             try:
-                loss, correct = self._runtime.evaluate_labelled(images.view(), labels)
-                return Evaluation(loss, correct / len(labels))
+                loss, correct = self._runtime.evaluate_labelled(images, labels, count)
+                return Evaluation(loss, correct / count)
             except ValueError:
                 pass
         return self._evaluate(*self._weighted(*self._data(images, y), sample_weight))

@@ -29,20 +29,35 @@ COMPILE_ARGS += ["-fno-math-errno", "-fvisibility=hidden", "-g0", *(f"-UCGE_{swi
 LINK_ARGS = ["-O3", *NO_FAST_MATH, *([] if sys.platform == "win32" else ["-pthread"])]
 LIBRARIES = [] if sys.platform == "win32" else ["m"]  # fmaf, where there is no instruction
 
-# cge_network_train_batch with the labels as Python's bytes, which cffi hands over as they are; they begin at a multiple of 8.
+# Labels as Python's bytes, which cffi hands over as they are, and which begin at a multiple of 8: int32, or a few int64. What is
+# no label as int64 is none as int32.
+LABELS = """#define MOST_INT64_LABELS 64
+static const int32_t *int32_labels(const char *labels, int32_t label_bytes, int32_t count, int32_t *own)
+{
+    const int64_t *wide = (const int64_t *)(const void *)labels;
+    if (label_bytes == 4)
+        return (const int32_t *)(const void *)labels;
+    for (int32_t i = 0; i < count && i < MOST_INT64_LABELS; i++)
+        own[i] = wide[i] >= 0 && wide[i] <= INT32_MAX ? (int32_t)wide[i] : -1;
+    return count > MOST_INT64_LABELS ? NULL : own;
+}"""
+# cge_network_train_batch with such labels.
 TRAIN_LABELLED = (
-    "static cge_status cge_network_train_labelled(cge_network *net, const void *x, const char *labels, int32_t count, cge_real *loss)",
+    "static cge_status cge_network_train_labelled(cge_network *net, const void *x, const char *labels, int32_t label_bytes, "
+    "int32_t count, cge_real *loss)",
     """{
-    const cge_targets targets = {.labels = (const int32_t *)(const void *)labels};
+    int32_t own[MOST_INT64_LABELS];
+    const cge_targets targets = {.labels = int32_labels(labels, label_bytes, count, own)};
     return cge_network_train_batch(net, x, &targets, count, loss);
 }""",
 )
 # cge_network_evaluate likewise.
 EVALUATE_LABELLED = (
-    "static cge_status cge_network_evaluate_labelled("
-    "cge_network *net, const void *x, const char *labels, int32_t count, cge_real *loss, int32_t *correct)",
+    "static cge_status cge_network_evaluate_labelled(cge_network *net, const void *x, const char *labels, int32_t label_bytes, "
+    "int32_t count, cge_real *loss, int32_t *correct)",
     """{
-    const cge_targets targets = {.labels = (const int32_t *)(const void *)labels};
+    int32_t own[MOST_INT64_LABELS];
+    const cge_targets targets = {.labels = int32_labels(labels, label_bytes, count, own)};
     return cge_network_evaluate(net, x, &targets, count, loss, correct);
 }""",
 )
@@ -92,6 +107,7 @@ def builder() -> cffi.FFI:
                 header.fused,
                 *map(declarations.address_definitions, both),
                 *(definition for _, definition in batches),
+                LABELS,
                 *map("\n".join, own),
             ]
         ),
