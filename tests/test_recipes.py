@@ -150,7 +150,7 @@ HARD_TANH = {
     "csrc/src/net/catalog.c": [("&cge_kind_tanh,", "&cge_kind_tanh, &cge_kind_hard_tanh,")],
     "convgrad_embedded/_layers.py": [("class Sigmoid(Layer):", HARD_TANH_CLASS + "class Sigmoid(Layer):")],
     "convgrad_embedded/_operators.py": [
-        ("", HARD_TANH_FUNCTIONS),
+        ("_arguments.check_functions(globals())", HARD_TANH_FUNCTIONS + "_arguments.check_functions(globals())"),
         ('("softmax_input_grad", "dropout', '("hard_tanh_forward", "hard_tanh_input_grad", "softmax_input_grad", "dropout'),
     ],
     "convgrad_embedded/__init__.py": [
