@@ -20,6 +20,7 @@ from convgrad_embedded._convolution import (
 )
 from convgrad_embedded._core import VERSION as __version__
 from convgrad_embedded._core import NotFiniteError, arithmetic, kernel_set
+from convgrad_embedded._evaluation import Evaluation, OutputsEvaluation
 from convgrad_embedded._gradcheck import GradientCheck, GradientCheckError
 from convgrad_embedded._graph import Input
 from convgrad_embedded._layers import (
@@ -80,7 +81,7 @@ from convgrad_embedded._losses import (
     MultiOutput,
     SoftmaxCrossEntropy,
 )
-from convgrad_embedded._network import Evaluation, Network, OutputsEvaluation
+from convgrad_embedded._network import Network
 from convgrad_embedded._normalisation import (
     group_norm_bias_grad,
     group_norm_forward,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Callable, Union
 
 import numpy as np
 
-from convgrad_embedded import _fit, _graph, _learning
+from convgrad_embedded import _copies, _fit, _graph, _learning
 from convgrad_embedded._core import Labels, Losses, Real
 from convgrad_embedded._layers import Dropout
 
@@ -96,7 +96,7 @@ class Tail:
     def __init__(self, whole: Network) -> None:
         last = last_of_front(whole)
         self._whole = whole._runtime
-        self.front, self.network = whole._part(range(last + 1)), whole._tail(last)
+        self.front, self.network = _copies.part(whole, range(last + 1)), _copies.tail(whole, last)
 
     def take_over(self) -> None:
         """The state of the whole network: callbacks may have changed it, but not the front."""

@@ -10,11 +10,13 @@ import numpy as np
 from convgrad_embedded import _arrays
 from convgrad_embedded._batches import Batches
 from convgrad_embedded._core import Clipping, Labels, Losses, NotFiniteError, Real, Targets
+from convgrad_embedded._evaluation import Evaluation, OutputsEvaluation
+from convgrad_embedded._losses import MultiOutput
 from convgrad_embedded._progress import Progress
 from convgrad_embedded.callbacks import Callback
 
 if TYPE_CHECKING:
-    from convgrad_embedded._network import Evaluation, Network, OutputsEvaluation
+    from convgrad_embedded._network import Network
 
 EpochFunction = Callable[[int, "dict[str, float]"], Any]  # of the epoch's number and its logs
 Metrics = dict[str, float]
@@ -161,8 +163,6 @@ class OutputsMeasure:
 
     @property
     def result(self) -> OutputsEvaluation:
-        from convgrad_embedded._network import OutputsEvaluation
-
         found = tuple(one.result for one in self._alone)
         names = self._network.output_names
         return OutputsEvaluation(self._whole.losses.mean, found if names is None else dict(zip(names, found)))
@@ -178,6 +178,32 @@ def metrics_of(measured: Evaluation | OutputsEvaluation) -> Metrics:
     return {name: value for name, value in found.items() if value is not None}
 
 
+def metric_names(network: Network, track_accuracy: bool, validates: bool) -> tuple[str, ...]:
+    """Names that fit's history will have."""
+    names: tuple[str, ...] = ("loss", "accuracy") if network._has_accuracy else ("loss",)
+    if isinstance(network._loss, MultiOutput):
+        names = ("loss",)
+        for prefix, loss in zip(network._loss.keys.prefixes, network._loss.losses):
+            own = ("loss", "accuracy") if loss.has_accuracy else ("loss",)  # type: ignore[union-attr]
+            names += tuple(prefix + name for name in own)
+    of_training = tuple(name for name in names if track_accuracy or not name.endswith("accuracy"))
+    return of_training + tuple(f"val_{name}" for name in names) * validates
+
+
+def new_losses(network: Network) -> Losses:
+    """Of samples that will be trained."""
+    return Losses(network._model.kind, len(network._loss.losses) if isinstance(network._loss, MultiOutput) else 0)
+
+
+def trained(network: Network, losses: Losses, measured: Any) -> Metrics:
+    """Metrics of an epoch: losses while it trained, and accuracies as they were measured, or None."""
+    found = {} if measured is None else metrics_of(measured)
+    found["loss"] = losses.mean
+    if network._outputs is not None:
+        found.update({f"{prefix}loss": mean for prefix, mean in zip(network._outputs.prefixes, losses.output_means)})
+    return {name: found[name] for name in metric_names(network, measured is not None, validates=False)}
+
+
 class ArraySource:
     """Samples in arrays."""
 
@@ -190,12 +216,12 @@ class ArraySource:
         """One epoch; its loss, and the accuracy behind it."""
         runtime, stored = self._network._runtime, steps.shuffle != "feistel"
         order = runtime.permutation(self.samples, stored=stored) if steps.shuffle else None
-        losses = self._network._new_losses()
+        losses = new_losses(self._network)
         try:
             self.epoch(order, steps, report, losses)
         except NotFiniteError as error:
             raise self._network._explained(error, *self.data, where) from None
-        return self._network._trained(losses, self.evaluate() if steps.tracks_accuracy else None)
+        return trained(self._network, losses, self.evaluate() if steps.tracks_accuracy else None)
 
     def epoch(self, order: Labels | None, steps: Steps, report: Report, losses: Losses) -> None:
         train_epoch(self._network, *self.data, order, steps, report, losses)
@@ -229,7 +255,7 @@ class BatchSource:
     def train(self, steps: Steps, report: Report, where: str) -> Metrics:
         """One epoch; its loss, and the accuracy of each batch before its step."""
         network, runtime = self._network, self._network._runtime
-        losses, before = network._new_losses(), network._measure()
+        losses, before = new_losses(network), network._measure()
         for name, samples, targets in self.batches.epoch():
             if steps.tracks_accuracy:
                 before.add(samples, targets, sharing=True)
@@ -239,7 +265,7 @@ class BatchSource:
                 raise network._explained(error, samples, targets, where, (f"{name}[0]", f"{name}[1]")) from None
             if report.ends:
                 break
-        return network._trained(losses, before.result if steps.tracks_accuracy else None)
+        return trained(network, losses, before.result if steps.tracks_accuracy else None)
 
     def evaluate(self) -> Any:
         measure = self._network._measure()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Callable, ClassVar, Literal, NamedTuple, TypeVar, Union
 
@@ -1011,6 +1011,22 @@ class PReLU(_Norm):
         super().check_input(in_shape)
         if self.num_parameters not in (1, in_shape[2]):
             raise ValueError(f"num_parameters: expected 1 or {in_shape[2]}, the number of channels, got {self.num_parameters}")
+
+
+def layer_number(layers: Sequence[Layer], given: Any, name: str = "upto") -> int:
+    """From 0. A layer that stands here is meant, rather than one that is equal to it."""
+    count = len(layers)
+    if isinstance(given, Layer):
+        found = [number for number, layer in enumerate(layers) if layer is given]
+        found = found or [number for number, layer in enumerate(layers) if layer == given]
+    elif isinstance(given, str):
+        found = [number for number, layer in enumerate(layers) if type(layer).__name__ == given]
+    else:
+        return _arrays.integer(name, given, -count, count - 1) % count
+    if len(found) != 1:
+        of_some = f", which layers {', '.join(map(str, found))} are; pass a number" if found else ""
+        raise ValueError(f"{name}: expected one layer of this network, got {_arrays.shown(given)}{of_some}")
+    return found[0]
 
 
 def learns_by_batch(layer: Layer) -> bool:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Literal, NamedTuple, Union
+from typing import TYPE_CHECKING, Any, Callable, Literal, Union
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -17,34 +15,36 @@ from numpy.typing import ArrayLike
 from convgrad_embedded import (
     _arguments,
     _arrays,
+    _attributes,
     _batches,
+    _construction,
+    _copies,
     _core,
     _export,
     _features,
     _files,
     _fit,
-    _fold,
+    _fitting,
     _gradcheck,
     _graph,
     _learning,
     _losses,
     _names,
     _optimizers,
-    _outputs,
     _plan,
+    _saved,
     _summary,
     importers,
 )
 from convgrad_embedded._core import ArithmeticName, LayerInfo, MemoryLevel, NotFiniteError, Real, Targets
+from convgrad_embedded._evaluation import Evaluation
 from convgrad_embedded._gradcheck import GradientCheck
 from convgrad_embedded._graph import Sources, Tensor
 from convgrad_embedded._layers import (
-    CONFIGS,
     Flatten,
     Layer,
-    at_place,
-    decode_layer,
     encoded_factor,
+    layer_number,
     learns_by_batch,
     with_factor,
 )
@@ -52,7 +52,6 @@ from convgrad_embedded._losses import ClassWeights, Loss, LossName, MultiOutput,
 from convgrad_embedded._optimizers import SGD, Optimizer, RMSprop
 from convgrad_embedded._outputs import Keys
 from convgrad_embedded._plan import Place, Plan
-from convgrad_embedded._progress import Progress
 from convgrad_embedded.schedules import ReduceOnPlateau, Schedule
 
 PathLike = Union[str, "os.PathLike[str]"]
@@ -63,45 +62,6 @@ _MOST_OFFSET = 65535
 _BYTE_HINT = "; a network made with input_scale=1/256 takes them as they are"
 
 _FLOAT32, _INT32, _INT64, _UINT8 = np.dtype(np.float32), np.dtype(np.int32), np.dtype(np.int64), np.dtype(np.uint8)
-
-_SETTABLE = ("learning_rate", "momentum")
-# Set once, when the network is made.
-_FIXED_INPUT = ("input_offset", "input_scale", "input_shape")
-_FIXED = (
-    *_FIXED_INPUT, "layers", "sources", "loss", "memory", "frozen_in", "memory_ranges", "arithmetic", "output_shape",
-    "output_shapes", "output_names",
-)  # fmt: skip
-_FIXED_OPTIMIZER = tuple(sorted(_optimizers.settings() - set(_SETTABLE)))
-
-
-class Evaluation(NamedTuple):
-    """What Network.evaluate gives: the mean loss, and the accuracy.
-
-    accuracy is the share of samples whose largest output is at the label; of binary_cross_entropy, the share of outputs on the
-    target's side. It is None for other losses. Weights of samples do not count there.
-
-    >>> cge.Network((2,), [cge.Flatten()], "mse").evaluate(np.ones((1, 2)), [[0.0, 1.0]])
-    Evaluation(loss=0.5, accuracy=None)
-    """
-
-    loss: float
-    # Share of samples whose largest output is at the label; of binary_cross_entropy, share of outputs on the target's side.
-    # None for other losses. Weights of samples do not count here.
-    accuracy: float | None
-
-
-class OutputsEvaluation(NamedTuple):
-    """What Network.evaluate gives of several outputs: the mean loss, and of each output its own loss and accuracy.
-
-    loss is the sum of all outputs' losses, each times its weight. outputs is a tuple; if outputs have names, a dict.
-
-    >>> loss = cge.MultiOutput(["mse", "mae"], sizes=[1, 1], weights=[1.0, 2.0])
-    >>> cge.Network((2,), [cge.Flatten()], loss).evaluate(np.ones((1, 2)), [[[0.0]], [[0.0]]])
-    OutputsEvaluation(loss=3.0, outputs=(Evaluation(loss=1.0, accuracy=None), Evaluation(loss=1.0, accuracy=None)))
-    """
-
-    loss: float
-    outputs: Any
 
 
 @_arguments.checked_methods
@@ -203,7 +163,7 @@ class Network:
         plan: Plan | None = None,
         arithmetic: ArithmeticName | None = None,
     ) -> None:
-        shape, layers, sources, keys = _table(input_shape, layers, inputs, outputs)
+        shape, layers, sources, keys = _construction.table(input_shape, layers, inputs, outputs)
         if plan is not None:
             layers, optimizer, memory, frozen_in, memory_ranges = _plan.applied(
                 plan, layers, optimizer, memory, frozen_in, memory_ranges
@@ -253,7 +213,7 @@ class Network:
 
         A file may name an optimizer and no loss, as a model in C may: it predicts, and keeps both.
         """
-        self.input_shape = _input_shape(input_shape)
+        self.input_shape = _construction.input_shape(input_shape)
         self.layers = tuple(layers)
         self.sources = sources
         if self.input_scale is not None:
@@ -276,7 +236,7 @@ class Network:
             self._model.samples = capacity
         self._runtime = _core.Runtime(self._model, training=training, capacity=capacity, threads=threads, memory=memory)
         self._runtime.learns_by_batch = any(map(learns_by_batch, self.layers))
-        self.memory_ranges = None if memory_ranges is None else _ranges("memory_ranges", memory_ranges)
+        self.memory_ranges = None if memory_ranges is None else _construction.ranges("memory_ranges", memory_ranges)
         self._spread = None if self.memory_ranges is None else self._spread_over(self.memory_ranges)
         self._settings: dict[str, Any] = {"capacity": capacity, "threads": threads, "memory": memory, "frozen_in": frozen_in}
         self._settings["memory_ranges"] = self.memory_ranges
@@ -311,11 +271,11 @@ class Network:
         if memory == "fast" and not _graph.is_graph(self.sources):
             return capacity, threads
         kind = f'memory="{memory}"' if memory != "fast" else "a graph"
-        _check_one_at_a_time(kind, "threads", threads)
+        _construction.check_one_at_a_time(kind, "threads", threads)
         if self.loss is not None and any(map(learns_by_batch, self.layers)):
-            _check_batch_statistics(self.layers, memory, capacity, memory_ranges)
+            _construction.check_batch_statistics(self.layers, memory, capacity, memory_ranges)
             return capacity, threads
-        _check_one_at_a_time(kind, "capacity", capacity)
+        _construction.check_one_at_a_time(kind, "capacity", capacity)
         return 1, threads
 
     def _set_outputs(self) -> None:
@@ -389,7 +349,7 @@ class Network:
             context = f"layers[{index}] {layer!r} on input {' and '.join(map(str, shapes))}"
             try:
                 layer.check_input(shapes[0])
-                if input_bytes is not None and not layer.reads_bytes and _reads_input(layers, self.sources, index):
+                if input_bytes is not None and not layer.reads_bytes and _construction.reads_input(layers, self.sources, index):
                     raise ValueError("it cannot read bytes; put another layer before it, or leave input_scale out")
             except ValueError as error:
                 raise ValueError(f"{context}: {error}") from None
@@ -414,10 +374,10 @@ class Network:
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Refuses what would have no effect: slips of the pen, and what is fixed when the network is made."""
-        is_first = name in _FIXED and not _is_set(self, name)  # vars(self) would make every later look-up slower
+        is_first = name in _attributes.FIXED and not _attributes.is_set(self, name)
         is_subclass_own = hasattr(type(self), name) and not hasattr(Network, name)
-        if not (name.startswith("_") or name in _SETTABLE or is_first or is_subclass_own):
-            raise AttributeError(_why_not_set(name))
+        if not (name.startswith("_") or name in _attributes.SETTABLE or is_first or is_subclass_own):
+            raise AttributeError(_attributes.why_not_set(name, hasattr(Network, name)))
         super().__setattr__(name, value)
 
     if not TYPE_CHECKING:  # which knows what a network has
@@ -437,7 +397,8 @@ class Network:
         behind: dict[str, Any] = {"input_offset": self.input_offset, "memory": memory, "frozen_in": frozen_in}
         behind["memory_ranges"] = ranges
         behind["arithmetic"] = None if self.arithmetic == "exact" else self.arithmetic
-        options = _options_text(before) + ("" if scale is None else f", input_scale={scale}") + _options_text(behind)
+        scaled = "" if scale is None else f", input_scale={scale}"
+        options = _attributes.options_text(before) + scaled + _attributes.options_text(behind)
         sources = f", sources={list(self.sources)}" if _graph.is_graph(self.sources) else ""
         return f"{type(self).__name__}({self.input_shape}, {list(self.layers)}{sources}{options})"
 
@@ -518,136 +479,7 @@ class Network:
         >>> list(history), history["val_accuracy"][-1] > 0.9
         (['loss', 'accuracy', 'val_loss', 'val_accuracy'], True)
         """
-        self._check_trainable()
-        epochs = _arrays.integer("epochs", epochs, 1)
-        trained = range(_arrays.integer("initial_epoch", initial_epoch, 0, epochs), epochs)
-        clip = self._clipping(clip_norm, clip_value)
-        track_accuracy = _arrays.boolean("track_accuracy", track_accuracy) and self._has_accuracy
-        if verbose not in (0, 1, 2):
-            raise ValueError(f"verbose: expected 0, 1 or 2, got {_arrays.shown(verbose)}")
-        listeners = _fit.Listeners(callbacks)
-        validation = None if validation_data is None else self._validation_source(validation_data, len(trained))
-        split = _arrays.number("validation_split", validation_split, below=1.0)
-        if split > 0 and validation is not None:
-            raise ValueError(f"validation_split: expected 0 with validation_data, got {validation_split}")
-        seed = None if seed is None else _arrays.integer("seed", seed, 0, 2**64 - 1)
-        source: _fit.Source
-        if y is None:
-            _check_of_arrays({"batch_size": batch_size, "sample_weight": sample_weight, "validation_split": split or None})
-            source = self._batch_source("x", x, len(trained), steps_per_epoch, class_weight, steps=True)
-        else:
-            if steps_per_epoch is not None:
-                raise ValueError(f"steps_per_epoch: expected None with arrays, got {_arrays.shown(steps_per_epoch)}")
-            source, rest = self._array_sources(x, y, split, sample_weight, class_weight)
-            validation = rest or validation
-        size = 1 if y is None else self._batch_size(batch_size)
-        shuffle = _fit.checked_shuffle(shuffle, seed, y is not None)
-        steps = _fit.Steps(clip, track_accuracy, size, shuffle, listeners.hear_batches)
-        rate: Any = learning_rate
-        is_function = callable(learning_rate) and not isinstance(learning_rate, Schedule)
-        by_epoch: Any = rate if is_function else None
-        if rate is not None and by_epoch is None:
-            _optimizers.check_rate(rate)
-        if isinstance(cache_features, (str, os.PathLike)) or _arrays.boolean("cache_features", cache_features):
-            source, validation = _features.cached(self, cache_features, source, validation)
-        listeners.train_begin(self, self._metrics(track_accuracy, validation is not None))
-        if rate is not None and by_epoch is None:
-            self.learning_rate = rate
-        if seed is not None:
-            start = self._runtime.seed_permutations if shuffle == "feistel" else self._runtime.seed_shuffles
-            start(seed)
-        history: dict[str, list[float]] = {}
-        self._history = history
-        with Progress(epochs, source.samples, int(verbose), trained.start) as progress:
-            _fit.run(self, source, trained, steps, by_epoch, validation, listeners, progress, history)
-        listeners.train_end()
-        return history
-
-    def _batch_size(self, given: int | None) -> int:
-        batch_size = 32 if given is None else _arrays.integer("batch_size", given, 1)
-        if self.memory.startswith("smallest") and batch_size != 1:
-            raise ValueError(
-                f'batch_size: expected 1 with memory="smallest", where each sample is a step, got {batch_size}; '
-                'pass batch_size=1, or make the network with memory="small"'
-            )
-        return batch_size
-
-    def _metrics(self, track_accuracy: bool, validates: bool) -> tuple[str, ...]:
-        """Names that fit's history will have."""
-        names: tuple[str, ...] = ("loss", "accuracy") if self._has_accuracy else ("loss",)
-        if isinstance(self._loss, MultiOutput):
-            names = ("loss",)
-            for prefix, loss in zip(self._loss.keys.prefixes, self._loss.losses):
-                own = ("loss", "accuracy") if loss.has_accuracy else ("loss",)  # type: ignore[union-attr]
-                names += tuple(prefix + name for name in own)
-        of_training = tuple(name for name in names if track_accuracy or not name.endswith("accuracy"))
-        return of_training + tuple(f"val_{name}" for name in names) * validates
-
-    def _new_losses(self) -> _core.Losses:
-        """Of samples that will be trained."""
-        return _core.Losses(self._model.kind, len(self._loss.losses) if isinstance(self._loss, MultiOutput) else 0)
-
-    def _trained(self, losses: _core.Losses, measured: Any) -> dict[str, float]:
-        """Metrics of an epoch: losses while it trained, and accuracies as they were measured, or None."""
-        found = {} if measured is None else _fit.metrics_of(measured)
-        found["loss"] = losses.mean
-        if self._outputs is not None:
-            found.update({f"{prefix}loss": mean for prefix, mean in zip(self._outputs.prefixes, losses.output_means)})
-        return {name: found[name] for name in self._metrics(measured is not None, validates=False)}
-
-    def _array_sources(
-        self, x: Any, y: Any, split: float, sample_weight: SampleWeight | None, class_weight: ClassWeights | None
-    ) -> tuple[_fit.ArraySource, _fit.ArraySource | None]:
-        """What trains, and the share at the end that validates."""
-        samples, targets = self._data(x, y)
-        _, training = self._weighted(samples, targets, sample_weight, class_weight)
-        if split == 0:
-            return _fit.ArraySource(self, samples, training), None
-        end = math.floor(len(samples) * (1 - split))
-        if end == 0 or end == len(samples):
-            sides = "a share that leaves samples on both sides"
-            raise ValueError(f"validation_split: expected {sides}, got {split:g} of {len(samples)}")
-        _, validating = self._weighted(samples, targets, sample_weight)
-        return (
-            _fit.ArraySource(self, samples[:end], Targets(*(None if part is None else part[:end] for part in training))),
-            _fit.ArraySource(self, samples[end:], Targets(*(None if part is None else part[end:] for part in validating))),
-        )
-
-    def _batch_source(
-        self,
-        name: str,
-        batches: Any,
-        epochs: int,
-        steps_per_epoch: int | None = None,
-        class_weight: ClassWeights | None = None,
-        *,
-        steps: bool = False,
-    ) -> _fit.BatchSource:
-        """Batches of which each is a step, or is evaluated."""
-        _batches.check_source(name, batches)
-        if steps_per_epoch is not None:
-            steps_per_epoch = _arrays.integer("steps_per_epoch", steps_per_epoch, 1)
-
-        def check(batch: str, x: Any, y: Any, weight: Any) -> tuple[Real, Targets]:
-            data = self._step_data if steps else self._data
-            return self._weighted(*data(x, y, (f"{batch}[0]", f"{batch}[1]")), weight, class_weight, f"{batch}[2]")
-
-        source = _batches.Batches(name, batches, check, steps_per_epoch)
-        source.check_epochs(epochs)
-        return _fit.BatchSource(self, source)
-
-    def _validation_source(self, data: Any, epochs: int) -> _fit.Source:
-        if _batches.are_batches(data):
-            return self._batch_source("validation_data", data, epochs)
-        return _fit.ArraySource(self, *self._validation_data(data))
-
-    def _clipping(self, norm: float | None, value: float | None) -> _core.Clipping | None:
-        limits = {"clip_norm": norm, "clip_value": value}
-        for name, limit in limits.items():
-            if limit is not None:
-                self._check_collects(name)
-                limits[name] = _above_0(name, limit)
-        return None if norm is None and value is None else _core.Clipping(*limits.values())
+        return _fitting.fit(self, **_named_options(locals(), "self"))
 
     @property
     def history(self) -> dict[str, list[float]]:
@@ -669,12 +501,6 @@ class Network:
         if bad is None and not np.isfinite(self._runtime.params).all():
             bad = "the weights hold NaN or infinity: initialize() draws new ones"
         return NotFiniteError(bad or f"{where}{error}; a smaller learning rate may help")
-
-    def _validation_data(self, data: Any) -> tuple[Real, Targets]:
-        if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
-            raise ValueError(f"validation_data: expected (x, y) or (x, y, sample_weight), got {_arrays.describe(data)}")
-        x, y, *weight = data
-        return self._weighted(*self._data(x, y, ("validation_data[0]", "validation_data[1]")), *weight)
 
     def gradients(self, x: ArrayLike, y: Any) -> list[Real]:
         """Mean gradient of the loss of these samples, shaped like get_weights(); zeros where nothing learns.
@@ -812,7 +638,7 @@ class Network:
         4.0
         """
         self._check_pending("clip_gradient_norm")
-        return self._runtime.clip_norm(_above_0("most", most))
+        return self._runtime.clip_norm(_fitting.above_0("most", most))
 
     def clip_gradient_value(self, most: float) -> None:
         """Brings each element of the mean gradient of what was accumulated to the range from -most to most.
@@ -826,7 +652,7 @@ class Network:
         -0.5
         """
         self._check_pending("clip_gradient_value")
-        self._runtime.clip_value(_above_0("most", most))
+        self._runtime.clip_value(_fitting.above_0("most", most))
 
     def _check_collects(self, name: str) -> None:
         self._check_trainable()
@@ -938,7 +764,7 @@ class Network:
         if (layer is None) == (upto is None):
             raise TypeError("set_learning_rate_factor: expected layer=..., or upto=..., of a network's layers")
         encoded_factor("factor", factor)
-        last = self._layer_number(layer, "layer") if upto is None else self._layer_number(upto)
+        last = layer_number(self.layers, layer, "layer") if upto is None else layer_number(self.layers, upto)
         chosen = {last} if upto is None else set(_graph.behind(self.sources, last))
         layers = [with_factor(own, factor) if number in chosen else own for number, own in enumerate(self.layers)]
         if not any(hasattr(layers[number], "learning_rate_factor") for number in chosen):
@@ -964,7 +790,7 @@ class Network:
         array([[1., 2., 3.]], dtype=float32)
         """
         if upto is not None:
-            return self._part(_graph.behind(self.sources, self._layer_number(upto))).predict(x)
+            return _copies.part(self, _graph.behind(self.sources, layer_number(self.layers, upto))).predict(x)
         images: Any = x
         count = self._usual(x)
         if count > 0:
@@ -1015,8 +841,8 @@ class Network:
         0.5
         """
         if y is None:
-            _check_of_arrays({"sample_weight": sample_weight})
-            return self._batch_source("x", x, 1).evaluate()
+            _fitting.check_of_arrays({"sample_weight": sample_weight})
+            return _fitting.batch_source(self, "x", x, 1).evaluate()
         images: Any = x
         labels: Any = y
         count = self._usual_with_labels(x, y) if sample_weight is None else 0
@@ -1065,10 +891,7 @@ class Network:
         [False, True]
         """
         self._check_trainable()
-        frozen = set(_graph.behind(self.sources, self._layer_number(upto)))
-        layers = [_plan.as_planned(layer, False) if number in frozen else layer for number, layer in enumerate(self.layers)]
-        optimizer, settings = self._new_optimizer(), self._settings_for(layers)
-        return self._remade(layers, self.sources, self._loss, optimizer, self.get_weights(), **settings)
+        return _copies.frozen(self, layer_number(self.layers, upto))
 
     def split(self, *, upto: int | str | Layer) -> tuple[Network, Network]:
         """Two networks with these weights: up to that layer, which predicts, and of what is behind, which reads its outputs.
@@ -1084,77 +907,9 @@ class Network:
         >>> np.array_equal(tail.predict(front.predict(x)), net.predict(x))
         True
         """
-        last = self._layer_number(upto)
+        last = layer_number(self.layers, upto)
         _features.check_cut(self.layers, self.sources, last)
-        return self._part(range(last + 1), self.memory), self._tail(last)
-
-    def _new_optimizer(self) -> Optimizer | None:
-        """As this network's is now, without its memory."""
-        own = self.optimizer
-        return None if own is None else replace(own, learning_rate=self._schedule or own.learning_rate)  # type: ignore[type-var]
-
-    def _tail(self, last: int) -> Network:
-        """Of the layers behind that one. None of them reads one before it."""
-        sources = tuple(tuple(source - last - 1 for source in row) for row in self.sources[last + 1 :])
-        before = sum(len(info.parameter_shapes) for info in self.layer_infos[: last + 1])
-        layers = [at_place(layer, number) for number, layer in enumerate(self.layers)][last + 1 :]
-        settings = dict(self._settings_for(layers), memory_ranges=None)
-        if not self._runtime.learns_by_batch:
-            settings["capacity"] = None  # no bit depends on it, and features are small
-        weights, shape = self.get_weights()[before:], self.layer_infos[last].out_shape
-        return self._remade(layers, sources, self._loss, self._new_optimizer(), weights, input_shape=shape, **settings)
-
-    def _part(self, numbers: Sequence[int], memory: str = "fast") -> Network:
-        """Of these layers, which read nothing of others, and predict."""
-        sources = tuple(tuple(_graph.INPUT if i < 0 else numbers.index(i) for i in self.sources[n]) for n in numbers)
-        weights, given = [], iter(self.get_weights())
-        for number, info in enumerate(self.layer_infos):
-            own = [next(given) for _ in info.parameter_shapes]
-            weights += own if number in numbers else []
-        options = {"capacity": None, "threads": self._settings["threads"], "memory": memory, "frozen_in": "ram"}
-        return self._remade([self.layers[n] for n in numbers], sources, None, None, weights, **options, memory_ranges=None)
-
-    def _settings_for(self, layers: Sequence[Layer]) -> dict[str, Any]:
-        """With a plan several samples are held where some layer needs them."""
-        one = self._has_plan and not any(map(learns_by_batch, layers))
-        return dict(self._settings, capacity=None) if one else self._settings
-
-    def _remade(
-        self,
-        layers: Sequence[Layer],
-        sources: Sources,
-        loss: Loss | None,
-        optimizer: Optimizer | None,
-        weights: Sequence[Real],
-        *,
-        input_shape: Sequence[int] | None = None,  # None: this network's samples
-        **settings: Any,
-    ) -> Network:
-        network = type(self).__new__(type(self))
-        network._set_arithmetic(self.arithmetic)
-        if input_shape is None:
-            network._set_input(self.input_scale, self.input_offset)
-        else:
-            network._set_input(None, 0)
-        network._set_up(input_shape or self.input_shape, layers, sources, loss, optimizer, **settings)
-        network.initialize(0)
-        network.set_weights(weights)
-        return network
-
-    def _layer_number(self, given: Any, name: str = "upto") -> int:
-        """From 0. A layer that stands here is meant, rather than one that is equal to it."""
-        count = len(self.layers)
-        if isinstance(given, Layer):
-            found = [number for number, layer in enumerate(self.layers) if layer is given]
-            found = found or [number for number, layer in enumerate(self.layers) if layer == given]
-        elif isinstance(given, str):
-            found = [number for number, layer in enumerate(self.layers) if type(layer).__name__ == given]
-        else:
-            return _arrays.integer(name, given, -count, count - 1) % count
-        if len(found) != 1:
-            of_some = f", which layers {', '.join(map(str, found))} are; pass a number" if found else ""
-            raise ValueError(f"{name}: expected one layer of this network, got {_arrays.shown(given)}{of_some}")
-        return found[0]
+        return _copies.part(self, range(last + 1), self.memory), _copies.tail(self, last)
 
     # ---- steps in slices ---------------------------------------------------------------------------------------------
 
@@ -1413,7 +1168,7 @@ class Network:
         True
         """
         settings = (capacity, threads, memory, frozen_in, memory_ranges)
-        return cls._restored(_arrays.content("data", data), "data", output_names, *settings)
+        return _saved.restored(cls, _arrays.content("data", data), "data", output_names, *settings)
 
     def save(self, path: PathLike) -> None:
         """Writes to_bytes() to a file, which is never seen half written, whoever else saves there too.
@@ -1446,46 +1201,7 @@ class Network:
         Network((2,), [Dense(1)], loss='mean_squared_error', optimizer=Adam())
         """
         settings = (capacity, threads, memory, frozen_in, memory_ranges)
-        return cls._restored(Path(path).read_bytes(), str(path), output_names, *settings)
-
-    @classmethod
-    def _restored(
-        cls,
-        data: bytes,
-        context: str,
-        output_names: Sequence[str] | None,
-        capacity: int | None,
-        threads: int,
-        memory: MemoryLevel,
-        frozen_in: Place,
-        memory_ranges: Sequence[int] | None,
-    ) -> Network:
-        parsed = _core.parse_model(data, context, CONFIGS)
-        layers = [decode_layer(kind, members) for kind, members in parsed.layers]
-        sources = tuple(
-            _graph.from_c(members["from"], index, layer.input_count)
-            for index, (layer, (_, members)) in enumerate(zip(layers, parsed.layers))
-        )
-        optimizer = None if parsed.optimizer is None else _optimizers.decode(parsed.optimizer)
-        network = cls.__new__(cls)
-        network._set_input(*(parsed.input_bytes or (None, 0)))
-        try:
-            network._set_arithmetic(parsed.arithmetic)
-        except ValueError as error:
-            raise ValueError(f"{context}: {error}") from None
-        loss = None if parsed.loss is None else _losses.decode(parsed.loss)
-        outputs = None if output_names is None else _outputs_of_file(output_names, loss, layers, sources)
-        if isinstance(loss, MultiOutput) and outputs is not None:
-            loss, outputs = replace(loss, names=outputs.names), None
-        settings = (capacity, threads, memory, frozen_in, memory_ranges)
-        network._set_up(parsed.input_shape, layers, sources, loss, optimizer, *settings, outputs=outputs)
-        for index, (info, (_, members)) in enumerate(zip(network.layer_infos, parsed.layers)):
-            said = tuple(members.get(name) or size for name, size in zip(("in_h", "in_w", "in_c"), info.in_shape))
-            if said != info.in_shape:
-                raise ValueError(f"{context}: layers[{index}] says its input is {said}, what comes in is {info.in_shape}")
-        network.initialize(0)
-        network._runtime.restore(data, context)
-        return network
+        return _saved.restored(cls, Path(path).read_bytes(), str(path), output_names, *settings)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Copies and pickles are what the file holds, with the settings for speed and memory, and the history."""
@@ -1712,17 +1428,7 @@ class Network:
         >>> bool(np.allclose(folded.predict(np.ones((1, 4))), net.predict(np.ones((1, 4))), atol=1e-6))
         True
         """
-        layers, tensors, weights = _fold.folded(self)
-        settings = dict(self._settings_for(layers), loss=self._loss, optimizer=self._optimizer)
-        settings.update(input_scale=self.input_scale, input_offset=self.input_offset)
-        if tensors is None:
-            network = type(self)(self.input_shape, layers, **settings)
-        else:
-            network = type(self)(inputs=tensors[0], outputs=tensors[1], **settings)
-        network.set_weights(weights)
-        if self._optimizer is not None:
-            network._runtime.set_optimizer("learning_rate", self._runtime.optimizer.learning_rate)
-        return network
+        return _copies.folded(self)
 
     # ---- firmware ----------------------------------------------------------------------------------------------------
 
@@ -1785,7 +1491,7 @@ class Network:
         self._check_trainable()
         place = self.frozen_in if frozen_in is None else _arrays.choice("frozen_in", frozen_in, _plan.PLACES)
         if isinstance(budget_bytes, Iterable) and not isinstance(budget_bytes, (str, bytes)):
-            return _plan.find(self, _ranges("budget_bytes", budget_bytes), place)
+            return _plan.find(self, _construction.ranges("budget_bytes", budget_bytes), place)
         return _plan.find(self, (_arrays.integer("budget_bytes", budget_bytes, 1),), place)
 
     def export(
@@ -1831,129 +1537,5 @@ class Network:
 
 
 def _named_options(arguments: dict[str, Any], *others: str) -> dict[str, Any]:
-    """Those of Network among a classmethod's arguments: all but cls and `others`."""
+    """A method's arguments, to be handed on by name: all but cls and `others`."""
     return {name: value for name, value in arguments.items() if name not in ("cls", *others)}
-
-
-def _check_of_arrays(given: dict[str, Any]) -> None:
-    """What goes with arrays, not with batches."""
-    hints = {"sample_weight": ", each of which may bring its own: (x, y, sample_weight)"}
-    for name, value in given.items():
-        if value is not None:
-            raise ValueError(
-                f"{name}: expected None with x an iterable of batches{hints.get(name, '')}, got {_arrays.shown(value)}"
-            )
-
-
-def _above_0(name: str, value: Any) -> float:
-    if _arrays.number(name, value) == 0 or np.float32(value) == 0:
-        raise ValueError(f"{name}: expected a number above 0, got {value}")
-    return float(value)
-
-
-def _reads_input(layers: Sequence[Layer], sources: Sequence[Sequence[int]], index: int) -> bool:
-    """What that layer reads is the network's input, perhaps renamed."""
-    source = sources[index][0]
-    while source >= 0 and layers[source].kind == "flatten":
-        source = sources[source][0]
-    return source < 0
-
-
-def _check_one_at_a_time(kind: str, name: str, value: int | None) -> None:
-    if value not in (None, 1):
-        raise ValueError(f"{name}: expected 1 with {kind}, which holds one sample at a time, got {value}")
-
-
-def _check_batch_statistics(layers: Sequence[Layer], memory: str, capacity: int | None, memory_ranges: object) -> None:
-    """Where a layer that learns by the statistics of a batch can have them, besides chains at "fast"."""
-    index = [learns_by_batch(layer) for layer in layers].index(True)
-    instead = "BatchNorm(frozen=True), or take GroupNorm, which looks at one sample"
-    if memory not in ("fast", "small"):
-        why, what = f'and memory="{memory}" holds one sample at a time', f'memory="small" with capacity=8, say; or {instead}'
-    elif memory_ranges is not None:
-        why, what = "which lie in one memory", f"memory_ranges=None; or {instead}"
-    elif memory == "small" and capacity is None:
-        why, what = 'and memory="small" holds `capacity` of them at once', f"capacity=8, say; or {instead}"
-    else:
-        return
-    raise ValueError(f"layers[{index}] {layers[index]!r}: learns by the samples of a batch together, {why}; pass {what}")
-
-
-def _options_text(given: dict[str, Any]) -> str:
-    """Those that are no default."""
-    return "".join(f", {name}={value!r}" for name, value in given.items() if value)
-
-
-def _is_set(net: Network, name: str) -> bool:
-    """hasattr, without working out a message."""
-    try:
-        object.__getattribute__(net, name)
-    except AttributeError:
-        return False
-    return True
-
-
-def _why_not_set(name: str) -> str:
-    if name in _FIXED_OPTIMIZER:
-        owner = _optimizers.owner(name)
-        return f"{name}: cannot be set; it is fixed when the network is made, by optimizer={owner}({name}=...)"
-    if hasattr(Network, name) or name in _FIXED:
-        return f"{name}: cannot be set; it is fixed when the network is made"
-    close = difflib.get_close_matches(name, _SETTABLE, 1)
-    hint = f"did you mean {close[0]}?" if close else f"what can be set: {', '.join(_SETTABLE)}"
-    return f"{name}: a network has no such setting; {hint}"
-
-
-def _table(
-    input_shape: int | Sequence[int] | None,
-    layers: Iterable[Layer] | None,
-    inputs: Tensor | None,
-    outputs: Tensor | Sequence[Tensor] | Mapping[str, Tensor] | None,
-) -> tuple[Any, tuple[Layer, ...], Sources, Keys | None]:
-    """Of either way to say what the network consists of; and what tells several outputs apart."""
-    if inputs is not None or outputs is not None:
-        if input_shape is not None or layers is not None:
-            raise ValueError("Network: expected input_shape and layers, or inputs and outputs, got some of both")
-        output, keys = _graph.one_output(outputs)
-        shape, found, sources = _graph.table(inputs, output)
-        return shape, tuple(found), sources, keys
-    for name, given, what in (("input_shape", input_shape, "(H, W, C) or (n,)"), ("layers", layers, "a list of layers")):
-        if given is None:
-            raise TypeError(f"{name}: expected {what}, got None; a graph is given by inputs= and outputs=")
-    layers = _arrays.sequence("layers", layers, "a list of layers")
-    if not layers:
-        raise ValueError("layers: expected at least one layer, got none")
-    for index, layer in enumerate(layers):
-        if isinstance(layer, type) and issubclass(layer, Layer):
-            name = layer.__name__
-            raise TypeError(f"layers[{index}]: expected a layer such as {name}(...), got the class {name}")
-        if not isinstance(layer, Layer):
-            raise TypeError(f"layers[{index}]: expected a layer such as Dense(10), got {_arrays.describe(layer)}")
-    return input_shape, layers, _graph.chain(layers), None
-
-
-def _outputs_of_file(given: Any, loss: Loss | None, layers: Sequence[Layer], sources: Sources) -> Keys:
-    """With the names that are given: a file has none."""
-    count = len(_arrays.sequence("output_names", given, "a list of names"))
-    several = len(loss.losses) if isinstance(loss, MultiOutput) else count if loss is None else 0
-    if several < 2 or (loss is None and _graph.output_rows(layers, sources, several) is None):
-        raise ValueError(f"output_names: expected None for a network of one output, got {_arrays.shown(given)}")
-    return Keys(several, _outputs.checked_names("output_names", given, several))
-
-
-def _input_shape(value: int | Sequence[int]) -> tuple[int, ...]:
-    axes = value if isinstance(value, (tuple, list)) else [value]
-    shape = tuple(_arrays.integer("input_shape", size, 1) for size in axes)
-    if len(shape) not in (1, 2, 3):
-        raise ValueError(f"input_shape: expected (H, W, C), (T, C) or (n,), got {_arrays.shown(value)}")
-    if len(shape) == 2:
-        shape = (shape[0], 1, shape[1])
-    return shape[2:] if shape[:2] == (1, 1) else shape
-
-
-def _ranges(name: str, sizes: Iterable[int]) -> tuple[int, ...]:
-    """Bytes of memories, the arena first."""
-    given = _arrays.sequence(name, sizes, "bytes of two to four memories")
-    if not 2 <= len(given) <= _core.MOST_RANGES:
-        raise ValueError(f"{name}: expected bytes of two to {_core.MOST_RANGES} memories, got {len(given)} numbers")
-    return tuple(_arrays.integer(f"{name}[{number}]", size, 1, 2**31 - 1) for number, size in enumerate(given))

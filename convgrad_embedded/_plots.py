@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from convgrad_embedded import _arguments, _arrays, metrics
 from convgrad_embedded._core import Real
-from convgrad_embedded._layers import Layer
+from convgrad_embedded._layers import Layer, layer_number
 from convgrad_embedded._network import Network
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def plot_filters(network: Network, layer: int | str | Layer = 0, ax: Axes | None
     """
     if not isinstance(network, Network):
         raise TypeError(f"network: expected a Network, got {_arrays.describe(network)}")
-    number = network._layer_number(layer, "layer")
+    number = layer_number(network.layers, layer, "layer")
     shape = network.layer_infos[number].weight_shape
     if len(shape) != 4:
         raise ValueError(f"layer: expected a convolution, got layers[{number}], {network.layers[number]!r}")
