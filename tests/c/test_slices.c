@@ -6,6 +6,7 @@
 #include "unit_models.h"
 #include "suites.h"
 
+#include "../../csrc/src/layers/passes.h"
 #include "../../csrc/src/net/units.h"
 
 #include <string.h>
@@ -44,6 +45,34 @@ static const cge_layer many_inputs[] = {
     DENSE(9, CGE_FROZEN, 0), PLAIN(relu), DENSE(20, 0, 0), PLAIN(tanh),
     DENSE(7, CGE_NO_BIAS, 0)};
 
+/* ---- graphs: what reads an output that others read, too, adds to its gradient ---- */
+
+#define FROM(first, second) .from = {first, second}
+static const cge_layer sums[] = {
+    CONV(2, 3, 3, 1, 1, 1, 1, 1, 1, 1, 0), {.kind = &cge_kind_add, FROM(0, CGE_INPUT)}, PLAIN(relu), /* 0, 1, 2 */
+    POOL(maxpool2d, 3, 3, 1, 1, 1, 1, 1, 1), {.kind = &cge_kind_silu, FROM(3, 0)},                   /* 3, 4: of 2 */
+    {.kind = &cge_kind_add, FROM(0, 4)}, {.kind = &cge_kind_softmax, FROM(3, 0)},                    /* 5: 3 + 4; 6: of 2 */
+    {.kind = &cge_kind_concat, FROM(0, 6)}, PLAIN(tanh), CONV(3, 3, 3, 2, 2, 1, 1, 1, 1, 1, 0), PLAIN(relu), PLAIN(flatten),
+    DENSE(6, 0, 0), {.kind = &cge_kind_dense, DENSE_CONFIG(6), FROM(12, 0)}, /* 12, 13: of 11 */
+    {.kind = &cge_kind_add, FROM(0, 13)}, PLAIN(softplus), DENSE(3, 0, 0)};
+static const cge_layer meetings[] = { /* at a sum whose parts need no gradient, both, or one that is read again */
+    CONV(4, 1, 1, 1, 1, 0, 0, 0, 0, 1, CGE_FROZEN), PLAIN(relu), {.kind = &cge_kind_avgpool2d, POOL2D_CONFIG(WINDOW(3, 3, 1, 1, 1, 1, 1, 1)), FROM(2, 0)},
+    {.kind = &cge_kind_add, FROM(0, 2)}, CONV(4, 3, 3, 1, 1, 1, 1, 1, 1, 4, 0), {.kind = &cge_kind_add, FROM(0, 4)}, LEAKY(0.5f), /* 3 .. 6 */
+    PLAIN(global_avgpool2d), {.kind = &cge_kind_global_maxpool2d, FROM(7, 0)}, {.kind = &cge_kind_concat, FROM(0, 8)}, DENSE(4, 0, 0)};
+static const cge_layer ends_renamed[] = {CONV(2, 2, 2, 2, 2, 0, 0, 0, 0, 1, 0), PLAIN(tanh), PLAIN(flatten)};
+
+/* ---- the rarer cuts ---- */
+
+/* One place is too much for a piece: terms are cut, of eight filters or three, but not those of groups; channels of a gradient. */
+#define FROZEN_ROW(filters, groups_) CONV(filters, 1, 9, 1, 1, 0, 4, 0, 4, groups_, CGE_FROZEN)
+static const cge_layer eight_filters[] = {FROZEN_ROW(8, 1), PLAIN(relu), DENSE(3, 0, 0)};
+static const cge_layer three_filters[] = {FROZEN_ROW(3, 1), PLAIN(relu), DENSE(3, 0, 0)};
+static const cge_layer two_groups[] = {FROZEN_ROW(4, 2), PLAIN(relu), DENSE(3, 0, 0)};
+static const cge_layer large_grads[] = {CONV(5, 1, 1, 1, 1, 0, 0, 0, 0, 1, 0), PLAIN(tanh), FROZEN_ROW(161, 1), PLAIN(tanh), DENSE(3, 0, 0)};
+static const cge_layer long_kernel[] = { /* longer than the rows in which winners are told apart; rows that no window looks at */
+    CONV(2, 2, 1, 1, 1, 1, 0, 0, 0, 1, 0), PLAIN(tanh), CONV(3, 1, 33, 1, 1, 0, 16, 0, 16, 1, 0), PLAIN(relu), POOL(maxpool2d, 4, 2, 0, 0, 0, 0, 0, 0), DENSE(3, 0, 0)};
+static const cge_layer learns_biases[] = {{.kind = &cge_kind_dense, DENSE_CONFIG(5), .trains = CGE_TRAINS_BIAS}, PLAIN(tanh), DENSE(3, 0, 0)};
+
 static const test_model sliced[] = {
     MODEL("N, small", 9, 8, 2, small_n, &cge_softmax_cross_entropy, 0.05f, 0, 0, 0),
     MODEL("N, small, momentum, decay", 9, 8, 2, small_n, &cge_softmax_cross_entropy, 0.05f, 0.9f, 0.01f, 1),
@@ -73,6 +102,15 @@ static const test_model sliced[] = {
     MODEL("norms whose biases learn", 6, 7, 1, norm_biases, &cge_softmax_cross_entropy, 0.05f, 0, 0, 0),
     MODEL("transposed", 7, 6, 2, transposed, &cge_softmax_cross_entropy, 0.05f, 0.5f, 0.01f, 0),
     MODEL("transposed, in part", 4, 3, 2, transposed_in_part, &cge_mean_squared_error, 0.05f, 0, 0, 0),
+    MODEL("sums", 6, 5, 2, sums, &cge_softmax_cross_entropy, 0.05f, 0.5f, 0.01f, 0),
+    MODEL("meetings", 5, 6, 3, meetings, &cge_softmax_cross_entropy, 0.05f, 0.5f, 0, 0),
+    MODEL("ends renamed", 4, 6, 1, ends_renamed, &cge_mean_squared_error, 0.05f, 0, 0, 0),
+    MODEL("eight filters", 1, 5, 96, eight_filters, &cge_softmax_cross_entropy, 0.01f, 0, 0, 0),
+    MODEL("three filters", 1, 3, 140, three_filters, &cge_softmax_cross_entropy, 0.01f, 0, 0, 0),
+    MODEL("two groups", 1, 2, 386, two_groups, &cge_softmax_cross_entropy, 0.01f, 0, 0, 0),
+    MODEL("large gradients", 1, 3, 2, large_grads, &cge_softmax_cross_entropy, 0.01f, 0, 0, 0),
+    MODEL("a long kernel", 7, 8, 2, long_kernel, &cge_softmax_cross_entropy, 0.01f, 0.5f, 0, 0),
+    MODEL("biases alone", 1, 1, 7, learns_biases, &cge_softmax_cross_entropy, 0.05f, 0, 0, 0),
 };
 
 /* ---- a network with a plan ---- */
@@ -96,30 +134,29 @@ static int make(sliced_net *n, const test_model *m, const cge_memory_level *leve
 {
     size_t plan_bytes;
     void *memory;
-    cge_layer_info info;
     memset(n, 0, sizeof *n);
     CHECK_OK(cge_plan_bytes(&m->model, &plan_bytes));
-    CHECK_OK(cge_model_layer_info(&m->model, m->model.layer_count - 1, &info));
     n->in_elems = m->model.input.h * m->model.input.w * m->model.input.c;
-    n->out_elems = info.out.h * info.out.w * info.out.c;
-    if (!CHECK(n->out_elems <= MOST_OUTPUTS) || !check_room(m->name, plan_bytes)) return 0;
+    if (!check_room(m->name, plan_bytes)) return 0;
     memory = check_bytes(plan_bytes);
     if (!CHECK_OK(cge_plan_make(&m->model, level, training, memory, plan_bytes, &n->plan))) return 0;
     n->options.training = training;
     n->options.plan = &n->plan;
     CHECK_OK(cge_network_arena_bytes(&m->model, &n->options, &n->arena_bytes));
-    if (!check_room(m->name, plan_bytes + n->arena_bytes + 4 * (size_t)(BATCH * (n->in_elems + n->out_elems + 1)))) return 0;
+    if (!check_room(m->name, plan_bytes + n->arena_bytes + 4 * (size_t)(BATCH * (n->in_elems + MOST_OUTPUTS + 1)))) return 0;
     memory = check_bytes(plan_bytes);
     if (!CHECK_OK(cge_plan_make(&m->model, level, training, memory, plan_bytes, &n->plan))) return 0;
     n->arena = check_bytes(n->arena_bytes);
     n->x = check_floats(BATCH * n->in_elems);
-    n->values = check_floats(BATCH * n->out_elems);
+    n->values = check_floats(BATCH * MOST_OUTPUTS);
     n->labels = check_ints(BATCH);
     n->targets.labels = n->labels;
     n->targets.values = n->values;
     n->targets.weights = NULL;
     memset(n->arena, 0xff, n->arena_bytes); /* NaN everywhere */
-    return CHECK_OK(cge_network_init(&n->net, &m->model, &n->options, n->arena, n->arena_bytes)) && CHECK_OK(cge_network_init_params(&n->net, SEED));
+    if (!CHECK_OK(cge_network_init(&n->net, &m->model, &n->options, n->arena, n->arena_bytes))) return 0;
+    n->out_elems = n->net.out_elems;
+    return CHECK(n->out_elems <= MOST_OUTPUTS) && CHECK_OK(cge_network_init_params(&n->net, SEED));
 }
 
 static void next_samples(sliced_net *n, int32_t step)
@@ -238,20 +275,21 @@ static void test_abort(const test_model *m, const cge_memory_level *level)
     CHECK(aborted > 0 && (uint64_t)refused + n.net.step_count >= STEPS);
 }
 
-static void test_prediction(const test_model *m, int32_t training)
+static void test_prediction(const test_model *m, const cge_memory_level *level, int32_t training)
 {
     const int32_t labels = m->model.loss == &cge_softmax_cross_entropy;
-    float expected[BATCH * MOST_OUTPUTS], y[BATCH * MOST_OUTPUTS], expected_loss = 0, loss = 0;
-    int32_t expected_correct = -1, correct = -1, slices;
-    budgets b = {0, 4000, SEED_BUDGET};
+    float expected[BATCH * MOST_OUTPUTS], y[BATCH * MOST_OUTPUTS], expected_loss = 0, loss = 7;
+    int32_t expected_correct = -1, correct = -1, slices, pieces;
+    budgets b = {0, 4000, SEED_BUDGET}, one = {1, 1, 0}, largest = {0, 1, 0};
     sliced_net n;
-    if (!make(&n, m, &cge_memory_small_sliced, training)) return;
+    if (!make(&n, m, level, training)) return;
     next_samples(&n, 0);
     CHECK_OK(cge_network_forward(&n.net, n.x, BATCH, expected));
     CHECK_OK(cge_network_evaluate(&n.net, n.x, &n.targets, BATCH, &expected_loss, &expected_correct));
     memset(y, 0, sizeof y);
     CHECK_OK(cge_network_forward_begin(&n.net, n.x, BATCH, y));
-    CHECK_OK(finish(&n, &b, NULL, &slices));
+    CHECK_OK(finish(&n, &b, &loss, &slices));
+    CHECK(loss == 7); /* there is none */
     for (int32_t i = 0; i < BATCH * n.out_elems; i++) CHECK_SAME(expected[i], y[i], i);
     CHECK_OK(cge_network_evaluate_begin(&n.net, n.x, &n.targets, BATCH, &correct));
     CHECK_OK(finish(&n, &b, &loss, &slices));
@@ -259,6 +297,23 @@ static void test_prediction(const test_model *m, int32_t training)
     CHECK(correct == expected_correct && (labels || correct == 0));
     CHECK_OK(cge_network_evaluate_begin(&n.net, n.x, &n.targets, BATCH, NULL));
     CHECK_OK(finish(&n, &b, NULL, &slices));
+    CHECK_OK(cge_network_largest_slice(&n.net, &largest.budget));
+    CHECK_OK(cge_network_forward_begin(&n.net, n.x, 1, y));
+    CHECK_OK(finish(&n, &one, NULL, &pieces));
+    CHECK_OK(cge_network_forward_begin(&n.net, n.x, 1, y));
+    CHECK_OK(finish(&n, &largest, NULL, &slices));
+    CHECK(slices <= pieces);
+}
+
+/* Normalisations and transposed convolutions are one piece; so are rows that are handed on, a place of a group, slopes, and what
+ * a channel may multiply gradients by. */
+static int is_not_cut_so_far(const test_model *m)
+{
+    static const char *const names[] = {"norms", "norms, frozen", "norms whose biases learn", "transposed", "transposed, in part",
+                                        "filters and columns", "two groups", "slopes", "large gradients"};
+    for (int32_t i = 0; i < COUNT_OF(names); i++)
+        if (strcmp(m->name, names[i]) == 0) return 1;
+    return 0;
 }
 
 /* No slice is more than its budget or the largest piece; and there is a piece of just that size. */
@@ -270,7 +325,7 @@ static void test_largest(const test_model *m, const cge_memory_level *level)
     sliced_net n;
     if (!make(&n, m, level, 1)) return;
     CHECK_OK(cge_network_largest_slice(&n.net, &largest));
-    CHECK(largest > 0);
+    CHECK(largest > 0 && (largest <= CGE_SLICE_MACS || !level->one_by_one || is_not_cut_so_far(m)));
     (void)live(&n, 1, 1, &losses, &pieces);
     (void)live(&n, 1, largest, &losses, &slices);
     CHECK(slices <= pieces);
@@ -379,6 +434,74 @@ static void test_trial(const cge_memory_level *level)
     CHECK(unchanged[0] < pieces[0] && unchanged[1] > pieces[0] && unchanged[1] < pieces[1] && unchanged[2] == pieces[2]);
 }
 
+/* With large numbers: what the blocking call takes or refuses, of the units that are cut and of those that are not. */
+static int32_t test_grown(const test_model *m, const cge_memory_level *level)
+{
+    static const int32_t larges[] = {20, 60, 90, 120};
+    int32_t refused = 0;
+    sliced_net n;
+    if (!make(&n, m, level, 1)) return 0;
+    for (int32_t i = 0; i < COUNT_OF(larges); i++) {
+        const grown_step expected = blocking_step(&n, larges[i]);
+        budgets one = {1, 1, 0};
+        int32_t slices;
+        float loss = 7;
+        grow(&n, larges[i]);
+        if (!begin_train(&n, 1)) return 0;
+        CHECK_STATUS(expected.status, finish(&n, &one, &loss, &slices));
+        CHECK(hash_of(&n) == expected.learned && float_bits(loss) == float_bits(expected.loss));
+        refused += expected.status != CGE_OK;
+    }
+    return refused;
+}
+
+/* A loss that is no number is refused before anything is learned from it. */
+static void test_infinite_loss(const test_model *m, const cge_memory_level *level)
+{
+    budgets one = {1, 1, 0};
+    int32_t slices;
+    uint64_t before;
+    float loss = 7;
+    sliced_net n;
+    if (!make(&n, m, level, 1)) return;
+    before = hash_of(&n);
+    next_samples(&n, 0);
+    n.values[0] = 3e38f;
+    CHECK_STATUS(CGE_ERR_NOT_FINITE, cge_network_train_batch(&n.net, n.x, &n.targets, 1, &loss));
+    if (!begin_train(&n, 1)) return;
+    CHECK_STATUS(CGE_ERR_NOT_FINITE, finish(&n, &one, &loss, &slices));
+    CHECK(loss == 7 && hash_of(&n) == before && n.net.step_count == 0 && n.net.busy == 0);
+}
+
+/* A label is looked at before the loss, and again before its gradient; what changes it afterwards changes nothing. */
+static void test_label_between(void)
+{
+    budgets one = {1, 1, 0};
+    int32_t slices, pieces = 0, behind = 0;
+    uint64_t expected, before;
+    float loss = 7;
+    sliced_net n;
+    if (!make(&n, &sliced[0], &cge_memory_small_sliced, 1)) return;
+    before = hash_of(&n);
+    next_samples(&n, 0);
+    CHECK_OK(cge_network_train_batch(&n.net, n.x, &n.targets, 1, &loss));
+    expected = hash_of(&n);
+    for (; behind < 3; pieces++) {
+        cge_status status;
+        int loss_is_known;
+        CHECK_OK(cge_network_init_params(&n.net, SEED));
+        n.labels[0] = 0;
+        if (!begin_train(&n, 1)) return;
+        for (int32_t i = 0; i < pieces; i++) CHECK_STATUS(CGE_AGAIN, cge_network_resume(&n.net, 1, &loss));
+        loss_is_known = n.net.step.losses.loss_sum > 0;
+        n.labels[0] = -1;
+        status = finish(&n, &one, &loss, &slices);
+        behind += loss_is_known;
+        CHECK_STATUS(behind < 2 ? CGE_ERR_LABEL : CGE_OK, status);
+        CHECK(hash_of(&n) == (behind < 2 ? before : expected));
+    }
+}
+
 /* A label that somebody changes while the step is under way is not used. */
 static void test_label(void)
 {
@@ -424,6 +547,7 @@ static void test_refused(void)
     CHECK_REFUSED(CGE_ERR_NULL, cge_network_evaluate_begin(&n.net, n.x, NULL, 1, &correct));
     CHECK_REFUSED(CGE_ERR_ARGUMENT, cge_network_evaluate_begin(&n.net, n.x, &n.targets, -1, &correct));
     CHECK_REFUSED(CGE_ERR_NULL, cge_network_forward_begin(&n.net, n.x, 1, NULL));
+    CHECK_REFUSED(CGE_ERR_NULL, cge_network_evaluate_begin(&fresh, n.x, &n.targets, 1, &correct));
     CHECK_REFUSED(CGE_ERR_NULL, cge_network_forward_begin(&fresh, n.x, 1, y));
     CHECK_REFUSED(CGE_ERR_NULL, cge_network_resume(&fresh, 1, &loss));
     CHECK_REFUSED(CGE_ERR_NULL, cge_network_abort(NULL));
@@ -507,8 +631,17 @@ static void test_set_params(void)
     for (int32_t i = 0; i < n.out_elems; i++) CHECK_SAME(expected[i], y[i], i);
 }
 
+static const test_model *model_named(const char *name)
+{
+    int32_t i = 0;
+    while (strcmp(sliced[i].name, name) != 0) i++;
+    return &sliced[i];
+}
+
 void suite_slices(void)
 {
+    static const char *const grown[] = {"N, small, adam", "in part", "many inputs", "norms whose biases learn", "transposed, in part"};
+    int32_t refused = 0;
     for (int32_t l = 0; l < COUNT_OF(levels); l++) {
         for (int32_t i = 0; i < COUNT_OF(sliced); i++) {
             check_case(sliced[i].name);
@@ -523,15 +656,21 @@ void suite_slices(void)
         for (int32_t i = 0; i < 2; i++) test_abort(&sliced[i], levels[l]);
         check_case("not finite");
         test_not_finite(levels[l]);
+        check_case("large numbers");
         if (levels[l]->at_once) test_trial(levels[l]);
+        for (int32_t i = 0; i < COUNT_OF(grown); i++) refused += test_grown(model_named(grown[i]), levels[l]);
+        test_infinite_loss(model_named("curves"), levels[l]);
     }
-    for (int32_t training = 0; training < 2; training++)
-        for (int32_t i = 0; i < COUNT_OF(sliced); i++) {
-            check_case(sliced[i].name);
-            test_prediction(&sliced[i], training);
-        }
+    CHECK(refused > 0);
+    for (int32_t l = 0; l < COUNT_OF(levels); l++)
+        for (int32_t i = 0; i < COUNT_OF(sliced); i++)
+            for (int32_t training = 0; training < 2; training++) {
+                check_case(sliced[i].name);
+                test_prediction(&sliced[i], levels[l], training);
+            }
     check_case("labels");
     test_label();
+    test_label_between();
     check_case("refused");
     test_refused();
     check_case("set_params");

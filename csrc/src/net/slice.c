@@ -317,7 +317,8 @@ static cge_pass_list forward_stage(net_slice *s)
 static int next_of_forward(net_slice *s)
 {
     if (s->step->stage == STAGE_FORWARD) return next_forward(s, STAGE_OUTPUT);
-    return ++s->step->losses.done < s->step->count && enter_sample(s, STAGE_OUTPUT);
+    if (++s->step->losses.done < s->step->count) return enter_sample(s, STAGE_OUTPUT);
+    return 0;
 }
 
 /* ---- losses ---- */
@@ -813,8 +814,7 @@ static cge_pass_list train_stage(net_slice *s)
     case STAGE_BOUND: return stage_bound(s);
     case STAGE_SHARED: return stage_shared(s);
     case STAGE_BACKWARD: return stage_backward(s);
-    case STAGE_UPDATE: return updates;
-    default: return no_passes;
+    default: return updates;
     }
 }
 
