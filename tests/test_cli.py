@@ -1,6 +1,8 @@
 """The command line: what it prints, as text and as JSON, and the status that it ends with."""
 
+import functools
 import json
+import re
 import subprocess
 import sys
 
@@ -9,7 +11,7 @@ import pytest
 from host import ROOT
 
 import convgrad_embedded as cge
-from convgrad_embedded import _summary, cli
+from convgrad_embedded import _summary, _validate, cli
 
 LAYERS = [cge.Conv2d(8, 3, padding="same"), cge.ReLU(), cge.MaxPool2d(2), cge.Dense(10)]
 
@@ -158,6 +160,81 @@ def test_gradcheck_and_selftest_and_bench(told, saved):
     assert status == 0 and set(report["microseconds"]) == {"predict", "train_on_batch"}
 
 
+def test_a_wrong_gradient_ends_with_status_1(run, told, saved, monkeypatch):
+    """Without a tolerance every difference is one too much."""
+    monkeypatch.setattr(cge.Network, "gradcheck", functools.partialmethod(cge.Network.gradcheck, tolerance=0.0))
+    status, report = told("gradcheck", saved)
+    assert status == 1 and report["passed"] is False and report["max_error"] > 0 and report["checked"] == 1370
+    status, out, _ = run("gradcheck", saved)
+    assert status == 1 and out.startswith(f"layer {report['layer']}, parameter {report['parameter']}: gradient ")
+
+
+def test_what_people_read(run, saved, tmp_path):
+    """The numbers of the network's own calls, in words."""
+    net, out = cge.Network.load(saved), tmp_path / "trained.cge"
+    (x, y), (x_test, y_test) = cge.datasets.load_digits()
+    assert run("train", saved, "--data", "digits", "--learning-rate", 0.5, "--batch-size", 50, "--out", out)[1].splitlines()[-1] == (
+        f"saved to {out}: weights {cge.Network.load(out).weights_hash()}"
+    )
+    net.learning_rate = 0.5
+    net.fit(x, y, batch_size=50, verbose=0)
+    assert cge.Network.load(out).to_bytes() == net.to_bytes()
+    measured = net.evaluate(x_test, y_test)
+    accuracy = f"accuracy {100 * measured.accuracy:.2f} %"
+    assert run("evaluate", out, "--data", "digits")[1] == f"{len(x_test)} samples: loss {measured.loss:.6g}, {accuracy}\n"
+    checked = cge.Network.load(saved)
+    rng = np.random.default_rng(0)
+    samples = rng.random((3, 8, 8, 1), dtype=np.float32), rng.integers(0, 10, 3)
+    error = checked.gradcheck(*samples).max_error
+    assert run("gradcheck", saved, "--samples", 3)[1] == f"largest error {error:.3g} of 1,370 gradients\n"
+    assert re.fullmatch(r"passed: exact arithmetic, \w+ kernels\n", run("selftest")[1])
+    lines = run("bench", saved, "--seconds", 0, "--batch-size", 3)[1].splitlines()
+    shown = [re.fullmatch(r"(\w+) +\d+\.\d us for 3 samples", line) for line in lines]
+    assert [line[1] for line in shown] == ["predict", "train_on_batch"]
+
+
+def test_evaluation_without_labels_has_no_accuracy(run, tmp_path):
+    net = cge.Network((4,), [cge.Dense(3)], "mse", cge.SGD(0.1), seed=1)
+    x, y = np.ones((5, 4)), np.zeros((5, 3))
+    net.save(tmp_path / "net.cge")
+    np.savez(tmp_path / "data.npz", x_train=x, y_train=y)
+    assert run("evaluate", tmp_path / "net.cge", "--data", tmp_path / "data.npz")[1] == (
+        f"5 samples: loss {net.evaluate(x, y).loss:.6g}\n"
+    )
+    np.savez(tmp_path / "other.npz", x_train=x, y_test=y)
+    complaint = run("evaluate", tmp_path / "net.cge", "--data", tmp_path / "other.npz")[2]
+    assert "data: expected x and y, or x_train and y_train, in" in complaint and complaint.endswith("got x_train, y_test\n")
+
+
+def test_size_in_words(run, told, saved):
+    levels = told("size", saved)[1]["levels"]
+    status, out, _ = run("size", saved, "--board", "crazyflie21", "--memory", "small")
+    lines = out.splitlines()
+    assert status == 0 and len(lines) == len(levels) + 2
+    for line, (level, uses) in zip(lines, levels.items()):
+        train = "-" if uses["train"] is None else f"{uses['train']:,}"
+        assert line.split() == [level, train, "to", "train", f"{uses['predict']:,}", "to", "predict"]
+    need = levels["small"]["train"] + _summary.stack_bytes("Cortex-M4F", "small")
+    assert lines[-1].startswith("crazyflie21 beside ") and lines[-1].endswith(f": fits: {need:,} bytes with the stack of 37,888")
+    lines = run("size", saved, "--board", "microbit", "--memory", "fast")[1].splitlines()
+    assert lines[-1].startswith("microbit: does not fit: ") and lines[-1].endswith(" of 16,384")
+
+
+def test_samples_are_made_up_for_every_loss(told, tmp_path):
+    """Bytes where the network takes bytes; labels, values or both."""
+    layers = [cge.Dense(6), cge.Tanh(), cge.Dense(3)]
+    distilled = cge.Distillation(temperature=2.0, alpha=0.5)
+    nets = [
+        cge.Network((5,), layers, distilled, cge.SGD(0.1), seed=1),
+        cge.Network((5,), layers, "mse", cge.SGD(0.1), seed=1),
+        cge.Network((4, 4, 1), [cge.Conv2d(2, 3), cge.Dense(3)], "softmax_cross_entropy", cge.SGD(0.1), seed=1, input_scale=1 / 256),
+    ]
+    for net in nets:
+        net.save(tmp_path / "net.cge")
+        status, report = told("gradcheck", tmp_path / "net.cge")
+        assert status == 0 and report["checked"] == net.param_count
+
+
 @pytest.mark.parametrize("memory", ["fast", "smallest"])
 def test_validate_finds_the_same_bits_on_a_board(told, saved, memory):
     status, report = told("validate", saved, "--board", "netduinoplus2", "--memory", memory)
@@ -173,6 +250,12 @@ def test_validate_sees_other_bits(told, saved, tmp_path):
     command = f"{sys.executable} {runner}"
     status, report = told("validate", saved, "--board", "crazyflie21", "--runner", command, "--steps", 1)
     assert status == 1 and not report["equal"] and report["there"][0]["loss"] == "3f800000"
+
+
+def test_what_differs_on_a_board_is_told_part_by_part():
+    here, there = _validate.Step("3f800000", "00000001", "00000002"), _validate.Step("3f800000", "00000003", "00000002")
+    text = "step 4: loss 3f800000, gradients 00000001 here, 00000003 there, weights 00000002"
+    assert cli._compared(4, here, there) == text
 
 
 @pytest.mark.parametrize(
