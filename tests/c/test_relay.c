@@ -307,6 +307,36 @@ static void test_chosen(const test_model *m)
     CHECK_REFUSED(CGE_ERR_ARENA, cge_network_init(&n.net, n.model, &n.options, n.arena, n.arena_bytes - 1));
 }
 
+/* In which units hand rows on as the bits of `mask` say. 0: they cannot. */
+static int relays_by_mask(relayed_net *n, uint32_t mask)
+{
+    cge_plan *plan = &n->plan;
+    cge_unit *units = (cge_unit *)(uintptr_t)plan->units;
+    for (int32_t begin = 0, end; begin < plan->unit_count; begin = end + 1) {
+        for (end = begin; end + 1 < plan->unit_count && (mask >> end & 1) != 0;) end++;
+        for (int32_t u = begin; u <= end; u++) {
+            units[u].style = (int16_t)(end == begin ? 0 : u < end ? CGE_UNIT_RELAY | CGE_UNIT_HANDS_ROWS_ON : CGE_UNIT_RELAY);
+            if (end - begin != 1 && units[u].pool >= 0) units[u].style = (int16_t)(units[u].style | CGE_UNIT_ROW_BY_ROW);
+        }
+    }
+    return mask == 0 || cge_relays_are_possible(n->model, plan->layers, units, plan->unit_count);
+}
+
+/* Of all relays that there could be, those that are chosen take the least. */
+static void test_best(const test_model *m)
+{
+    relayed_net n;
+    int32_t least = INT32_MAX, chosen;
+    if (!make_room(&n, m) || !plan_with(&n, &cge_memory_small_tight, 0)) return;
+    chosen = n.plan.peak_elems;
+    n.room = SIZE_MAX; /* they are not run */
+    for (uint32_t mask = 0; mask < 1u << (n.plan.unit_count - 1); mask++) {
+        if (!relays_by_mask(&n, mask) || !place_anew(&n)) continue;
+        if (n.plan.peak_elems < least) least = n.plan.peak_elems;
+    }
+    CHECK(chosen == least);
+}
+
 /* A style that was changed in a plan whose tensors are another's; and at a level without relays. */
 static void test_foreign(const test_model *m)
 {
@@ -505,6 +535,7 @@ void suite_relay(void)
         test_bits(&relayed[i]);
         test_training(&relayed[i]);
         test_chosen(&relayed[i]);
+        test_best(&relayed[i]);
         test_foreign(&relayed[i]);
     }
     test_training(&learns_all);
