@@ -141,10 +141,15 @@ static void test_bad_graph(const bad_graph *bad)
 /* Each needs memory for shapes, or a plan. */
 static void test_a_graph_needs_a_plan(void)
 {
+    static const cge_layer without_kind = {.kind = NULL}, later = {.kind = &cge_kind_relu, FROM(3, 0)};
+    static const cge_model no_kind = {{1, 1, 2}, &without_kind, 1, &cge_mean_squared_error, {&cge_sgd, 0.1f, 0, 0, 0}, NULL, 0, 0};
     const cge_options options = {1, 1, NULL, NULL, NULL};
+    cge_model reads_later = no_kind, no_layers = no_kind;
     cge_layer_info info;
     cge_shape shapes[2] = {{2, 2, 3}, {2, 2, 5}};
     size_t bytes = 77;
+    reads_later.layers = &later;
+    no_layers.layer_count = 0;
     if (!check_room("without a plan", 8192)) return;
     cge_network *net = check_bytes(sizeof *net);
     void *arena = check_bytes(4096);
@@ -159,11 +164,24 @@ static void test_a_graph_needs_a_plan(void)
     CHECK_STATUS(CGE_ERR_SHAPE, cge_layer_infer(&golden_layers[5], shapes, &info));
     shapes[1].w = 0;
     CHECK_STATUS(CGE_ERR_SHAPE, cge_layer_infer(&golden_layers[11], shapes, &info));
+    shapes[1].w = 3;
+    CHECK_STATUS(CGE_ERR_SHAPE, cge_layer_infer(&golden_layers[11], shapes, &info));
     shapes[1].w = 2;
     shapes[1].c = CGE_MAX_ELEMS;
     CHECK_STATUS(CGE_ERR_OVERFLOW, cge_layer_infer(&golden_layers[11], shapes, &info));
     shapes[0].h = shapes[0].w = shapes[1].h = shapes[1].w = 1;
     CHECK_STATUS(CGE_ERR_OVERFLOW, cge_layer_infer(&golden_layers[11], shapes, &info));
+    shapes[0].h = shapes[1].h = CGE_MAX_ELEMS / 4; /* each fits */
+    shapes[1].c = 3;
+    CHECK_STATUS(CGE_ERR_OVERFLOW, cge_layer_infer(&golden_layers[11], shapes, &info));
+    CHECK_STATUS(CGE_ERR_NULL, cge_layer_infer(NULL, shapes, &info));
+    CHECK_STATUS(CGE_ERR_NULL, cge_layer_infer(&without_kind, shapes, &info));
+    CHECK_STATUS(CGE_ERR_NULL, cge_layer_infer(&golden_layers[0], NULL, &info));
+    CHECK_STATUS(CGE_ERR_NULL, cge_layer_infer(&golden_layers[0], shapes, NULL));
+    CHECK_STATUS(CGE_ERR_ARGUMENT, cge_model_layer_info(&reads_later, 0, &info));
+    CHECK_STATUS(CGE_ERR_NULL, cge_network_arena_bytes(&no_kind, &options, &bytes));
+    CHECK_STATUS(CGE_ERR_NULL, cge_plan_bytes(&no_kind, &bytes));
+    CHECK_STATUS(CGE_ERR_ARGUMENT, cge_plan_bytes(&no_layers, &bytes));
 }
 
 /* The same layers, read in another way: every plan is only its own graph's. */

@@ -125,6 +125,10 @@ void suite_metrics_status(void)
     CHECK_REFUSED(CGE_ERR_ARGUMENT, cge_top_k_add_f32(top, 4, y, 0));
     top->seen = top->right = -1;
     CHECK_REFUSED(CGE_ERR_ARGUMENT, cge_top_k_add_f32(top, 4, y, 0));
+    top->seen = 1;
+    CHECK_REFUSED(CGE_ERR_ARGUMENT, cge_top_k_add_f32(top, 4, y, 0));
+    top->right = 0;
+    CHECK_REFUSED(CGE_ERR_LABEL, cge_top_k_add_f32(top, 4, y, -1));
     CHECK_REFUSED(CGE_ERR_NULL, cge_absolute_error_add_f32(NULL, 4, y, target));
     CHECK_REFUSED(CGE_ERR_NULL, cge_absolute_error_add_f32(e, 4, y, NULL));
     CHECK_REFUSED(CGE_ERR_SHAPE, cge_absolute_error_add_f32(e, 0, y, target));

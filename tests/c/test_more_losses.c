@@ -449,12 +449,15 @@ static void test_bad_weights(int32_t kind)
 {
     const float bad[] = {-1, -1e-30f, infinity(), not_a_number(), -infinity()};
     struct losing_net *f = &losses_of;
+    int32_t order[BATCH];
     float mean = 0;
     uint64_t before;
     if (!start_losing(kind, NULL)) return;
     before = losing_hash();
+    for (int32_t i = 0; i < BATCH; i++) order[i] = BATCH - 1 - i;
     for (int32_t i = 0; i < COUNT_OF(bad); i++) {
         f->weights[BATCH - 1] = bad[i];
+        CHECK_REFUSED(CGE_ERR_ARGUMENT, cge_network_train_epoch(f->net, f->x, &f->targets, order, 1, 1, &mean));
         CHECK_REFUSED(CGE_ERR_ARGUMENT, cge_network_train_batch(f->net, f->x, &f->targets, BATCH, &mean));
         CHECK_REFUSED(CGE_ERR_ARGUMENT, cge_network_evaluate(f->net, f->x, &f->targets, BATCH, &mean, NULL));
         CHECK_OK(cge_network_evaluate(f->net, f->x, &f->targets, BATCH - 1, &mean, NULL)); /* which do not visit it */
@@ -488,6 +491,7 @@ static void test_bad_weights(int32_t kind)
 static void test_bad_targets(int32_t kind)
 {
     struct losing_net *f = &losses_of;
+    const int32_t last = BATCH - 1;
     float mean = 0;
     if (!start_losing(kind, NULL)) return;
     f->labels[2] = CLASSES;
@@ -498,6 +502,7 @@ static void test_bad_targets(int32_t kind)
         for (int32_t i = 0; i < COUNT_OF(outside); i++) {
             f->values[BATCH * CLASSES - 1] = outside[i];
             CHECK_REFUSED(CGE_ERR_ARGUMENT, cge_network_train_batch(f->net, f->x, &f->targets, BATCH, &mean));
+            CHECK_REFUSED(CGE_ERR_ARGUMENT, cge_network_train_epoch(f->net, f->x, &f->targets, &last, 1, 1, &mean));
         }
     }
     if (kinds[kind].kind == &cge_distillation || !kinds[kind].labels) {

@@ -179,6 +179,24 @@ static void test_weights_of_each_output(void)
     }
 }
 
+/* Where no loss reads labels, there need be none. */
+static void test_without_labels(void)
+{
+    static cge_output two[] = {{&cge_mean_squared_error, {0, 0, 0, 0}, 4, 1}, {&cge_mean_squared_error, {0, 0, 0, 0}, 5, 0.5f}};
+    float y[ELEMS], first = 0, second = 0, mean = 0;
+    const cge_model was = headed;
+    headed.outputs = two, headed.output_count = 2;
+    if (start(NULL, 0)) {
+        f.targets.labels = NULL;
+        CHECK_OK(cge_network_forward(f.net, f.x, 1, y));
+        CHECK_OK(cge_mean_squared_error_forward_f32(4, y, f.values, &first));
+        CHECK_OK(cge_mean_squared_error_forward_f32(5, y + 4, f.values + 4, &second));
+        CHECK_OK(cge_network_train_batch(f.net, f.x, &f.targets, 1, &mean));
+        CHECK_SAME(first + 0.5f * second, mean, 0);
+    }
+    headed = was;
+}
+
 /* Sample after sample: batches of one, an epoch of such, or steps in slices. 0 if one fails. */
 static uint64_t train(const cge_memory_level *level, int way, float *losses)
 {
@@ -423,6 +441,7 @@ void suite_outputs(void)
 {
     test_contract();
     test_weights_of_each_output();
+    test_without_labels();
     test_levels();
     test_cost_of_a_slice();
 }

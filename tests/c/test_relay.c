@@ -11,7 +11,9 @@
 
 #include <string.h>
 
-enum { SEED = 78, SEED_X = 711, RELAYS = 24, PAD = 16, MOST_OUT = 64, RELAY_STEPS = 3, BLOCKS = 10 };
+enum { SEED = 78, SEED_X = 711, RELAYS = 24, PAD = 16, MOST_OUT = 64, RELAY_STEPS = 3, BLOCKS = 10, STEEP = CHECK_FEWER ? 10 : 80 };
+
+static int32_t refused_steps;
 
 #define WEIGHTED(filters, size, stride, pad, ...) CONV2D_CONFIG(.out_c = filters, WINDOW(size, size, stride, stride, pad, pad, pad, pad), __VA_ARGS__)
 #define CONV2D(filters, size, stride, pad, taps) {.kind = &cge_kind_conv2d, WEIGHTED(filters, size, stride, pad, taps)}
@@ -517,6 +519,30 @@ static void test_blocks_that_overflow(const cge_memory_level *level, const steep
     for (int32_t i = 0; i < n.net.velocity_elems && steps->expected != CGE_OK; i++) CHECK_SAME(0.0f, n.net.velocity[i], i);
 }
 
+/* Weights that grow or shrink at random: blocks refuse a step where units one by one refuse it, and learn the same. */
+static void test_steep_blocks(const cge_memory_level *plain, const cge_memory_level *level, uint32_t seed)
+{
+    const int32_t label = 1;
+    const cge_targets targets = {&label, NULL};
+    cge_status status[2] = {CGE_OK, CGE_OK};
+    uint64_t hash[2] = {0, 0};
+    relayed_net n;
+    float loss;
+    if (!make_room(&n, &steep_net)) return;
+    for (int blocks = 0; blocks < 2; blocks++) {
+        if (!plan_with(&n, blocks ? level : plain, 1) || (blocks && !force_blocks(&n, seed % 5 + 1)) || !begin_in_arena(&n)) return;
+        for (int32_t l = 0; l < n.model->layer_count; l++) {
+            const cge_layer_plan *row = &n.plan.layers[l];
+            const uint32_t exponent = 127 - 40 + mix32(seed * 16 + (uint32_t)l) % 96;
+            for (int32_t i = 0; i < row->weights; i++) n.net.params[row->params + i] *= float_from_bits(exponent << 23);
+        }
+        status[blocks] = cge_network_train_batch(&n.net, n.x, &targets, 1, &loss);
+        CHECK_OK(cge_network_params_hash(&n.net, &hash[blocks]));
+    }
+    CHECK(status[0] == status[1] && hash[0] == hash[1]);
+    refused_steps += status[0] != CGE_OK;
+}
+
 void suite_relay(void)
 {
     for (int32_t i = 0; i < COUNT_OF(blocked); i++) {
@@ -531,6 +557,11 @@ void suite_relay(void)
             test_blocks_that_overflow(&cge_memory_small_tight, &slopes[i], seed);
             test_blocks_that_overflow(&cge_memory_smallest_tight, &slopes[i], seed);
         }
+    for (uint32_t seed = 0; seed < STEEP; seed++) {
+        test_steep_blocks(&cge_memory_small, &cge_memory_small_tight, seed);
+        test_steep_blocks(&cge_memory_smallest, &cge_memory_smallest_tight, seed);
+    }
+    CHECK(refused_steps > STEEP / 4 && refused_steps < STEEP * 7 / 4);
     for (int32_t i = 0; i < COUNT_OF(relayed); i++) {
         test_bits(&relayed[i]);
         test_training(&relayed[i]);

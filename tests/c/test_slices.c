@@ -59,6 +59,12 @@ static const cge_layer meetings[] = { /* at a sum whose parts need no gradient, 
     CONV(4, 1, 1, 1, 1, 0, 0, 0, 0, 1, CGE_FROZEN), PLAIN(relu), {.kind = &cge_kind_avgpool2d, POOL2D_CONFIG(WINDOW(3, 3, 1, 1, 1, 1, 1, 1)), FROM(2, 0)},
     {.kind = &cge_kind_add, FROM(0, 2)}, CONV(4, 3, 3, 1, 1, 1, 1, 1, 1, 4, 0), {.kind = &cge_kind_add, FROM(0, 4)}, LEAKY(0.5f), /* 3 .. 6 */
     PLAIN(global_avgpool2d), {.kind = &cge_kind_global_maxpool2d, FROM(7, 0)}, {.kind = &cge_kind_concat, FROM(0, 8)}, DENSE(4, 0, 0)};
+static const cge_layer skip_of_input[] = { /* whose end is renamed */
+    CONV(2, 3, 3, 1, 1, 1, 1, 1, 1, 1, 0), LEAKY(1.5f), {.kind = &cge_kind_add, FROM(0, CGE_INPUT)}, PLAIN(tanh), PLAIN(flatten)};
+static const cge_layer two_sides[] = { /* of which the second learns */
+    CONV(2, 1, 1, 1, 1, 0, 0, 0, 0, 1, CGE_FROZEN), {.kind = &cge_kind_conv2d, CONV2D_CONFIG(.out_c = 2, WINDOW(1, 1, 1, 1, 0, 0, 0, 0)), FROM(CGE_INPUT, 0)},
+    LEAKY(1.5f), {.kind = &cge_kind_concat, FROM(1, 0)}, DENSE(3, 0, 0)};
+static const cge_layer renames[] = {PLAIN(flatten)};
 static const cge_layer ends_renamed[] = {CONV(2, 2, 2, 2, 2, 0, 0, 0, 0, 1, 0), PLAIN(tanh), PLAIN(flatten)};
 
 /* ---- the rarer cuts ---- */
@@ -104,6 +110,9 @@ static const test_model sliced[] = {
     MODEL("transposed, in part", 4, 3, 2, transposed_in_part, &cge_mean_squared_error, 0.05f, 0, 0, 0),
     MODEL("sums", 6, 5, 2, sums, &cge_softmax_cross_entropy, 0.05f, 0.5f, 0.01f, 0),
     MODEL("meetings", 5, 6, 3, meetings, &cge_softmax_cross_entropy, 0.05f, 0.5f, 0, 0),
+    MODEL("skip of the input", 4, 4, 2, skip_of_input, &cge_mean_squared_error, 0.05f, 0, 0, 0),
+    MODEL("two sides", 3, 4, 2, two_sides, &cge_softmax_cross_entropy, 0.05f, 0.5f, 0, 0),
+    MODEL("renames alone", 2, 3, 1, renames, &cge_mean_squared_error, 0.05f, 0, 0, 0),
     MODEL("ends renamed", 4, 6, 1, ends_renamed, &cge_mean_squared_error, 0.05f, 0, 0, 0),
     MODEL("eight filters", 1, 5, 96, eight_filters, &cge_softmax_cross_entropy, 0.01f, 0, 0, 0),
     MODEL("three filters", 1, 3, 140, three_filters, &cge_softmax_cross_entropy, 0.01f, 0, 0, 0),
