@@ -84,6 +84,9 @@ static const cge_layer inverted[] = { /* skips around blocks: their dx is added 
     CONV2D(9, 1, 1, 0, .groups = 1), PLAIN(relu), CONV2D(9, 3, 2, 1, .groups = 9), PLAIN(relu),                     /*  9 */
     CONV2D(4, 1, 1, 0, .groups = 1), PLAIN(relu),                                                                   /* 13 */
     CONV2D(4, 3, 1, 1, .groups = 4), CONV2D(4, 1, 1, 0, .groups = 1), ADD(15, 17), PLAIN(relu), DENSE(3, 0, 0)};    /* 15 */
+static const cge_layer of_two_channels[] = { /* a group's weights are two runs */
+    CONV2D(2, 3, 1, 1, .groups = 1), PLAIN(relu), CONV2D(12, 1, 1, 0, .groups = 1), PLAIN(relu), CONV2D(12, 3, 1, 1, .groups = 12),
+    PLAIN(relu), CONV2D(2, 1, 1, 0, .groups = 1), PLAIN(relu), DENSE(3, 0, 0)};
 static const cge_layer some_learn[] = { /* biases alone, and what stays */
     FROZEN(4, 3, 1, 1, .groups = 1), PLAIN(relu), BIASES(10, 3, 1, 1, .groups = 1), PLAIN(relu),
     FROZEN(10, 3, 1, 1, .groups = 10), PLAIN(relu), BIASES(5, 1, 1, 0, .groups = 1), PLAIN(relu),
@@ -99,6 +102,7 @@ static const test_model blocked[] = {
                             ADAPTIVE(adam, 0.01f, 0.9f, 0, 0.999f, 1e-8f), NULL, 0, 0}},
     {"always tried", {{8, 7, 2}, TABLE(inverted), &cge_mean_squared_error, ADAPTIVE(adam, 0.01f, 0.9f, 0, 0.999f, 1e-20f),
                       NULL, 0, 0}},
+    MODEL("two channels", 5, 6, 1, of_two_channels, &cge_softmax_cross_entropy, 0.05f, 0.5f, 0, 0),
     MODEL("some learn", 9, 8, 2, some_learn, &cge_softmax_cross_entropy, 0.05f, 0, 0, 0),
 };
 static const cge_layer steep[] = { /* without activations: each factor is in the gradients before it */
@@ -339,6 +343,34 @@ static void test_best(const test_model *m)
     CHECK(chosen == least);
 }
 
+static int32_t units_in_relays(const relayed_net *n)
+{
+    int32_t count = 0;
+    for (int32_t u = 0; u < n->plan.unit_count; u++) count += (n->plan.units[u].style & CGE_UNIT_RELAY) != 0;
+    return count;
+}
+
+/* Where no more than that may be alive, no more units are in relays than must be. */
+static void test_fewest(const test_model *m)
+{
+    relayed_net n;
+    cge_unit *units;
+    int32_t least, fewest = INT32_MAX;
+    if (!make_room(&n, m) || !plan_with(&n, &cge_memory_small_tight, 0)) return;
+    least = n.plan.peak_elems;
+    n.room = SIZE_MAX;
+    units = (cge_unit *)(uintptr_t)n.plan.units;
+    for (uint32_t mask = 0; mask < 1u << (n.plan.unit_count - 1); mask++) {
+        if (!relays_by_mask(&n, mask) || !place_anew(&n) || n.plan.peak_elems > least) continue;
+        if (units_in_relays(&n) < fewest) fewest = units_in_relays(&n);
+    }
+    (void)relays_by_mask(&n, 0);
+    cge_choose_relays(n.model, n.plan.layers, units, n.plan.unit_count, (cge_tensor *)(uintptr_t)n.plan.tensors, least);
+    for (int32_t u = 0; u < n.plan.unit_count; u++)
+        if (units[u].style == 0 && units[u].pool >= 0) units[u].style = CGE_UNIT_ROW_BY_ROW;
+    CHECK(units_in_relays(&n) == fewest && place_anew(&n) && n.plan.peak_elems == least);
+}
+
 /* A style that was changed in a plan whose tensors are another's; and at a level without relays. */
 static void test_foreign(const test_model *m)
 {
@@ -567,6 +599,7 @@ void suite_relay(void)
         test_training(&relayed[i]);
         test_chosen(&relayed[i]);
         test_best(&relayed[i]);
+        test_fewest(&relayed[i]);
         test_foreign(&relayed[i]);
     }
     test_training(&learns_all);

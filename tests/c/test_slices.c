@@ -306,6 +306,11 @@ static void test_prediction(const test_model *m, const cge_memory_level *level, 
     CHECK(correct == expected_correct && (labels || correct == 0));
     CHECK_OK(cge_network_evaluate_begin(&n.net, n.x, &n.targets, BATCH, NULL));
     CHECK_OK(finish(&n, &b, NULL, &slices));
+    n.x[0] = float_from_bits(0x7fc00000u); /* a prediction says what comes of it */
+    CHECK_OK(cge_network_forward(&n.net, n.x, 1, expected));
+    CHECK_OK(cge_network_forward_begin(&n.net, n.x, 1, y));
+    CHECK_OK(finish(&n, &b, NULL, &slices));
+    for (int32_t i = 0; i < n.out_elems; i++) CHECK((expected[i] == y[i]) || (expected[i] != expected[i] && y[i] != y[i]));
     CHECK_OK(cge_network_largest_slice(&n.net, &largest.budget));
     CHECK_OK(cge_network_forward_begin(&n.net, n.x, 1, y));
     CHECK_OK(finish(&n, &one, NULL, &pieces));
