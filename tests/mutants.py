@@ -4,6 +4,9 @@
     python3 tests/mutants.py python [OPTIONS] [PATH ...]    of convgrad_embedded/; run it with .venv/bin/python
     python3 tests/mutants.py list c|python [PATH ...]       all mutants, none run
 
+--tests NAME,... runs these alone, which takes seconds: suites of C in one build, or test files of Python. Its survivors
+have not met the others.
+
 --count mutants, 0 for all, are drawn with --seed from those of all files, or of the PATHs, folders, files or file:line.
 No new one is begun --minutes after the start, so that every run ends with a score. One CSV row for each:
 file, line, what stood there, what stands there now, killed | survived | accepted, and by what. A mutant that does not
@@ -351,8 +354,8 @@ def objects_of(rung):
     return {path.name: hashlib.sha256(path.read_bytes()).digest() for path in (build_of(rung) / "lib").glob("*.o")}
 
 
-def make(rung):
-    return run(["make", *rung.make, f"BUILD={build_of(rung)}", "QUIET=1", build_of(rung) / "tests.elf"], 600, TREE)
+def make(rung, *options):
+    return run(["make", *options, *rung.make, f"BUILD={build_of(rung)}", "QUIET=1", build_of(rung) / "tests.elf"], 600, TREE)
 
 
 def run_rung(rung):
@@ -392,11 +395,11 @@ class CHalf:
         target = TREE / mutant.path
         target.write_text(mutant.apply(source))
         try:
-            return self._climb()
+            return self._climb(mutant)
         finally:
             target.write_text(source)
 
-    def _climb(self):
+    def _climb(self, _):
         is_other = False
         for rung in self.rungs:
             built = make(rung)
@@ -413,6 +416,54 @@ class CHalf:
             if seen:
                 return seen
         return "" if is_other else None
+
+
+NEAR = Rung("near", ["CC=gcc", "OPT=-O0 --coverage"], 600)
+
+
+class SuitesHalf(CHalf):
+    """Those of the named suites that run the line, the quickest first, in one build, which compiles soonest."""
+
+    def __init__(self, suites):
+        copy_tree()
+        built = make(NEAR)
+        if not built.ok:
+            sys.exit(f"{NEAR.name}: does not build\n{built.text}")
+        self.clean, self.suites, self.lines = objects_of(NEAR), {}, {}
+        self.notes = BUILD / "notes"  # which lines there are: those of mutants are in their place meanwhile
+        shutil.copytree(build_of(NEAR) / "lib", self.notes, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.[oda]"))
+        for suite in suites:
+            started = time.monotonic()
+            shutil.rmtree(BUILD / "counts" / suite, ignore_errors=True)
+            ended = self._run_suite(suite, NEAR.seconds, "counts")
+            if not ended.ok:
+                sys.exit(f"the tests fail without a mutant: {suite}\n{ended.text}")
+            self.suites[suite] = time.monotonic() - started
+
+    def _run_suite(self, suite, seconds, counts):
+        return run([build_of(NEAR) / "tests.elf", suite], seconds, TREE, GCOV_PREFIX=BUILD / counts / suite)
+
+    def lines_of(self, suite, path):
+        """Lines of a source that this suite runs."""
+        if (suite, path) not in self.lines:
+            name = Path(path).stem
+            counts = Path(f"{BUILD / 'counts' / suite}{build_of(NEAR) / 'lib'}")
+            shutil.copy(self.notes / f"{name}.gcno", counts)
+            text = run(["gcov", "--json-format", "--stdout", counts / f"{name}.gcda"], 60, TREE).text
+            entries = [entry for row in text.splitlines() if row.startswith("{") for entry in json.loads(row)["files"]]
+            lines = [line for entry in entries if os.path.normpath(entry["file"]) == path for line in entry["lines"]]
+            self.lines[suite, path] = {line["line_number"] for line in lines if line["count"] > 0}
+        return self.lines[suite, path]
+
+    def _climb(self, mutant):
+        built = make(NEAR, "-o", build_of(NEAR) / "lib" / "f64.o")  # the copy in double precision stays as it is
+        if not built.ok or objects_of(NEAR) == self.clean:
+            return None
+        at = [suite for suite in self.suites if mutant.line in self.lines_of(suite, mutant.path)]
+        for suite in sorted(at or self.suites, key=self.suites.get):
+            if not self._run_suite(suite, 20 + 10 * self.suites[suite], "ran").ok:
+                return suite
+        return ""
 
 
 # ---- Python: the tests that run the line, the quickest first -------------------------------------------------------------
@@ -483,19 +534,20 @@ class LineRecorder:
         LINES.write_text(json.dumps(self.tests))
 
 
-def record_lines():
+def record_lines(*files):
     import pytest as runner
 
     os.chdir(TREE)
     ignored = [f"--ignore={TREE / 'tests' / name}" for name in SLOW]
-    runner.main(["-q", "-p", "no:cacheprovider", *ignored, str(TREE / "tests")], plugins=[LineRecorder()])
+    tests = [str(TREE / "tests" / name) for name in files or [""]]
+    runner.main(["-q", "-p", "no:cacheprovider", *ignored, *tests], plugins=[LineRecorder()])
     return 0
 
 
 class PythonHalf:
-    def __init__(self):
+    def __init__(self, files=()):
         copy_tree()
-        done = run([sys.executable, "-B", Path(__file__).resolve(), "record"], 1200, TREE, PYTHONPATH=str(TREE))
+        done = run([sys.executable, "-B", Path(__file__).resolve(), "record", *files], 1200, TREE, PYTHONPATH=str(TREE))
         if not done.ok:
             sys.exit(f"the tests fail without a mutant:\n{done.text}")
         self.tests = {name: (seconds, set(lines)) for name, (seconds, lines) in json.loads(LINES.read_text()).items()}
@@ -573,6 +625,7 @@ def options(words):
     parser.add_argument("--count", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=30)
+    parser.add_argument("--tests", type=lambda names: names.split(","), default=[])
     parser.add_argument("paths", nargs="*")
     return parser.parse_intermixed_args(words)  # paths may stand behind options
 
@@ -580,14 +633,17 @@ def options(words):
 def main(what, *rest):
     started = time.monotonic()
     if what == "record":
-        return record_lines()
+        return record_lines(*rest)
     if what == "list":
         half, paths = rest[0], rest[1:]
         for mutant in (CHalf if half == "c" else PythonHalf).mutants(None, paths):
             print(*mutant[:2], *mutant.key((ROOT / mutant.path).read_text())[1:], sep=" | ")
         return 0
     given = options([what, *rest])
-    half = {"c": CHalf, "python": PythonHalf}[given.half]()
+    if given.half == "python":
+        half = PythonHalf(given.tests)
+    else:
+        half = SuitesHalf(given.tests) if given.tests else CHalf()
     return report(half, given.count, given.seed, given.paths, started + 60 * given.minutes)
 
 

@@ -105,6 +105,18 @@ def test_the_tester_tells_what_is_seen_and_what_is_not(tmp_path, monkeypatch):
     assert (mutants.TREE / MATH).read_text() == source
 
 
+def test_of_the_named_suites_those_run_that_run_the_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(mutants, "BUILD", tmp_path)
+    monkeypatch.setattr(mutants, "TREE", tmp_path / "tree")
+    half = mutants.SuitesHalf(["math", "crc32"])
+    source = (mutants.ROOT / MATH).read_text()
+    seen = next(mutant for mutant in half.mutants([MATH]) if mutant.key(source)[2] == SEEN[0])
+    assert seen.line in half.lines_of("math", MATH) and seen.line not in half.lines_of("crc32", MATH)
+    assert half.judge(seen, source) == "math"
+    half.suites.pop("math")
+    assert half.judge(seen, source) == ""
+
+
 class FakeHalf:
     """Of the mutants of one source the first survives, the second does not count, tests see the others."""
 
@@ -147,4 +159,5 @@ def test_make_hands_count_seed_and_minutes_on():
 )
 def test_paths_stand_before_options_or_behind_them(words):
     given = mutants.options(words.split())
-    assert given.half == "c" and given.count == 7 and given.paths == ["csrc/src", "csrc/b.c"]
+    assert given.half == "c" and given.count == 7 and given.paths == ["csrc/src", "csrc/b.c"] and given.tests == []
+    assert mutants.options([*words.split(), "--tests", "slices,graph"]).tests == ["slices", "graph"]
