@@ -173,9 +173,9 @@ def test_what_people_read(run, saved, tmp_path):
     """The numbers of the network's own calls, in words."""
     net, out = cge.Network.load(saved), tmp_path / "trained.cge"
     (x, y), (x_test, y_test) = cge.datasets.load_digits()
-    assert run("train", saved, "--data", "digits", "--learning-rate", 0.5, "--batch-size", 50, "--out", out)[1].splitlines()[-1] == (
-        f"saved to {out}: weights {cge.Network.load(out).weights_hash()}"
-    )
+    settings = ("--learning-rate", 0.5, "--batch-size", 50)
+    lines = run("train", saved, "--data", "digits", *settings, "--out", out)[1].splitlines()
+    assert lines[-1] == f"saved to {out}: weights {cge.Network.load(out).weights_hash()}"
     net.learning_rate = 0.5
     net.fit(x, y, batch_size=50, verbose=0)
     assert cge.Network.load(out).to_bytes() == net.to_bytes()
@@ -215,7 +215,8 @@ def test_size_in_words(run, told, saved):
         train = "-" if uses["train"] is None else f"{uses['train']:,}"
         assert line.split() == [level, train, "to", "train", f"{uses['predict']:,}", "to", "predict"]
     need = levels["small"]["train"] + _summary.stack_bytes("Cortex-M4F", "small")
-    assert lines[-1].startswith("crazyflie21 beside ") and lines[-1].endswith(f": fits: {need:,} bytes with the stack of 37,888")
+    assert lines[-1].startswith("crazyflie21 beside ")
+    assert lines[-1].endswith(f": fits: {need:,} bytes with the stack of 37,888")
     lines = run("size", saved, "--board", "microbit", "--memory", "fast")[1].splitlines()
     assert lines[-1].startswith("microbit: does not fit: ") and lines[-1].endswith(" of 16,384")
 
@@ -223,11 +224,12 @@ def test_size_in_words(run, told, saved):
 def test_samples_are_made_up_for_every_loss(told, tmp_path):
     """Bytes where the network takes bytes; labels, values or both."""
     layers = [cge.Dense(6), cge.Tanh(), cge.Dense(3)]
+    image = [cge.Conv2d(2, 3), cge.Dense(3)]
     distilled = cge.Distillation(temperature=2.0, alpha=0.5)
     nets = [
         cge.Network((5,), layers, distilled, cge.SGD(0.1), seed=1),
         cge.Network((5,), layers, "mse", cge.SGD(0.1), seed=1),
-        cge.Network((4, 4, 1), [cge.Conv2d(2, 3), cge.Dense(3)], "softmax_cross_entropy", cge.SGD(0.1), seed=1, input_scale=1 / 256),
+        cge.Network((4, 4, 1), image, "softmax_cross_entropy", cge.SGD(0.1), seed=1, input_scale=1 / 256),
     ]
     for net in nets:
         net.save(tmp_path / "net.cge")

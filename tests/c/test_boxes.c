@@ -196,7 +196,8 @@ static void test_columns(int32_t columns, int32_t border, int32_t width)
         CHECK(width == 1 ? g.tiled == 0 && g.lone == unit + 1 : g.tiled == tiles * width && g.lone == alone);
     }
     CHECK(at == columns && tiles == k.tiles && alone - k.border < width);
-    CHECK(k.border == (border < 0 ? 0 : border < columns ? border : columns) && (tiles == 0 || width == 1 || at_left == k.border));
+    CHECK(k.border == (border < 0 ? 0 : border < columns ? border : columns));
+    CHECK(tiles == 0 || width == 1 || at_left == k.border);
 }
 
 /* Each box costs at most what is said of it; of those with a column that is alone, and of the others, one costs that. */
@@ -220,7 +221,8 @@ static void test_columns_that_are_alone(cge_pieces *u)
         const cge_range units = box.along[COLUMN_AXIS];
         const int64_t cost = of_columns(u, &box);
         const int alone = k->axes[COLUMN_AXIS].part == 1 && (units.begin < k->border || units.begin >= k->border + k->tiles);
-        CHECK(cge_macs_of_box(k, number) >= cost && (k->lone == 0 || cge_macs_of_box(k, number) == (alone ? k->lone : k->macs)));
+        CHECK(cge_macs_of_box(k, number) >= cost);
+        CHECK(k->lone == 0 || cge_macs_of_box(k, number) == (alone ? k->lone : k->macs));
         if (cost > most[alone]) most[alone] = cost;
     }
     CHECK(most[1] == k->lone);

@@ -142,7 +142,8 @@ static void test_bad_graph(const bad_graph *bad)
 static void test_a_graph_needs_a_plan(void)
 {
     static const cge_layer without_kind = {.kind = NULL}, later = {.kind = &cge_kind_relu, FROM(3, 0)};
-    static const cge_model no_kind = {{1, 1, 2}, &without_kind, 1, &cge_mean_squared_error, {&cge_sgd, 0.1f, 0, 0, 0}, NULL, 0, 0};
+    static const cge_model no_kind = {
+        {1, 1, 2}, &without_kind, 1, &cge_mean_squared_error, {&cge_sgd, 0.1f, 0, 0, 0}, NULL, 0, 0};
     const cge_options options = {1, 1, NULL, NULL, NULL};
     cge_model reads_later = no_kind, no_layers = no_kind;
     cge_layer_info info;

@@ -48,36 +48,43 @@ static const cge_layer many_inputs[] = {
 /* ---- graphs: what reads an output that others read, too, adds to its gradient ---- */
 
 #define FROM(first, second) .from = {first, second}
+#define ADD(first, second) {.kind = &cge_kind_add, FROM(first, second)}
+#define CONCAT(first, second) {.kind = &cge_kind_concat, FROM(first, second)}
 static const cge_layer sums[] = {
-    CONV(2, 3, 3, 1, 1, 1, 1, 1, 1, 1, 0), {.kind = &cge_kind_add, FROM(0, CGE_INPUT)}, PLAIN(relu), /* 0, 1, 2 */
+    CONV(2, 3, 3, 1, 1, 1, 1, 1, 1, 1, 0), ADD(0, CGE_INPUT), PLAIN(relu), /* 0, 1, 2 */
     POOL(maxpool2d, 3, 3, 1, 1, 1, 1, 1, 1), {.kind = &cge_kind_silu, FROM(3, 0)},                   /* 3, 4: of 2 */
-    {.kind = &cge_kind_add, FROM(0, 4)}, {.kind = &cge_kind_softmax, FROM(3, 0)},                    /* 5: 3 + 4; 6: of 2 */
-    {.kind = &cge_kind_concat, FROM(0, 6)}, PLAIN(tanh), CONV(3, 3, 3, 2, 2, 1, 1, 1, 1, 1, 0), PLAIN(relu), PLAIN(flatten),
+    ADD(0, 4), {.kind = &cge_kind_softmax, FROM(3, 0)},                                              /* 5: 3 + 4; 6: of 2 */
+    CONCAT(0, 6), PLAIN(tanh), CONV(3, 3, 3, 2, 2, 1, 1, 1, 1, 1, 0), PLAIN(relu), PLAIN(flatten),
     DENSE(6, 0, 0), {.kind = &cge_kind_dense, DENSE_CONFIG(6), FROM(12, 0)}, /* 12, 13: of 11 */
-    {.kind = &cge_kind_add, FROM(0, 13)}, PLAIN(softplus), DENSE(3, 0, 0)};
+    ADD(0, 13), PLAIN(softplus), DENSE(3, 0, 0)};
 static const cge_layer meetings[] = { /* at a sum whose parts need no gradient, both, or one that is read again */
-    CONV(4, 1, 1, 1, 1, 0, 0, 0, 0, 1, CGE_FROZEN), PLAIN(relu), {.kind = &cge_kind_avgpool2d, POOL2D_CONFIG(WINDOW(3, 3, 1, 1, 1, 1, 1, 1)), FROM(2, 0)},
-    {.kind = &cge_kind_add, FROM(0, 2)}, CONV(4, 3, 3, 1, 1, 1, 1, 1, 1, 4, 0), {.kind = &cge_kind_add, FROM(0, 4)}, LEAKY(0.5f), /* 3 .. 6 */
-    PLAIN(global_avgpool2d), {.kind = &cge_kind_global_maxpool2d, FROM(7, 0)}, {.kind = &cge_kind_concat, FROM(0, 8)}, DENSE(4, 0, 0)};
+    CONV(4, 1, 1, 1, 1, 0, 0, 0, 0, 1, CGE_FROZEN), PLAIN(relu), /* 0, 1 */
+    {.kind = &cge_kind_avgpool2d, POOL2D_CONFIG(WINDOW(3, 3, 1, 1, 1, 1, 1, 1)), FROM(2, 0)}, ADD(0, 2),
+    CONV(4, 3, 3, 1, 1, 1, 1, 1, 1, 4, 0), ADD(0, 4), LEAKY(0.5f), PLAIN(global_avgpool2d), /* 4 .. 7 */
+    {.kind = &cge_kind_global_maxpool2d, FROM(7, 0)}, CONCAT(0, 8), DENSE(4, 0, 0)};
 static const cge_layer skip_of_input[] = { /* whose end is renamed */
-    CONV(2, 3, 3, 1, 1, 1, 1, 1, 1, 1, 0), LEAKY(1.5f), {.kind = &cge_kind_add, FROM(0, CGE_INPUT)}, PLAIN(tanh), PLAIN(flatten)};
+    CONV(2, 3, 3, 1, 1, 1, 1, 1, 1, 1, 0), LEAKY(1.5f), ADD(0, CGE_INPUT), PLAIN(tanh), PLAIN(flatten)};
 static const cge_layer two_sides[] = { /* of which the second learns */
-    CONV(2, 1, 1, 1, 1, 0, 0, 0, 0, 1, CGE_FROZEN), {.kind = &cge_kind_conv2d, CONV2D_CONFIG(.out_c = 2, WINDOW(1, 1, 1, 1, 0, 0, 0, 0)), FROM(CGE_INPUT, 0)},
-    LEAKY(1.5f), {.kind = &cge_kind_concat, FROM(1, 0)}, DENSE(3, 0, 0)};
+    CONV(2, 1, 1, 1, 1, 0, 0, 0, 0, 1, CGE_FROZEN),
+    {.kind = &cge_kind_conv2d, CONV2D_CONFIG(.out_c = 2, WINDOW(1, 1, 1, 1, 0, 0, 0, 0)), FROM(CGE_INPUT, 0)},
+    LEAKY(1.5f), CONCAT(1, 0), DENSE(3, 0, 0)};
 static const cge_layer renames[] = {PLAIN(flatten)};
 static const cge_layer ends_renamed[] = {CONV(2, 2, 2, 2, 2, 0, 0, 0, 0, 1, 0), PLAIN(tanh), PLAIN(flatten)};
 
 /* ---- the rarer cuts ---- */
 
-/* One place is too much for a piece: terms are cut, of eight filters or three, but not those of groups; channels of a gradient. */
+/* One place is too much for a piece: terms are cut, of eight filters or three, but not of groups; channels of a gradient. */
 #define FROZEN_ROW(filters, groups_) CONV(filters, 1, 9, 1, 1, 0, 4, 0, 4, groups_, CGE_FROZEN)
 static const cge_layer eight_filters[] = {FROZEN_ROW(8, 1), PLAIN(relu), DENSE(3, 0, 0)};
 static const cge_layer three_filters[] = {FROZEN_ROW(3, 1), PLAIN(relu), DENSE(3, 0, 0)};
 static const cge_layer two_groups[] = {FROZEN_ROW(4, 2), PLAIN(relu), DENSE(3, 0, 0)};
-static const cge_layer large_grads[] = {CONV(5, 1, 1, 1, 1, 0, 0, 0, 0, 1, 0), PLAIN(tanh), FROZEN_ROW(161, 1), PLAIN(tanh), DENSE(3, 0, 0)};
-static const cge_layer long_kernel[] = { /* longer than the rows in which winners are told apart; rows that no window looks at */
-    CONV(2, 2, 1, 1, 1, 1, 0, 0, 0, 1, 0), PLAIN(tanh), CONV(3, 1, 33, 1, 1, 0, 16, 0, 16, 1, 0), PLAIN(relu), POOL(maxpool2d, 4, 2, 0, 0, 0, 0, 0, 0), DENSE(3, 0, 0)};
-static const cge_layer learns_biases[] = {{.kind = &cge_kind_dense, DENSE_CONFIG(5), .trains = CGE_TRAINS_BIAS}, PLAIN(tanh), DENSE(3, 0, 0)};
+static const cge_layer large_grads[] = {
+    CONV(5, 1, 1, 1, 1, 0, 0, 0, 0, 1, 0), PLAIN(tanh), FROZEN_ROW(161, 1), PLAIN(tanh), DENSE(3, 0, 0)};
+static const cge_layer long_kernel[] = { /* longer than rows whose winners are told apart; rows that no window looks at */
+    CONV(2, 2, 1, 1, 1, 1, 0, 0, 0, 1, 0), PLAIN(tanh), CONV(3, 1, 33, 1, 1, 0, 16, 0, 16, 1, 0), PLAIN(relu),
+    POOL(maxpool2d, 4, 2, 0, 0, 0, 0, 0, 0), DENSE(3, 0, 0)};
+static const cge_layer learns_biases[] = {
+    {.kind = &cge_kind_dense, DENSE_CONFIG(5), .trains = CGE_TRAINS_BIAS}, PLAIN(tanh), DENSE(3, 0, 0)};
 
 static const test_model sliced[] = {
     MODEL("N, small", 9, 8, 2, small_n, &cge_softmax_cross_entropy, 0.05f, 0, 0, 0),
@@ -319,12 +326,13 @@ static void test_prediction(const test_model *m, const cge_memory_level *level, 
     CHECK(slices <= pieces);
 }
 
-/* Normalisations and transposed convolutions are one piece; so are rows that are handed on, a place of a group, slopes, and what
- * a channel may multiply gradients by. */
+/* Normalisations and transposed convolutions are one piece; so are rows that are handed on, a place of a group, slopes, and
+ * what a channel may multiply gradients by. */
 static int is_not_cut_so_far(const test_model *m)
 {
-    static const char *const names[] = {"norms", "norms, frozen", "norms whose biases learn", "transposed", "transposed, in part",
-                                        "filters and columns", "two groups", "slopes", "large gradients"};
+    static const char *const names[] = {
+        "norms", "norms, frozen", "norms whose biases learn", "transposed", "transposed, in part", "filters and columns",
+        "two groups", "slopes", "large gradients"};
     for (int32_t i = 0; i < COUNT_OF(names); i++)
         if (strcmp(m->name, names[i]) == 0) return 1;
     return 0;
@@ -654,7 +662,8 @@ static const test_model *model_named(const char *name)
 
 void suite_slices(void)
 {
-    static const char *const grown[] = {"N, small, adam", "in part", "many inputs", "norms whose biases learn", "transposed, in part"};
+    static const char *const grown[] = {
+        "N, small, adam", "in part", "many inputs", "norms whose biases learn", "transposed, in part"};
     int32_t refused = 0;
     for (int32_t l = 0; l < COUNT_OF(levels); l++) {
         for (int32_t i = 0; i < COUNT_OF(sliced); i++) {
