@@ -227,6 +227,8 @@ def single(name: str, array: Real) -> Real:
 def _array(name: str, value: ArrayLike) -> Any:
     if isinstance(value, Mapping):
         raise TypeError(f"{name}: expected an array, got a dict with {shown(list(value))}; what stands in it may be one")
+    if value is None:
+        raise TypeError(f"{name}: expected an array, got None")
     try:
         return np.asarray(value)
     except ValueError as error:  # nested lists of different lengths

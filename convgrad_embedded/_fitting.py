@@ -103,8 +103,8 @@ def _batch_size(network: Network, given: int | None) -> int:
     batch_size = 32 if given is None else _arrays.integer("batch_size", given, 1)
     if network.memory.startswith("smallest") and batch_size != 1:
         raise ValueError(
-            f'batch_size: expected 1 with memory="smallest", where each sample is a step, got {batch_size}; '
-            'pass batch_size=1, or make the network with memory="small"'
+            f'batch_size: expected 1 with memory="{network.memory}", where each sample is a step, got {batch_size}; '
+            f'pass batch_size=1, or make the network with memory="{network._level_of_batches}"'
         )
     return batch_size
 

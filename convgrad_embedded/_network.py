@@ -482,6 +482,11 @@ class Network:
         return _fitting.fit(self, **_named_options(locals(), "self"))
 
     @property
+    def _level_of_batches(self) -> str:
+        """The level that is like this network's and takes several samples a step."""
+        return self.memory.replace("smallest", "small")
+
+    @property
     def history(self) -> dict[str, list[float]]:
         """Of the last fit, also of one that was interrupted: the epochs that it finished."""
         return self._history
@@ -913,7 +918,9 @@ class Network:
 
     # ---- steps in slices ---------------------------------------------------------------------------------------------
 
-    def train_begin(self, x: ArrayLike, y: Any, *, sample_weight: SampleWeight | None = None) -> None:
+    def train_begin(
+        self, x: ArrayLike, y: Any, *, sample_weight: SampleWeight | None = None, class_weight: ClassWeights | None = None
+    ) -> None:
         """Begins a step like train_on_batch's, which resume() takes, piece by piece: firmware does so between control ticks.
 
             net.train_begin(x, y)
@@ -935,10 +942,10 @@ class Network:
         """
         self._check_trainable()
         self._check_sliced("train_begin")
-        self._runtime.train_begin(*self._weighted(*self._step_data(x, y), sample_weight))
+        self._runtime.train_begin(*self._weighted(*self._step_data(x, y), sample_weight, class_weight))
 
     def evaluate_begin(self, x: ArrayLike, y: Any, *, sample_weight: SampleWeight | None = None) -> None:
-        """Begins evaluate(x, y) in slices; step_result will be its Evaluation.
+        """Begins evaluate(x, y) in slices; step_result will be its Evaluation, of several outputs with the mean loss alone.
 
         >>> net = cge.Network((8,), [cge.Dense(4)], "softmax_cross_entropy", memory="small_sliced")
         >>> net.evaluate_begin(np.zeros((1, 8), np.float32), np.zeros(1, np.int32))
@@ -1049,8 +1056,8 @@ class Network:
         samples, targets = self._data(x, y, names)
         if self.memory.startswith("smallest") and len(samples) != 1:
             raise ValueError(
-                f'{names[0]}: expected one sample (a batch_size of 1) with memory="smallest", where each sample is a step, '
-                f'got {len(samples)}; make the network with memory="small" for batches'
+                f'{names[0]}: expected one sample (a batch_size of 1) with memory="{self.memory}", where each sample is a '
+                f'step, got {len(samples)}; make the network with memory="{self._level_of_batches}" for batches'
             )
         return samples, targets
 

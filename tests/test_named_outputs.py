@@ -111,6 +111,34 @@ def test_batches_as_they_come_and_slices():
     assert not other.resume() and list(other.step_result) == list(one.predict(batches)) == list(NAMES)
 
 
+def test_a_step_in_slices_takes_weights_by_name():
+    x, y = data()
+    weights = {"sample_weight": {"seen": np.linspace(0, 2, 12)}, "class_weight": {"what": {1: 3.0}}}
+    net, other = heads(optimizer=cge.SGD(0.1), memory="small_sliced"), heads(optimizer=cge.SGD(0.1))
+    net.train_begin(x, by_name(y), **weights)
+    assert not net.resume()
+    assert net.step_result == other.train_on_batch(x, by_name(y), **weights)
+    assert net.weights_hash() == other.weights_hash()
+
+
+@pytest.mark.parametrize("memory", ["smallest", "smallest_sliced"])
+def test_a_level_of_one_sample_names_itself_and_the_one_of_batches(memory):
+    net, (x, y) = heads(optimizer=cge.SGD(0.1), memory=memory), data()
+    batches = memory.replace("smallest", "small")
+    for call in (net.train_on_batch, net.train_begin, net.fit):
+        with pytest.raises(ValueError, match=f'memory="{memory}", where .* memory="{batches}"'):
+            call(x, by_name(y))
+
+
+def test_none_is_no_array():
+    net, (x, y) = heads(optimizer=cge.SGD(0.1)), data()
+    for name in NAMES:
+        with pytest.raises(TypeError, match=rf"y\['{name}'\]: expected an array, got None"):
+            net.train_on_batch(x, {**by_name(y), name: None})
+    with pytest.raises(TypeError, match="x: expected an array, got None"):
+        net.predict(None)
+
+
 def test_copies_keep_names_and_files_are_told_them(tmp_path):
     net, (x, _) = heads(optimizer=cge.SGD(0.1)), data()
     net.save(tmp_path / "net.cge")

@@ -88,6 +88,14 @@ def test_prediction_and_evaluation_in_slices():
     np.testing.assert_array_equal(inference.step_result, net.predict(x))
 
 
+def test_outputs_of_more_than_one_piece():
+    net = cge.Network((96, 100, 1), [cge.Conv2d(1, 1), cge.Conv2d(1, 1)], seed=1, memory="small_sliced")
+    x = np.random.default_rng(2).normal(size=(1, 96, 100, 1)).astype(np.float32)
+    net.predict_begin(x)
+    finish(net, 1)
+    np.testing.assert_array_equal(net.step_result, net.predict(x))
+
+
 @pytest.mark.parametrize("memory", LEVELS)
 def test_abort_leaves_the_network_as_it_was(memory):
     x, y = samples(1)
