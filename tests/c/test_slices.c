@@ -83,6 +83,14 @@ static const cge_layer large_grads[] = {
 static const cge_layer long_kernel[] = { /* longer than rows whose winners are told apart; rows that no window looks at */
     CONV(2, 2, 1, 1, 1, 1, 0, 0, 0, 1, 0), PLAIN(tanh), CONV(3, 1, 33, 1, 1, 0, 16, 0, 16, 1, 0), PLAIN(relu),
     POOL(maxpool2d, 4, 2, 0, 0, 0, 0, 0, 0), DENSE(3, 0, 0)};
+static const cge_layer long_kernel_plain[] = {
+    CONV(3, 1, 33, 1, 1, 0, 16, 0, 16, 1, CGE_NO_BIAS), PLAIN(relu), POOL(maxpool2d, 4, 2, 0, 0, 0, 0, 0, 0), DENSE(3, 0, 0)};
+static const cge_layer wide_bands[] = { /* one box, which is handed on in pieces */
+    CONV(4, 1, 1, 1, 1, 0, 0, 0, 0, 1, 0), PLAIN(tanh), CONV(2, 1, 1, 1, 1, 0, 0, 0, 0, 1, 0), PLAIN(global_avgpool2d)};
+static const cge_layer wide_dense[] = { /* fewer inputs at a time than a tile has */
+    DENSE(20, 0, 0), PLAIN(relu), DENSE(90, 0, 0), PLAIN(tanh), DENSE(3, 0, 0)};
+static const cge_layer many_numbers[] = { /* of which the largest is looked for in pieces */
+    CONV(2, 3, 3, 3, 3, 0, 0, 0, 0, 1, 0), PLAIN(tanh), DENSE(3, 0, 0)};
 static const cge_layer learns_biases[] = {
     {.kind = &cge_kind_dense, DENSE_CONFIG(5), .trains = CGE_TRAINS_BIAS}, PLAIN(tanh), DENSE(3, 0, 0)};
 
@@ -126,6 +134,10 @@ static const test_model sliced[] = {
     MODEL("two groups", 1, 2, 386, two_groups, &cge_softmax_cross_entropy, 0.01f, 0, 0, 0),
     MODEL("large gradients", 1, 3, 2, large_grads, &cge_softmax_cross_entropy, 0.01f, 0, 0, 0),
     MODEL("a long kernel", 7, 8, 2, long_kernel, &cge_softmax_cross_entropy, 0.01f, 0.5f, 0, 0),
+    MODEL("a long kernel, no biases", 5, 6, 1, long_kernel_plain, &cge_softmax_cross_entropy, 0.01f, 0.5f, 0, 0),
+    MODEL("wide bands", 3, 32, 1, wide_bands, &cge_softmax_cross_entropy, 0.05f, 0, 0, 0),
+    MODEL("wide dense", 1, 1, 12, wide_dense, &cge_softmax_cross_entropy, 0.05f, 0, 0, 0),
+    MODEL("many numbers", 10, 20, 11, many_numbers, &cge_softmax_cross_entropy, 0.05f, 0, 0, 0),
     MODEL("biases alone", 1, 1, 7, learns_biases, &cge_softmax_cross_entropy, 0.05f, 0, 0, 0),
 };
 
