@@ -816,11 +816,13 @@ extern const cge_memory_level cge_memory_smallest;
  * unit works on one sample after the other, and batch normalisation on all together. Only this level takes a capacity above 1,
  * and not with a spread plan (CGE_ERR_ARGUMENT). */
 extern const cge_memory_level cge_memory_batch;
-/* The same with all ways to take fewer bytes, and the code for them (11 KB on an M4F). Units that do not learn run by rows
+/* The same with all ways to take fewer bytes, and the code for them (13 KB on an M4F). Units that do not learn run by rows
  * through as many of them as takes the fewest: of a network of which the end learns, the maps before it are some rows each.
  * Depthwise-separable convolutions and inverted residuals that learn run by groups of channels through all of a block, and
  * backward computes the maps in it again. A convolution that learns at once may do so some channels at a time. A mean over all
- * rows has its dx in the place of x. Where the levels above have the same units and tensors, exported plans name those. */
+ * rows has its dx in the place of x. Where a unit's readers learn biases alone, or nothing, a mask in bits is kept of ReLU's or
+ * ReLU6's output, and nothing without an activation. Where the levels above have the same units and tensors, exported plans
+ * name those. */
 extern const cge_memory_level cge_memory_small_tight;
 extern const cge_memory_level cge_memory_smallest_tight;
 /* The same for steps in slices (cge_network_resume): units run one after the other, so that each can be cut. Others may run the
@@ -871,7 +873,7 @@ typedef struct cge_unit { /* layers begin .. end - 1 of the model, run as one */
     int16_t pool_first;                        /* 1: the activation is taken after the pooling */
     int16_t y, dy, winners, forward, backward; /* tensors, -1: none. forward, backward: scratch of the pass */
     int16_t x[2];                              /* units whose outputs it reads; -1: the model's input, -2: none */
-    int16_t learns;                            /* 1: backward reaches it, since it or a unit before it learns */
+    int16_t learns;                            /* 1: it or a unit before it learns; 2: backward needs only a mask of y */
     int16_t shared;                            /* 1: its output is read more than once */
     int16_t adds;                              /* bit i: the gradient of input i is added to what is there */
     int16_t style;                             /* of working: which one takes how much memory is cge_plan_make's affair */
@@ -918,7 +920,7 @@ CGE_MUST_USE cge_status cge_plan_spread(const cge_model *model, const cge_real *
  * cge_network_init works out again what a plan should be, and compares. That takes 4 KB of code. A plan that is constant can
  * bear a seal instead: a checksum over the plan, the model and CGE_PLAN_VERSION, which is what is compared then. Its level is
  * the sealed one. A seal tells what was damaged or mixed up, not what was forged. Network.export(sealed=True) writes it. */
-#define CGE_PLAN_VERSION 3 /* raised by every change of what a plan of the same model looks like, or means */
+#define CGE_PLAN_VERSION 4 /* raised by every change of what a plan of the same model looks like, or means */
 extern const cge_memory_level cge_memory_small_sealed;
 extern const cge_memory_level cge_memory_batch_sealed;
 extern const cge_memory_level cge_memory_smallest_sealed;

@@ -1,7 +1,7 @@
 /*
  * Units that run by rows through all of them (csrc/src/net/relay.c), or by groups of channels (block.c): whatever the relays
  * and blocks are, the bits are those of the units one by one, in the plan's memory and not a byte more, whatever the arena held
- * before. Units that cannot work so are refused.
+ * before. Units that cannot work so are refused. The same holds where masks take the place of outputs (masks.c).
  */
 #include "check.h"
 #include "models.h"
@@ -111,6 +111,34 @@ static const cge_layer steep[] = { /* without activations: each factor is in the
     CONV2D(3, 1, 1, 0, .groups = 1), CONV2D(3, 3, 1, 1, .groups = 3), CONV2D(4, 1, 1, 0, .groups = 1), DENSE(3, 0, 0)};
 static const test_model steep_net = MODEL("steep", 5, 4, 1, steep, &cge_softmax_cross_entropy, 0.05f, 0.5f, 0, 0);
 
+/* What forgets outputs, since only biases learn. */
+#define BIASES_OF(row, filters, size, stride) \
+    {.kind = &cge_kind_conv2d, WEIGHTED(filters, size, stride, 0, .groups = 1), .trains = CGE_TRAINS_BIAS, .from = {row, 0}}
+#define DENSE_BIASES(units) {.kind = &cge_kind_dense, DENSE_CONFIG(units), .trains = CGE_TRAINS_BIAS}
+static const cge_layer biases_residual[] = { /* skips to sums: around two, around one, past a stride */
+    BIASES(3, 3, 1, 1, .groups = 1), PLAIN(relu),                                                                /*  0 */
+    BIASES(3, 3, 1, 1, .groups = 1), PLAIN(relu6), BIASES(3, 3, 1, 1, .groups = 1), ADD(0, 2), PLAIN(relu),      /*  2 */
+    BIASES(3, 3, 1, 1, .groups = 1), ADD(7, 0), PLAIN(relu),                                                     /*  7 */
+    BIASES(4, 3, 2, 1, .groups = 1), PLAIN(relu), BIASES(4, 3, 1, 1, .groups = 1),                               /* 10 */
+    BIASES_OF(10, 4, 1, 2), ADD(13, 14), PLAIN(relu6),                                                           /* 13 */
+    MEAN, DENSE_BIASES(3)};
+static const cge_layer biases_chain[] = { /* pooled, flattened; what keeps x, and what is no ReLU, among what does not */
+    BIASES(5, 3, 1, 1, .groups = 1), PLAIN(relu), POOL(maxpool2d, 2, 2, 0, 0, 0, 0, 0, 0), BIASES(3, 3, 1, 1, .groups = 1),
+    FROZEN(5, 1, 1, 0, .groups = 1), PLAIN(relu6), POOL(avgpool2d, 2, 2, 0, 0, 0, 0, 0, 0),
+    BIASES(5, 3, 1, 1, .groups = 5), PLAIN(tanh),
+    CONV2D(4, 3, 1, 1, .groups = 1), PLAIN(relu), PLAIN(flatten), DENSE_BIASES(7), PLAIN(relu), DENSE(3, 0, 0)};
+static const cge_layer biases_of_both[] = { /* channels side by side, a sum of a sum, one whose inputs are both read again */
+    BIASES(2, 3, 1, 1, .groups = 1), PLAIN(relu), BIASES(2, 3, 1, 1, .groups = 1), PLAIN(relu),
+    ADD(2, 0), ADD(2, 5), PLAIN(relu6),
+    {.kind = &cge_kind_concat, .from = {0, 4}}, BIASES(4, 1, 1, 0, .groups = 1), ADD(8, 9), PLAIN(relu), DENSE_BIASES(3)};
+static const test_model forgetting[] = {
+    MODEL("biases, residual", 9, 8, 2, biases_residual, &cge_softmax_cross_entropy, 0.05f, 0.9f, 0, 0),
+    MODEL("biases, a chain", 13, 12, 2, biases_chain, &cge_softmax_cross_entropy, 0.05f, 0.5f, 0.01f, 0),
+    MODEL("biases, of both", 6, 5, 1, biases_of_both, &cge_softmax_cross_entropy, 0.05f, 0, 0, 0),
+    {"biases, bytes", {{9, 8, 2}, TABLE(biases_residual), &cge_softmax_cross_entropy, {&cge_sgd, 0.05f, 0, 0, 0},
+                       &cge_input_u8, 0x1p-8f, 3}},
+};
+
 typedef struct relayed_net {
     const cge_model *model;
     cge_network net;
@@ -154,7 +182,7 @@ static int place_anew(relayed_net *n)
     cge_plan *plan = &n->plan;
     cge_tensor *tensors = (cge_tensor *)(uintptr_t)plan->tensors;
     if (!CHECK(plan->unit_count <= 16)) return 0;
-    plan->tensor_count = cge_find_uses(n->model, plan->layers, plan->level, plan->training,
+    plan->tensor_count = cge_find_uses(n->model, plan->layers, plan->level, plan->training, plan->level->masks,
                                        (cge_unit *)(uintptr_t)plan->units, plan->unit_count, tensors);
     plan->peak_elems = cge_place_tensors(tensors, plan->tensor_count, order, &plan->bound_elems);
     return CHECK_OK(cge_network_arena_bytes(n->model, &n->options, &n->arena_bytes)) && CHECK(n->arena_bytes <= n->room);
@@ -577,8 +605,57 @@ static void test_steep_blocks(const cge_memory_level *plain, const cge_memory_le
     refused_steps += status[0] != CGE_OK;
 }
 
+/* ---- masks ---- */
+
+/* Fewer bytes than with outputs, and no byte that is not needed. A plan in which a unit is said to keep what it forgets, or to
+ * forget what it keeps, is refused; and a level without masks. */
+static void test_chosen_masks(const test_model *m)
+{
+    relayed_net n;
+    cge_unit *units;
+    int32_t before, forgotten = 0;
+    if (!make_room(&n, m) || !plan_with(&n, &cge_memory_smallest, 1)) return;
+    before = n.plan.peak_elems;
+    if (!plan_with(&n, &cge_memory_smallest_tight, 1)) return;
+    CHECK(n.plan.peak_elems < before);
+    CHECK(n.plan.peak_elems == n.plan.bound_elems);
+    CHECK_REFUSED(CGE_ERR_ARENA, cge_network_init(&n.net, n.model, &n.options, n.arena, n.arena_bytes - 1));
+    units = (cge_unit *)(uintptr_t)n.plan.units;
+    for (int32_t u = 0; u < n.plan.unit_count; u++) {
+        const int16_t learns = units[u].learns;
+        forgotten += learns == CGE_FORGETS;
+        for (int16_t other = -1; other < 4; other++) {
+            units[u].learns = other;
+            if (other == learns) continue;
+            CHECK_REFUSED(CGE_ERR_MISMATCH, cge_network_init(&n.net, n.model, &n.options, n.arena, n.room));
+        }
+        units[u].learns = learns;
+    }
+    CHECK(forgotten > 1);
+    CHECK_OK(cge_network_init(&n.net, n.model, &n.options, n.arena, n.room));
+    n.plan.level = &cge_memory_smallest;
+    CHECK_REFUSED(CGE_ERR_MISMATCH, cge_network_init(&n.net, n.model, &n.options, n.arena, n.room));
+}
+
+/* The sum's gradient is that of what the skip hands on, unless it is still read when others add to that. */
+static void test_gradients_of_skips(void)
+{
+    relayed_net n;
+    if (!make_room(&n, &forgetting[0]) || !plan_with(&n, &cge_memory_small_tight, 1)) return;
+    for (int32_t u = 0; u < n.plan.unit_count; u++) {
+        const int32_t sum = cge_sum_of_skip(n.model, n.plan.units, n.plan.unit_count, u);
+        CHECK((sum >= 0) == (u == 0));
+        if (sum >= 0) CHECK(n.plan.units[u].dy == n.plan.units[sum].dy);
+    }
+}
+
 void suite_relay(void)
 {
+    for (int32_t i = 0; i < COUNT_OF(forgetting); i++) {
+        test_training(&forgetting[i]);
+        test_chosen_masks(&forgetting[i]);
+    }
+    test_gradients_of_skips();
     for (int32_t i = 0; i < COUNT_OF(blocked); i++) {
         test_bits_of_blocks(&blocked[i]);
         test_foreign_blocks(&blocked[i]);

@@ -264,6 +264,12 @@ CGE_INLINE void input_grad_in_bands(const cge_unit_call *c, const cge_conv2d_pla
     }
 }
 
+/* All of dx where it belongs, since nothing else is there; rows of a map that is pooled would be elsewhere. */
+static int writes_dx_apart(const cge_unit_call *c)
+{
+    return (c->style & CGE_UNIT_DX_APART) != 0 && !c->adds && c->pool == NULL;
+}
+
 #if CGE_HOST
 
 enum { WIDE_BAND_ELEMS = 4096 }; /* 16 KB of stack */
@@ -275,17 +281,24 @@ CGE_NOINLINE void input_grad_in_wide_bands(const cge_unit_call *c, const cge_con
     input_grad_in_bands(c, p, WIDE_BAND_ELEMS / row_elems(c->in), rows);
 }
 
+static int has_wide_bands(const cge_unit_call *c)
+{
+    return c->pool == NULL && row_elems(c->in) <= WIDE_BAND_ELEMS / BAND_ROWS;
+}
+
 static void input_grad_by_rows(const cge_unit_call *c, const cge_conv2d_plan *p)
 {
-    if (c->pool == NULL && row_elems(c->in) <= WIDE_BAND_ELEMS / BAND_ROWS) input_grad_in_wide_bands(c, p);
-    else input_grad_in_bands(c, p, BAND_ROWS, c->scratch);
+    const int apart = writes_dx_apart(c);
+    if (!apart && has_wide_bands(c)) input_grad_in_wide_bands(c, p);
+    else input_grad_in_bands(c, p, apart ? c->in.h : BAND_ROWS, apart ? c->dx : c->scratch);
 }
 
 #else
 
 static void input_grad_by_rows(const cge_unit_call *c, const cge_conv2d_plan *p)
 {
-    input_grad_in_bands(c, p, BAND_ROWS, c->scratch);
+    const int apart = writes_dx_apart(c);
+    input_grad_in_bands(c, p, apart ? c->in.h : BAND_ROWS, apart ? c->dx : c->scratch);
 }
 
 #endif

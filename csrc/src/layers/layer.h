@@ -57,7 +57,8 @@ enum {
     CGE_BY_INPUTS = 64,      /* dense: some inputs at a time */
     CGE_KEEPS_WINNERS = 128, /* max pooling: where its largest values were is all that backward needs */
     CGE_TWO_INPUTS = 512,    /* forward and input_grad of some rows are those of a smaller image */
-    CGE_AFTER_MAX = 256,     /* an activation that grows with x, and whose gradient is zero where it does not: may follow a maximum */
+    /* An activation that grows with x, where its gradient is dy; elsewhere it is zero. It may follow a maximum. */
+    CGE_AFTER_MAX = 256,
     CGE_POOLS = 1024,        /* its config is a cge_pool2d */
     CGE_LEAKS = 2048,        /* its config is a cge_leaky_relu, or NULL */
     CGE_NEEDS_CONFIG = 4096, /* its config is not NULL */

@@ -35,7 +35,9 @@ CGE_INTERNAL void cge_unit_hand_on(const cge_unit_call *u, int32_t begin, int32_
     if (u->below != NULL) {
         cge_layer_call c;
         set_elementwise_call(&c, u->below, count);
-        c.y = (cge_real *)(uintptr_t)(u->x + begin); /* read only; in place of dy, since dx must not be y */
+        c.x = u->x;
+        c.first = begin;
+        c.y = (cge_real *)((uintptr_t)u->x + (size_t)begin * sizeof *c.y); /* read only; in place of dy: dx must not be y */
         c.dy = dx;
         c.dx = dx;
         u->below->kind->input_grad(&c);

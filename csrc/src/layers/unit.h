@@ -23,7 +23,8 @@ enum {
     CGE_UNIT_BLOCK = 128,       /* one of two or three units that run by groups of channels through all of them (net/block.c) */
     CGE_UNIT_HALVING = 256,     /* the last of them, 0 to 3 times: half as many channels in a group */
     CGE_UNIT_ALL_HALVINGS = 3 * CGE_UNIT_HALVING,
-    CGE_UNIT_KEEPS_WINNERS = 1024 /* the first of a stem: backward computes again only what won in its pooling */
+    CGE_UNIT_KEEPS_WINNERS = 1024, /* the first of a stem: backward computes again only what won in its pooling */
+    CGE_UNIT_DX_APART = 2048 /* in cge_unit_call alone: x was forgotten, of which there is a mask, so dx does not lie over it */
 };
 
 /* The parameters of a unit and what learns them. dw, db are NULL where nothing does; dw is of the weights that learn. */
@@ -61,7 +62,7 @@ typedef struct cge_unit_call {
     int32_t first_winner;        /* number of the first one; negative if only some rows have them */
     const cge_real *dy;
     cge_real *dx;                /* NULL: nobody needs it; may be x */
-    const cge_layer *below;      /* the activation whose output x is; NULL: none */
+    const cge_layer *below;      /* the activation whose output x is; or x is its mask (net/masks.c); NULL: none */
     cge_real *scratch;           /* cge_<kind>_unit_scratch elements */
     cge_draw draw;
 } cge_unit_call;

@@ -1,6 +1,7 @@
 /*
- * Relays: units in a row that do not learn, run by rows through all of them. What one hands on never exists as a whole, but as a
- * window of rows. The last unit of a relay has its output, or is a mean over all rows, which are added as they come. So a
+ * Relays: units in a row, run forward by rows through all of them. What one hands on never exists as a whole, but as a
+ * window of rows. So they do not learn, or they forget their outputs (masks.c), and then backward takes them one by one. The
+ * last unit of a relay has its output, or is a mean over all rows, which are added as they come. So a
  * network of which only the end learns, or which predicts, takes little more than a few rows of each map.
  *
  * Whoever is to make a row looks for what it lacks; that unit makes its next row first. A window must hold what its readers
@@ -166,12 +167,14 @@ static int32_t relay_room(const relay_net *n, int32_t u, int32_t style)
 
 /* ---- which units ---- */
 
-/* A unit of a relay that begins with unit `begin`, or behind units of it: rows of what it reads are rows of what they put out. */
+/* A unit of a relay that begins with unit `begin`, or behind units of it: rows of what it reads are rows of what they put
+ * out. No x is there as a whole for backward. */
 static int takes_rows(const relay_net *n, int32_t begin, int32_t u)
 {
     const cge_unit *unit = &n->units[u];
     int slot;
-    if (unit->learns || !relay_trait(n, u, CGE_BY_ROWS | CGE_TWO_INPUTS | CGE_SUMS_ROWS)) return 0;
+    if (!relay_trait(n, u, CGE_BY_ROWS | CGE_TWO_INPUTS | CGE_SUMS_ROWS)) return 0;
+    if (unit->learns && cge_unit_needs_x(n->model, unit)) return 0;
     for (slot = 0; slot < 2; slot++) {
         const int32_t source = unit->x[slot];
         cge_unit_call c;
@@ -187,7 +190,7 @@ static int takes_rows(const relay_net *n, int32_t begin, int32_t u)
 
 static int can_hand_rows_on(const relay_net *n, int32_t u)
 {
-    return !relay_trait(n, u, CGE_SUMS_ROWS);
+    return n->units[u].learns != CGE_KEEPS && !relay_trait(n, u, CGE_SUMS_ROWS);
 }
 
 CGE_INTERNAL int cge_relays_are_possible(const cge_model *model, const cge_layer_plan *layers, const cge_unit *units, int32_t count)
@@ -225,8 +228,9 @@ CGE_INTERNAL cge_unit_scratch cge_relay_scratch(const cge_model *model, const cg
 
 /* ---- choice ----
  *
- * Of the units before the first that learns, which are relays? best[end] is the least that is alive at most while units 0 .. end
- * run, with a relay or a single unit that ends there. What is alive beside these are outputs that are read later. The tables lie
+ * Of the units before the first whose output backward needs, which are relays? best[end] is the least that is alive at most
+ * while units 0 .. end run, with a relay or a single unit that ends there. What is alive beside these are outputs that are read
+ * later. The tables lie
  * in the memory of the tensors, which are not known yet.
  */
 
@@ -310,7 +314,8 @@ static void set_styles(const relay_choice *s, cge_unit *units)
     }
 }
 
-CGE_INTERNAL void cge_choose_relays(const cge_model *model, const cge_layer_plan *layers, cge_unit *units, int32_t count, cge_tensor *memory, int32_t limit)
+CGE_INTERNAL void cge_choose_relays(const cge_model *model, const cge_layer_plan *layers, cge_unit *units, int32_t count,
+                                    cge_tensor *memory, int32_t limit, int learning)
 {
     relay_choice s;
     int32_t end;
@@ -320,7 +325,8 @@ CGE_INTERNAL void cge_choose_relays(const cge_model *model, const cge_layer_plan
     s.net.count = count;
     s.known = memory;
     s.limit = limit;
-    for (s.count = 0; s.count < count && !units[s.count].learns; s.count++) units[s.count].style = 0;
+    for (s.count = 0; s.count < count && units[s.count].learns != CGE_KEEPS && (learning || !units[s.count].learns); s.count++)
+        units[s.count].style = 0;
     s.best = memory + s.count;
     note_units(&s);
     for (end = 0; end < s.count; end++) find_best_end(&s, end);
@@ -402,6 +408,15 @@ static void add_row_to_mean(const cge_unit_call *c, int32_t row, const cge_real 
     for (i = 0; i < c->in.c; i++) c->y[i] /= CGE_REAL(c->in.h * c->in.w);
 }
 
+/* What backward needs of the row that was made. */
+static void keep_row(const relay_walk *s, int32_t u, const cge_unit_call *c, const cge_real *y)
+{
+    cge_range elems;
+    elems.begin = s->made[u - s->begin] * row_elems(c->out);
+    elems.end = elems.begin + row_elems(c->out);
+    cge_keep_mask(s->net, u, elems, y);
+}
+
 static void merge_row(const relay_walk *s, int32_t u, const cge_unit_call *c, cge_real *y)
 {
     const int32_t source = s->of.units[u].x[0];
@@ -420,6 +435,7 @@ static void merge_row(const relay_walk *s, int32_t u, const cge_unit_call *c, cg
     row.y = y;
     c->layer->kind->forward(&row);
     cge_unit_activate(c->activation, row_elems(c->out), y);
+    keep_row(s, u, c, y);
 }
 
 /* Rows of bytes as numbers, from row *first on. */
@@ -445,6 +461,7 @@ static void convolve_row(relay_walk *s, int32_t u, const cge_unit_call *c, int32
         room += relay_source_elems(&s->of, u);
     }
     cge_conv2d_unit_row(c, &p, row, x, first, y, room);
+    keep_row(s, u, c, y);
 }
 
 CGE_NOINLINE void relay_next_row(relay_walk *s, int32_t u)
@@ -452,7 +469,6 @@ CGE_NOINLINE void relay_next_row(relay_walk *s, int32_t u)
     const int32_t row = s->made[u - s->begin];
     cge_unit_call c;
     cge_set_unit_call(s->net, s->params, u, s->x, &c);
-    c.winners = NULL;
     if ((c.layer->kind->traits & CGE_SUMS_ROWS) != 0)
         add_row_to_mean(&c, row, row_for(s, u, 0, c.x, c.in));
     else if ((c.layer->kind->traits & CGE_TWO_INPUTS) != 0)

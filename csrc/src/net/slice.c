@@ -152,6 +152,7 @@ static cge_status whole_forward_run(const cge_pieces *u, cge_range pieces)
 {
     (void)pieces;
     cge_unit_forward(&u->c);
+    cge_note_output(slice_of(u)->net, slice_of(u)->step->unit, &u->c);
     return CGE_OK;
 }
 
@@ -254,7 +255,7 @@ static cge_pass_list stage_forward(net_slice *s, int keeps_winners)
     if (!keeps_winners) c->winners = NULL;
     c->draw.trains = keeps_winners;
     cge_set_unit_scratch(s->net, s->net->options.plan->units[u].forward, c);
-    if (!is_cut_forward(c)) return whole;
+    if (!is_cut_forward(c) || unit_of(s)->learns == CGE_FORGETS) return whole;
     cge_prepare_pieces(&s->unit);
     return cge_forward_passes(c);
 }
@@ -701,7 +702,7 @@ static int is_cut_backward(const cge_unit *unit, const cge_unit_call *c)
     if ((c->layer->kind->traits & CGE_BY_GROUPS) != 0) return 0;
     if (c->source.model != NULL) return 0;
     if (unit->x[1] != CGE_NO_UNIT) return 1;
-    return in_parts ? (c->style & CGE_UNIT_DX_FIRST) == 0 : c->dx != c->x;
+    return in_parts ? (c->style & (CGE_UNIT_DX_FIRST | CGE_UNIT_DX_APART)) == 0 : c->dx != c->x;
 }
 
 /* ---- backward of a unit that others read more than once: through its activation ---- */
@@ -828,13 +829,18 @@ static int end_sample(net_slice *s)
     return ++s->step->losses.done < s->step->count ? enter_sample(s, STAGE_LOSS) : enter(s, STAGE_UPDATE, 0);
 }
 
+static int is_inside_block(const cge_unit *u)
+{
+    return (u->style & CGE_UNIT_BLOCK) != 0 && (u->style & CGE_UNIT_HANDS_ROWS_ON) != 0;
+}
+
 /* The units from `unit` down that learn; those of a stem come together. Where layers learn at once, backward is what changes
  * them, but for a trial. */
 static int enter_backward(net_slice *s, int32_t unit)
 {
     const cge_unit *units = s->net->options.plan->units;
     if (s->net->options.plan->level->at_once && s->step->trial != CGE_TRIES) s->step->changing = 1;
-    while (unit >= 0 && (!units[unit].learns || (units[unit].style & CGE_UNIT_HANDS_ROWS_ON) != 0)) unit--;
+    while (unit >= 0 && (!units[unit].learns || is_inside_block(&units[unit]))) unit--;
     if (unit < 0) return end_sample(s);
     if (cge_is_shared_behind(&units[unit]) && (units[unit].style & CGE_UNIT_BLOCK) == 0) return enter(s, STAGE_SHARED, unit);
     return enter(s, STAGE_BACKWARD, unit);

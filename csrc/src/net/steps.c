@@ -130,15 +130,29 @@ CGE_INTERNAL void cge_unit_forward(const cge_unit_call *c)
     }
 }
 
+CGE_INTERNAL void cge_note_output(const cge_network *net, int32_t number, const cge_unit_call *c)
+{
+    cge_range all = {0, 0};
+    if (net->options.plan->units[number].learns != CGE_FORGETS) return;
+    all.end = cge_shape_elems(c->out);
+    net->options.plan->level->masks->keep_mask(net, number, all, c->y);
+}
+
 CGE_INTERNAL int cge_something_learns(const cge_plan *plan)
 {
     return plan->units[plan->unit_count - 1].learns;
 }
 
-/* Where zeros are left out, x must be finite, as bytes are. Of what does not exist as a whole, `largest` tells. */
+static int learns_weights(const cge_layer *l)
+{
+    return (l->flags & CGE_FROZEN) == 0 && l->trains != CGE_TRAINS_BIAS;
+}
+
+/* Where zeros are left out of products with x, it must be finite, as bytes are. Of what does not exist as a whole, `largest`
+ * tells. */
 static int reads_finite(const cge_unit_call *c, cge_real largest)
 {
-    if (c->source.model != NULL || !cge_conv2d_unit_leaves_zeros_out(c)) return 1;
+    if (c->source.model != NULL || !learns_weights(c->layer) || !cge_conv2d_unit_leaves_zeros_out(c)) return 1;
     return c->x == NULL ? cge_is_finite(largest) : cge_run_all_below(cge_shape_elems(c->in), c->x, CGE_INFINITY_BITS);
 }
 
@@ -164,6 +178,7 @@ CGE_NOINLINE const cge_real *run_forward(const cge_network *net, const cge_real 
     cge_set_unit_scratch(net, net->options.plan->units[number].forward, &c);
     c.draw.trains = largest != NULL;
     cge_unit_forward(&c);
+    cge_note_output(net, number, &c);
     return c.y;
 }
 
@@ -250,6 +265,7 @@ CGE_INTERNAL int cge_set_unit_input(const cge_network *net, const cge_unit *u, i
     c->dx = cge_tensor_at(net, units[source].dy);
     c->below = activation_below(net, u, slot);
     c->adds = (int16_t)(u->adds >> slot & 1);
+    if (units[source].learns == CGE_FORGETS) net->options.plan->level->masks->take_mask_of_x(net, source, c);
     return 1;
 }
 
@@ -322,6 +338,7 @@ CGE_INTERNAL void cge_set_backward_call(const cge_network *net, int32_t number, 
     c->dy = cge_tensor_at(net, u->dy);
     c->draw.trains = 1;
     cge_set_unit_scratch(net, u->backward, c);
+    if (u->learns == CGE_FORGETS && cge_is_shared_behind(u)) net->options.plan->level->masks->take_mask_of_y(net, number, c);
     if (u->x[1] == CGE_NO_UNIT) (void)cge_set_unit_input(net, u, 0, x, c);
 }
 
@@ -549,6 +566,8 @@ static int learn_by_units(cge_network *net, const void *x, const cge_sample_list
 }
 
 static const cge_relays with_relays = {cge_relays_are_possible, cge_choose_relay_styles, cge_relay_scratch, cge_run_relay, cge_spread_mean};
+static const cge_masks with_masks = {cge_unit_forgets, cge_sum_of_skip, cge_mask_elems, cge_keep_mask, cge_take_mask_of_x,
+                                     cge_take_mask_of_y};
 static const cge_blocks with_blocks = {cge_blocks_are_possible, cge_choose_block_styles, cge_block_scratch, cge_run_block,
                                        cge_back_through_block};
 
@@ -565,15 +584,16 @@ static void enter_plan(cge_network *net)
 }
 
 #define LEVEL forward_by_units, learn_by_units, check_spread, enter_plan
-#define SMALL LEVEL, 0, NULL, 0, CGE_UNIT_STEM, NULL, NULL, 0
-#define BATCH forward_by_units, cge_learn_pass_by_units, check_spread, enter_plan, 0, NULL, 0, CGE_UNIT_STEM, NULL, NULL, 1
-#define SMALLEST LEVEL, 1, cge_conv2d_unit_backward_in_pieces, 0, CGE_UNIT_STEM, NULL, NULL, 0
+#define SMALL LEVEL, 0, NULL, 0, CGE_UNIT_STEM, NULL, NULL, NULL, 0
+#define BATCH_LEVEL forward_by_units, cge_learn_pass_by_units, check_spread, enter_plan
+#define BATCH BATCH_LEVEL, 0, NULL, 0, CGE_UNIT_STEM, NULL, NULL, NULL, 1
+#define SMALLEST LEVEL, 1, cge_conv2d_unit_backward_in_pieces, 0, CGE_UNIT_STEM, NULL, NULL, NULL, 0
 #define TOGETHER CGE_UNIT_STEM | CGE_UNIT_RELAY | CGE_UNIT_HANDS_ROWS_ON | CGE_UNIT_BLOCK | CGE_UNIT_ALL_HALVINGS
-#define TIGHT TOGETHER, &with_relays, &with_blocks, 0
+#define TIGHT TOGETHER, &with_relays, &with_blocks, &with_masks, 0
 #define SMALL_TIGHT LEVEL, 0, NULL, 0, TIGHT
 #define SMALLEST_TIGHT LEVEL, 1, cge_conv2d_unit_backward_in_channels, 0, TIGHT
-#define SMALL_SLICED LEVEL, 0, NULL, 1, CGE_UNIT_STEM, NULL, NULL, 0
-#define SMALLEST_SLICED LEVEL, 1, NULL, 1, CGE_UNIT_STEM, NULL, NULL, 0
+#define SMALL_SLICED LEVEL, 0, NULL, 1, CGE_UNIT_STEM, NULL, NULL, NULL, 0
+#define SMALLEST_SLICED LEVEL, 1, NULL, 1, CGE_UNIT_STEM, NULL, NULL, NULL, 0
 const cge_memory_level cge_memory_small = {cge_check_plan, SMALL};
 const cge_memory_level cge_memory_batch = {cge_check_plan, BATCH};
 const cge_memory_level cge_memory_smallest = {cge_check_plan, SMALLEST};
@@ -590,6 +610,7 @@ const cge_memory_level cge_memory_small_sliced_sealed = {cge_check_sealed_plan, 
 const cge_memory_level cge_memory_smallest_sliced_sealed = {cge_check_sealed_plan, SMALLEST_SLICED};
 #undef LEVEL
 #undef SMALL
+#undef BATCH_LEVEL
 #undef BATCH
 #undef SMALLEST
 #undef TOGETHER

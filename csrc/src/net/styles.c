@@ -22,7 +22,7 @@ CGE_INTERNAL int32_t cge_styles_of(const cge_model *model, const cge_memory_leve
 
 static int32_t uses_of_styles(const cge_style_choice *s)
 {
-    return cge_find_uses(s->model, s->layers, s->level, s->training, s->units, s->unit_count, s->tensors);
+    return cge_find_uses(s->model, s->layers, s->level, s->training, s->masks, s->units, s->unit_count, s->tensors);
 }
 
 /* What is alive during an operation, `quick` elements, if the unit had that style: it changes the scratch of that operation. A
@@ -122,10 +122,10 @@ static int32_t choose_stem(const cge_style_choice *s)
 
 /* ---- only where a level has relays ---- */
 
-/* With which no more than `limit` is alive (0: the least). Returns what is. */
-static int32_t choose_relays_within(const cge_style_choice *s, int32_t limit)
+/* With which no more than `limit` is alive (0: the least), with units that learn or without. Returns what is. */
+static int32_t choose_relays_within(const cge_style_choice *s, int32_t limit, int learning)
 {
-    cge_choose_relays(s->model, s->layers, s->units, s->unit_count, s->tensors, limit);
+    cge_choose_relays(s->model, s->layers, s->units, s->unit_count, s->tensors, limit, learning);
     return cge_most_elems_alive(s->tensors, uses_of_styles(s));
 }
 
@@ -139,11 +139,11 @@ static void take_apart(const cge_style_choice *s)
 CGE_INTERNAL int32_t cge_choose_relay_styles(const cge_style_choice *s, int32_t with_stem)
 {
     int32_t least;
-    if (s->unit_count < 2 || s->units[1].learns) return with_stem; /* a relay has two units that do not */
+    if (s->unit_count < 2 || s->units[1].learns == CGE_KEEPS) return with_stem; /* a relay has two units that do not */
     take_apart(s);
-    least = choose_relays_within(s, 0);
+    least = choose_relays_within(s, 0, 1);
     if (least < with_stem) {
-        if (choose_relays_within(s, least) > least) (void)choose_relays_within(s, 0);
+        if (choose_relays_within(s, least, 1) > least) (void)choose_relays_within(s, 0, 1);
         return least;
     }
     take_apart(s);
@@ -170,7 +170,10 @@ static void set_block_style(const cge_style_choice *s, int32_t first, int32_t co
 static int32_t block_at(const cge_style_choice *s, int32_t first)
 {
     const int32_t count = cge_block_from(s->model, s->layers, s->units, s->unit_count, first);
-    return (s->units[first].style & (CGE_UNIT_STEM | CGE_UNIT_RELAY)) != 0 ? 0 : count;
+    int32_t u;
+    for (u = first; u < first + count; u++)
+        if ((s->units[u].style & (CGE_UNIT_STEM | CGE_UNIT_RELAY)) != 0) return 0;
+    return count;
 }
 
 static void make_all_blocks(const cge_style_choice *s)
@@ -248,37 +251,67 @@ static int32_t choose_blocks_beside(const cge_style_choice *s, int32_t limit)
     return limit;
 }
 
-/* The relays of the units before them that take the fewest bytes; then the fewest relays with which no more is alive. */
+/* The relays of the units before the first that learns that take the fewest bytes; then the fewest relays with which no more is
+ * alive. */
 static int32_t try_blocks_behind_relays(const cge_style_choice *s)
 {
     int32_t least;
     take_apart(s);
-    (void)choose_relays_within(s, 0);
+    (void)choose_relays_within(s, 0, 0);
     least = try_blocks(s);
-    if (choose_relays_within(s, least) > least) (void)choose_relays_within(s, 0);
+    if (choose_relays_within(s, least, 0) > least) (void)choose_relays_within(s, 0, 0);
     return least;
 }
 
 /* Relays were chosen for what is alive without blocks, which may be so much that they brought nothing. */
 CGE_INTERNAL int32_t cge_choose_block_styles(const cge_style_choice *s, int32_t limit)
 {
+    const int relays = s->unit_count > 1 && s->units[1].learns != CGE_KEEPS;
     const int32_t least = choose_blocks_beside(s, limit);
     int32_t behind;
-    if (s->unit_count < 2 || s->units[1].learns) return least;
+    if (!relays) return least;
     behind = try_blocks_behind_relays(s);
     if (behind < least) return behind;
     take_apart(s);
     return choose_blocks_beside(s, cge_choose_relay_styles(s, choose_stem(s)));
 }
 
+/* Returns what is alive at most. */
+static int32_t choose_with(const cge_style_choice *s)
+{
+    int32_t u, limit;
+    for (u = 0; u < s->unit_count; u++) s->units[u].style = 0;
+    choose_within(s, 0);
+    limit = choose_stem(s);
+    if (s->level->relays != NULL) limit = s->level->relays->choose_relays(s, limit);
+    if (s->level->blocks != NULL && s->training) limit = s->level->blocks->choose_blocks(s, limit);
+    choose_within(s, limit);
+    return cge_most_elems_alive(s->tensors, uses_of_styles(s));
+}
+
+static int something_is_forgotten(const cge_style_choice *s)
+{
+    int32_t u;
+    for (u = 0; u < s->unit_count; u++)
+        if (s->units[u].learns == CGE_FORGETS) return 1;
+    return 0;
+}
+
+/* With masks, if these take less. */
 CGE_INTERNAL int32_t cge_choose_styles(const cge_model *model, const cge_layer_plan *layers, const cge_memory_level *level, int32_t training, cge_unit *units, int32_t unit_count, cge_tensor *tensors)
 {
-    const cge_style_choice s = {model, layers, level, training, units, unit_count, tensors};
-    int32_t limit;
+    cge_style_choice s = {model, layers, level, training, units, unit_count, tensors, level->masks};
+    int32_t limit, without = 0;
     choose_within(&s, 0);
-    limit = choose_stem(&s);
-    if (level->relays != NULL) limit = level->relays->choose_relays(&s, limit);
-    if (level->blocks != NULL && training) limit = level->blocks->choose_blocks(&s, limit);
-    choose_within(&s, limit);
+    if (something_is_forgotten(&s)) {
+        s.masks = NULL;
+        without = choose_with(&s);
+        s.masks = level->masks;
+    }
+    limit = choose_with(&s);
+    if (without > 0 && limit >= without) {
+        s.masks = NULL;
+        (void)choose_with(&s);
+    }
     return uses_of_styles(&s);
 }

@@ -29,6 +29,7 @@ typedef struct cge_style_choice {
     cge_unit *units;
     int32_t unit_count;
     cge_tensor *tensors;
+    const struct cge_masks *masks; /* NULL: without */
 } cge_style_choice;
 
 /* Units that hand rows on (relay.c), with what they need only if a level has them. */
@@ -47,9 +48,11 @@ typedef struct cge_relays {
 CGE_INTERNAL int cge_spread_mean(const cge_unit_call *c);
 CGE_INTERNAL int cge_relays_are_possible(const cge_model *model, const cge_layer_plan *layers, const cge_unit *units, int32_t unit_count);
 CGE_INTERNAL int32_t cge_choose_relay_styles(const cge_style_choice *s, int32_t with_stem);
-/* Gives those units before the first that learns styles with which the least is alive; or, if limit > 0, with which no more
- * is alive and the fewest units are in a relay. `memory` has two tensors a unit. */
-CGE_INTERNAL void cge_choose_relays(const cge_model *model, const cge_layer_plan *layers, cge_unit *units, int32_t unit_count, cge_tensor *memory, int32_t limit);
+/* Gives those units before the first that learns, or with `learning` before the first that keeps its output for backward,
+ * styles with which the least is alive; or, if limit > 0, with which no more is alive and the fewest units are in a relay.
+ * `memory` has two tensors a unit. */
+CGE_INTERNAL void cge_choose_relays(const cge_model *model, const cge_layer_plan *layers, cge_unit *units, int32_t unit_count,
+                                    cge_tensor *memory, int32_t limit, int learning);
 CGE_INTERNAL cge_unit_scratch cge_relay_scratch(const cge_model *model, const cge_layer_plan *layers, const cge_unit *units, int32_t unit_count, const cge_unit *end);
 CGE_INTERNAL const cge_real *cge_run_relay(const cge_network *net, const cge_real *params, int32_t end, const void *x);
 
@@ -75,6 +78,32 @@ CGE_INTERNAL cge_unit_scratch cge_block_scratch(const cge_model *model, const cg
 CGE_INTERNAL const cge_real *cge_run_block(const cge_network *net, const cge_real *params, int32_t end, const void *x,
                                            cge_real *largest);
 CGE_INTERNAL int cge_back_through_block(const cge_network *net, int32_t end, const void *x);
+
+/* In cge_unit.learns, of a unit that keeps its output for backward, or a mask in its place (masks.c). */
+enum { CGE_KEEPS = 1, CGE_FORGETS = 2 };
+
+/* Masks in place of outputs (masks.c), with what they need only if a level has them. */
+typedef struct cge_masks {
+    /* Whether unit `number` does without its output in backward, if it learns. */
+    int (*unit_forgets)(const cge_model *model, const cge_unit *units, int32_t unit_count, int32_t number);
+    /* The sum where the gradient of unit `number`'s output lies, which a skip leads to; -1: none. */
+    int32_t (*sum_of_skip)(const cge_model *model, const cge_unit *units, int32_t unit_count, int32_t number);
+    /* Of unit *u, which c describes: elements behind its winners. */
+    int32_t (*mask_elems)(const cge_unit *u, const cge_unit_call *c);
+    /* Some elements of unit `number`, which lie at y, ascending from call to call. */
+    void (*keep_mask)(const cge_network *net, int32_t number, cge_range elems, const cge_real *y);
+    /* Points c to a mask in place of x, which unit `source` put out; or in place of its own y. */
+    void (*take_mask_of_x)(const cge_network *net, int32_t source, cge_unit_call *c);
+    void (*take_mask_of_y)(const cge_network *net, int32_t number, cge_unit_call *c);
+} cge_masks;
+CGE_INTERNAL int cge_unit_forgets(const cge_model *model, const cge_unit *units, int32_t unit_count, int32_t number);
+CGE_INTERNAL int32_t cge_sum_of_skip(const cge_model *model, const cge_unit *units, int32_t unit_count, int32_t number);
+/* In backward, for more than to hand gradients on. */
+CGE_INTERNAL int cge_unit_needs_x(const cge_model *model, const cge_unit *u);
+CGE_INTERNAL int32_t cge_mask_elems(const cge_unit *u, const cge_unit_call *c);
+CGE_INTERNAL void cge_keep_mask(const cge_network *net, int32_t number, cge_range elems, const cge_real *y);
+CGE_INTERNAL void cge_take_mask_of_x(const cge_network *net, int32_t source, cge_unit_call *c);
+CGE_INTERNAL void cge_take_mask_of_y(const cge_network *net, int32_t number, cge_unit_call *c);
 
 /* Of cge_unit.style. */
 enum { CGE_MOST_HALVINGS = CGE_UNIT_ALL_HALVINGS / CGE_UNIT_HALVING };
@@ -104,6 +133,7 @@ struct cge_memory_level {
     int32_t together;   /* styles of several units together */
     const cge_relays *relays; /* NULL: no unit has CGE_UNIT_RELAY */
     const cge_blocks *blocks; /* NULL: no unit has CGE_UNIT_BLOCK */
+    const cge_masks *masks;   /* NULL: no unit has CGE_FORGETS */
     int32_t holds_several; /* options->capacity may be above 1; else a pass is of one sample */
 };
 
@@ -137,6 +167,9 @@ CGE_INTERNAL int cge_learn_pass_by_units(cge_network *net, const void *x, const 
  * finite. */
 CGE_INTERNAL const cge_real *cge_run_unit_forward(const cge_network *net, int32_t number, const void *x,
                                                   const cge_real *largest);
+
+/* Keeps what backward needs of y, all of which is there. */
+CGE_INTERNAL void cge_note_output(const cge_network *net, int32_t number, const cge_unit_call *c);
 
 /* A unit as a whole: forward; and backward, 0: a gradient is not finite. */
 CGE_INTERNAL void cge_unit_forward(const cge_unit_call *c);
@@ -231,9 +264,11 @@ CGE_INTERNAL void cge_set_unit_scratch(const cge_network *net, int32_t number, c
 /* Chooses the units' styles, then finds their uses (cge_find_uses). */
 CGE_INTERNAL int32_t cge_choose_styles(const cge_model *model, const cge_layer_plan *layers, const cge_memory_level *level, int32_t training, cge_unit *units, int32_t unit_count, cge_tensor *tensors);
 
-/* Fills in the tensors of all units, whose styles are given, without offsets, and which unit has which. Returns how many, at
- * most 5 a unit. */
-CGE_INTERNAL int32_t cge_find_uses(const cge_model *model, const cge_layer_plan *layers, const cge_memory_level *level, int32_t training, cge_unit *units, int32_t unit_count, cge_tensor *tensors);
+/* With masks (NULL: no unit forgets its output) fills in the tensors of all units, whose styles are given, without offsets, and
+ * which unit has which. Returns how many, at most 5 a unit. */
+CGE_INTERNAL int32_t cge_find_uses(const cge_model *model, const cge_layer_plan *layers,
+                                   const cge_memory_level *level, int32_t training, const cge_masks *masks, cge_unit *units,
+                                   int32_t unit_count, cge_tensor *tensors);
 
 /* Scratch of unit *u, none of a stem, among `units`, of which those before it are known. */
 CGE_INTERNAL cge_unit_scratch cge_scratch_of_unit(const cge_model *model, const cge_layer_plan *layers, const cge_memory_level *level, int32_t training, const cge_unit *units, const cge_unit *u);

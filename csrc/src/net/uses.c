@@ -12,6 +12,7 @@ typedef struct uses {
     int32_t unit_count, tensor_count;
     int32_t training;
     int graph;
+    const cge_masks *masks; /* NULL: no unit forgets its output */
     int32_t stem; /* units that run as one, as the last of them */
     cge_stem_scratch stem_scratch;
 } uses;
@@ -76,11 +77,11 @@ static int32_t last_who_reads_unit(const uses *s, int32_t number)
     return r;
 }
 
-/* As whose part it reads: a relay or a block works as its last unit. */
-static int32_t last_reader(const uses *s, int32_t number)
+/* As whose part it reads: a relay or a block works as its last unit; backward (`together` is CGE_UNIT_BLOCK) a block alone. */
+static int32_t last_reader(const uses *s, int32_t number, int32_t together)
 {
     int32_t r = last_who_reads_unit(s, number);
-    while (r < s->unit_count && has_no_whole_output(&s->units[r])) r++;
+    while (r < s->unit_count && has_no_whole_output(&s->units[r]) && (s->units[r].style & together) != 0) r++;
     return r;
 }
 
@@ -132,11 +133,18 @@ static int sums_in_place(const uses *s, int32_t number)
     return two_inputs(s, number) && (s->model->layers[s->units[number].main].kind->traits & CGE_IN_PLACE) != 0;
 }
 
+/* A mask of its output does. */
+static int forgets(const uses *s, int32_t u)
+{
+    return s->units[u].learns == CGE_FORGETS;
+}
+
 /* Backward needs unit u's output: as the x of who learns from it, or for a slope. Sums and channels side by side need no x. */
 static int backward_needs_y(const uses *s, int32_t u)
 {
     const cge_unit *unit = &s->units[u];
     int32_t r;
+    if (forgets(s, u)) return 0;
     if (unit->learns && (main_reads_y(s, unit) || unit->activation >= 0)) return 1;
     for (r = next_reader(s, u, u); r < s->unit_count; r = next_reader(s, u, r))
         if (s->units[r].learns && !two_inputs(s, r) && !drops(s, r)) return 1;
@@ -147,7 +155,15 @@ static int backward_needs_y(const uses *s, int32_t u)
 static int dy_is_of_sum(const uses *s, int32_t u)
 {
     const int32_t reader = next_reader(s, u, u);
+    if (forgets(s, u) && s->units[u].activation >= 0) return 0;
     return reader < s->unit_count && !s->units[u].shared && !backward_needs_y(s, u) && sums_in_place(s, reader);
+}
+
+/* The sum where the gradient of unit u's output lies; -1: it has a place of its own. */
+static int32_t sum_with_dy(const uses *s, int32_t u)
+{
+    if (dy_is_of_sum(s, u)) return next_reader(s, u, u);
+    return s->level->masks != NULL ? s->level->masks->sum_of_skip(s->model, s->units, s->unit_count, u) : -1;
 }
 
 /* A mean over all rows, whose gradient is the same for each of them. */
@@ -191,13 +207,18 @@ static int32_t max_of(int32_t a, int32_t b)
     return a > b ? a : b;
 }
 
+static int32_t first_use_of_dy(const uses *s, int32_t u)
+{
+    return backward_of(s, last_reader(s, u, CGE_UNIT_BLOCK));
+}
+
 /* The last operation that uses the gradient of unit u's output: of a sum, units before it may have the same. */
 static int32_t last_use_of_dy(const uses *s, int32_t u)
 {
     int32_t before;
     for (before = sums_in_place(s, u) ? 0 : u; before < u; before++) {
-        int32_t of = before;
-        while (of < u && dy_is_of_sum(s, of)) of = next_reader(s, of, of);
+        int32_t of = before, sum;
+        while (of < u && (sum = sum_with_dy(s, of)) >= 0) of = sum;
         if (of == u && s->units[before].learns) break;
     }
     return backward_of(s, before);
@@ -217,7 +238,8 @@ static int reads_x_again(const uses *s, int32_t r, int32_t u)
 static int32_t last_use_of_own_y(const uses *s, int32_t u)
 {
     const cge_unit *unit = &s->units[u];
-    int32_t r, last = last_reader(s, u);
+    int32_t r, last = last_reader(s, u, CGE_UNIT_HANDS_ROWS_ON);
+    if (forgets(s, u)) return last;
     if (unit->learns && dy_over_y(s, u)) return last_use_of_dy(s, u);
     if (unit->learns && (main_reads_y(s, unit) || (unit->shared && unit->activation >= 0))) return backward_of(s, u);
     for (r = last; r > u; r--)
@@ -258,19 +280,27 @@ static cge_unit_scratch scratch_of_stem(const uses *s)
     return scratch;
 }
 
+/* All of dx where it belongs, over no x (CGE_UNIT_DX_APART). */
+static int writes_dx_alone(const uses *s, const cge_unit *u)
+{
+    const int by_rows = (s->model->layers[u->main].kind->traits & CGE_BY_ROWS) != 0;
+    return by_rows && u->pool < 0 && !u->adds && forgets(s, u->x[0]);
+}
+
 /* Without the window on the model's input. */
 static cge_unit_scratch own_scratch_of(const uses *s, const cge_unit *u, const cge_unit_call *c)
 {
-    const int needs_dx = (u->x[0] >= 0 && s->units[u->x[0]].learns) << (u->adds & 1);
+    const int needs_dx = (u->x[0] >= 0 && s->units[u->x[0]].learns && !writes_dx_alone(s, u)) << (u->adds & 1);
     const int conv2d = (c->layer->kind->traits & CGE_BY_ROWS) != 0;
     cge_unit_scratch scratch = {0, 0};
     if ((u->style & CGE_UNIT_STEM) != 0) return scratch_of_stem(s);
-    if ((u->style & CGE_UNIT_RELAY) != 0) return s->level->relays->relay_scratch(s->model, s->layers, s->units, s->unit_count, u);
     if ((u->style & CGE_UNIT_BLOCK) != 0)
         return s->level->blocks->block_scratch(s->model, s->layers, s->units, u, s->level->at_once);
     if (!cge_unit_runs_in_pieces(s->model, u)) scratch.backward = scratch_of_gradients(s, u, c);
     else scratch = conv2d ? cge_conv2d_unit_scratch(c, needs_dx) : cge_dense_unit_scratch(c, needs_dx);
     if (s->level->at_once && learns(s, u)) scratch.backward += cge_unit_piece_elems(c, &s->layers[u->main]);
+    if ((u->style & CGE_UNIT_RELAY) != 0)
+        scratch.forward = s->level->relays->relay_scratch(s->model, s->layers, s->units, s->unit_count, u).forward;
     return scratch;
 }
 
@@ -303,39 +333,50 @@ static int is_inside_stem(const uses *s, int32_t number)
     return number + 1 < s->stem || has_no_whole_output(&s->units[number]);
 }
 
-/* Behind those of a stem's last unit are the first one's. */
+/* Behind those of a stem's last unit are the first one's; behind those of a unit that forgets its output is the mask. */
 static int32_t winners_of(const uses *s, const cge_unit *u, const cge_unit_call *c)
 {
-    return cge_unit_winners_elems(c) + ((u->style & CGE_UNIT_STEM) != 0 ? s->stem_scratch.winners : 0);
+    const int32_t elems = cge_unit_winners_elems(c);
+    if (u->learns == CGE_FORGETS) return elems + s->level->masks->mask_elems(u, c);
+    return elems + ((u->style & CGE_UNIT_STEM) != 0 ? s->stem_scratch.winners : 0);
+}
+
+/* A mask alone is through with the gradient of who reads y, if the gradient goes through it there. */
+static int32_t last_use_of_winners(const uses *s, int32_t number)
+{
+    const cge_unit *u = &s->units[number];
+    const int mask_alone = u->learns == CGE_FORGETS && u->pool < 0 && !u->shared;
+    return backward_of(s, mask_alone ? last_who_reads_unit(s, number) : number);
 }
 
 /* Outputs, and what forward needs besides. */
 static void find_forward_uses(uses *s, int32_t number, const cge_unit_call *c, cge_unit *u)
 {
-    const int slot = replaced_input(s, number);
+    const int slot = replaced_input(s, number), inside = is_inside_stem(s, number);
     if ((u->style & CGE_UNIT_STEM) != 0) cge_add_to_stem(&s->stem_scratch, c, learns(s, u), s->level->at_once);
     u->y = -1;
     u->winners = -1;
     u->forward = -1;
-    if (is_inside_stem(s, number)) return;
-    u->y = slot >= 0 ? s->units[u->x[slot]].y : use_tensor(s, cge_shape_elems(c->out), number, last_use_of_y(s, number));
-    if (u->learns) u->winners = use_tensor(s, winners_of(s, u, c), number, backward_of(s, number));
-    u->forward = use_tensor(s, scratch_of(s, u, c).forward, number, number);
+    if (!inside && slot >= 0) u->y = s->units[u->x[slot]].y;
+    if (!inside && slot < 0) u->y = use_tensor(s, cge_shape_elems(c->out), number, last_use_of_y(s, number));
+    if (u->learns && (!inside || u->learns == CGE_FORGETS))
+        u->winners = use_tensor(s, winners_of(s, u, c), number, last_use_of_winners(s, number));
+    if (!inside) u->forward = use_tensor(s, scratch_of(s, u, c).forward, number, number);
 }
 
 /* Gradients of outputs, and what backward needs besides; from the last unit to the first. */
 static void find_backward_uses(uses *s, int32_t number, const cge_unit_call *c, cge_unit *u)
 {
-    const int32_t back = backward_of(s, number);
+    const int32_t back = backward_of(s, number), sum = sum_with_dy(s, number);
     u->dy = -1;
     u->backward = -1;
-    if (!u->learns || is_inside_stem(s, number)) return;
+    if (!u->learns || (u->learns != CGE_FORGETS && is_inside_stem(s, number))) return;
     if (dy_over_y(s, number))
         u->dy = u->y;
-    else if (dy_is_of_sum(s, number))
-        u->dy = s->units[next_reader(s, number, number)].dy;
+    else if (sum >= 0)
+        u->dy = s->units[sum].dy;
     else
-        u->dy = use_tensor(s, cge_shape_elems(c->out), backward_of(s, last_reader(s, number)), last_use_of_dy(s, number));
+        u->dy = use_tensor(s, cge_shape_elems(c->out), first_use_of_dy(s, number), last_use_of_dy(s, number));
     u->backward = use_tensor(s, scratch_of(s, u, c).backward, back, back);
 }
 
@@ -363,6 +404,7 @@ static void find_unit(uses *s, int32_t number)
         unit.forward = known->forward;
         unit.backward = known->backward;
         unit.adds = known->adds;
+        if (unit.learns && known->learns == CGE_FORGETS) unit.learns = CGE_FORGETS;
     }
     note_unit(s, number, &unit);
 }
@@ -371,6 +413,8 @@ static void find_additions(uses *s, int32_t number)
 {
     cge_unit unit = s->units[number];
     unit.adds = added_inputs(s, number);
+    if (unit.learns) unit.learns = CGE_KEEPS;
+    if (s->masks != NULL && s->masks->unit_forgets(s->model, s->units, s->unit_count, number)) unit.learns = CGE_FORGETS;
     note_unit(s, number, &unit);
 }
 
@@ -406,13 +450,15 @@ static void find_uses(uses *s)
     s->tensor_count = 0;
     s->graph = cge_is_graph(s->model);
     for (u = 0; u < s->unit_count && !s->differs; u++) find_unit(s, u);
-    check_styles(s);
     for (u = 0; u < s->unit_count && !s->differs; u++) find_additions(s, u);
+    check_styles(s);
     for (u = 0; u < s->unit_count; u++) find_uses_of(s, u, find_forward_uses);
     for (u = s->unit_count - 1; u >= 0; u--) find_uses_of(s, u, find_backward_uses);
 }
 
-CGE_INTERNAL int32_t cge_find_uses(const cge_model *model, const cge_layer_plan *layers, const cge_memory_level *level, int32_t training, cge_unit *units, int32_t unit_count, cge_tensor *tensors)
+CGE_INTERNAL int32_t cge_find_uses(const cge_model *model, const cge_layer_plan *layers, const cge_memory_level *level,
+                                   int32_t training, const cge_masks *masks, cge_unit *units, int32_t unit_count,
+                                   cge_tensor *tensors)
 {
     uses s;
     memset(&s, 0, sizeof s);
@@ -423,8 +469,18 @@ CGE_INTERNAL int32_t cge_find_uses(const cge_model *model, const cge_layer_plan 
     s.unit_count = unit_count;
     s.training = training;
     s.level = level;
+    s.masks = masks;
     find_uses(&s);
     return s.tensor_count;
+}
+
+/* All units forget their outputs that can, or none does. */
+static const cge_masks *masks_of(const cge_plan *plan)
+{
+    int32_t u;
+    for (u = 0; u < plan->unit_count; u++)
+        if (plan->units[u].learns == CGE_FORGETS) return plan->level->masks;
+    return NULL;
 }
 
 CGE_INTERNAL int cge_uses_match(const cge_model *model, const cge_plan *plan)
@@ -439,6 +495,7 @@ CGE_INTERNAL int cge_uses_match(const cge_model *model, const cge_plan *plan)
     s.unit_count = plan->unit_count;
     s.training = plan->training;
     s.level = plan->level;
+    s.masks = masks_of(plan);
     find_uses(&s);
     return !s.differs && s.tensor_count == plan->tensor_count;
 }
