@@ -394,7 +394,7 @@ static void test_fewest(const test_model *m)
         if (units_in_relays(&n) < fewest) fewest = units_in_relays(&n);
     }
     (void)relays_by_mask(&n, 0);
-    cge_choose_relays(n.model, n.plan.layers, units, n.plan.unit_count, (cge_tensor *)(uintptr_t)n.plan.tensors, least);
+    cge_choose_relays(n.model, n.plan.layers, units, n.plan.unit_count, (cge_tensor *)(uintptr_t)n.plan.tensors, least, 0);
     for (int32_t u = 0; u < n.plan.unit_count; u++)
         if (units[u].style == 0 && units[u].pool >= 0) units[u].style = CGE_UNIT_ROW_BY_ROW;
     CHECK(units_in_relays(&n) == fewest && place_anew(&n) && n.plan.peak_elems == least);
