@@ -1008,7 +1008,7 @@ typedef struct cge_step {       /* where a step that is taken in slices stands: 
     int32_t stage, unit, pass, piece;
     int32_t changing;           /* public: 1 when parameters have begun to change */
     int32_t at_work;
-    int32_t prepared;           /* the unit is described where it stays between slices */
+    int32_t prepared;           /* where the unit stays between slices it is described: 1; and its pass is cut: 2 */
     cge_real bound, gain, largest; /* of gradients and inputs, where layers learn at once */
     int16_t trains;
     int16_t trial;              /* 1: backward changes no parameter; 2: it has been tried, and may */

@@ -15,11 +15,11 @@ static cge_range typical_part(const cge_axis *a, int32_t typical)
     return r;
 }
 
-/* About as many as fit, `most` of them in any case, where all cost `macs`. */
-static int32_t part_that_fits(int32_t size, int32_t least, int64_t macs)
+/* As many of `size`, which cost `macs`, as cost `most`: a multiple of `least`, or 0. Divisions of 64 bits would take longer. */
+static int32_t part_of(int32_t size, int32_t least, int64_t macs, int32_t most)
 {
-    const int32_t part = (int32_t)((int64_t)size * CGE_PIECE_MACS / macs), rest = part % least;
-    return part > least ? part - rest : least;
+    const int32_t part = most / ((cge_macs_word(macs) - 1) / size + 1);
+    return part - part % least;
 }
 
 /* All parts about as large. */
@@ -37,23 +37,22 @@ static cge_range last_part(const cge_axis *a)
 }
 
 /* Room for each of `count` pieces of a slice. */
-static int64_t room_of_piece(int32_t count)
+static int32_t room_of_piece(int32_t count)
 {
     return (CGE_PIECE_MACS + CGE_MACS_CALL) / count - CGE_MACS_CALL;
 }
 
 /* Largest pieces may leave much of a slice to none. Two to four smaller ones are better where they fill an eighth
  * more of it. */
-static int32_t part_that_fills(int32_t part, int32_t least, int64_t macs)
+static int32_t part_that_fills(int32_t part, int32_t least, int32_t macs)
 {
-    int64_t filled = macs;
-    int32_t count, best = part;
+    int32_t filled = macs, count, best = part;
     for (count = 2; count <= 4; count++) {
-        int32_t smaller = (int32_t)(part * room_of_piece(count) / macs);
-        smaller -= smaller % least;
+        const int32_t smaller = part_of(part, least, macs, room_of_piece(count));
+        const int32_t fills = count * smaller * (macs / part);
         if (smaller < least) break;
-        if (count * smaller * macs / part < filled + CGE_PIECE_MACS / 8) continue;
-        filled = count * smaller * macs / part;
+        if (fills < filled + CGE_PIECE_MACS / 8) continue;
+        filled = fills;
         best = smaller;
     }
     return best;
@@ -63,15 +62,15 @@ static int32_t part_that_fills(int32_t part, int32_t least, int64_t macs)
 static int64_t cost_of_parts(const cge_pieces *u, const cge_axis *a, int32_t typical, cge_range *along, const cge_box *box,
                              cge_box_macs *macs)
 {
-    const cge_range usual = typical_part(a, typical);
     int64_t cost, of_last;
+    *along = typical_part(a, typical);
+    cost = macs(u, box);
+    if (a->size % a->part == 0) return cost; /* no part has a rest, which may take longer */
     *along = last_part(a);
     of_last = macs(u, box);
-    *along = usual;
-    cost = macs(u, box);
-    if (cost >= of_last) return cost;
-    *along = last_part(a);
-    return of_last;
+    if (of_last > cost) return of_last;
+    *along = typical_part(a, typical);
+    return cost;
 }
 
 CGE_INTERNAL int64_t cge_cut_axes(const cge_pieces *u, cge_axis *axes, const int32_t *least, const int32_t *typical,
@@ -87,7 +86,8 @@ CGE_INTERNAL int64_t cge_cut_axes(const cge_pieces *u, cge_axis *axes, const int
     cost = macs(u, &box);
     for (i = 0; i < CGE_AXES && cost > CGE_PIECE_MACS; i++) {
         if (axes[i].size <= least[i]) continue;
-        part = part_that_fits(axes[i].size, least[i], cost);
+        part = part_of(axes[i].size, least[i], cost, CGE_PIECE_MACS);
+        if (part < least[i]) part = least[i];
         do {
             axes[i].part = part;
             level_parts(&axes[i], least[i]);
@@ -95,7 +95,7 @@ CGE_INTERNAL int64_t cge_cut_axes(const cge_pieces *u, cge_axis *axes, const int
             part -= least[i];
         } while (cost > CGE_PIECE_MACS && part >= least[i]);
         if (cost > CGE_PIECE_MACS) continue;
-        axes[i].part = part_that_fills(axes[i].part, least[i], cost);
+        axes[i].part = part_that_fills(axes[i].part, least[i], (int32_t)cost);
         cost = cost_of_parts(u, &axes[i], typical[i], &box.along[i], &box, macs);
     }
     return cost;
@@ -222,21 +222,18 @@ static const way_macs *way_alone(const cge_gathered *g)
     return g->group < ROW_CHANNELS ? &way_equal_rows : &way_row;
 }
 
-static int64_t quarters(const cge_gathered *g, const way_macs *way)
+/* Of a place. The last tile is moved back: some channels are computed again. */
+static int64_t quarters_of_place(const cge_gathered *g, const way_macs *way)
 {
-    return (int64_t)g->terms * way->term + g->runs * way->run + way->output;
-}
-
-/* The last tile of a place is moved back: some channels are computed again. */
-static int32_t channels_computed(const cge_gathered *g)
-{
-    return g->group < TILE_CHANNELS && !g->depthwise ? g->channels : cge_pieces_of(g->channels, TILE_CHANNELS) * TILE_CHANNELS;
+    const int32_t tile = way == &way_row ? ROW_CHANNELS : TILE_CHANNELS;
+    const int32_t channels = g->group < TILE_CHANNELS && !g->depthwise ? g->channels : cge_pieces_of(g->channels, tile) * tile;
+    return channels * ((int64_t)g->terms * way->term + g->runs * way->run + way->output);
 }
 
 CGE_INTERNAL int64_t cge_gather_macs(const cge_gathered *g)
 {
-    int64_t macs = 0;
-    if (g->tiled > 0) macs = g->tiled * quarters(g, way_of_tile(g));
-    if (g->lone > 0) macs += g->lone * quarters(g, way_alone(g));
-    return g->rows * channels_computed(g) * macs / 4;
+    int64_t quarters = 0;
+    if (g->tiled > 0) quarters = g->tiled * quarters_of_place(g, way_of_tile(g));
+    if (g->lone > 0) quarters += g->lone * quarters_of_place(g, way_alone(g));
+    return g->rows * quarters / 4;
 }

@@ -7,6 +7,7 @@
 
 enum { PIECE_ROWS = 2 }; /* of dx at a time, as in conv2d_unit.c */
 enum { GRAD_TILE = 4 };  /* channels, filters or columns of a fast kernel's tile */
+enum { MACS_OF_FILTER = 110 }; /* of some rows of a filter at winners, beside what is collected */
 
 static int32_t at_least_one(int32_t n)
 {
@@ -74,11 +75,6 @@ static cge_status clear_run(const cge_pieces *u, cge_range pieces)
 
 /* ---- weight gradient at the winners: a filter, some pooled rows ---- */
 
-static int by_winners(const cge_pieces *u)
-{
-    return cge_conv2d_unit_leaves_zeros_out(&u->c);
-}
-
 /* Sums of one kernel row, of which eight, three or one are worked at together: so much for each, in a filter's gradient. */
 static int32_t filter_sums_macs(int32_t n)
 {
@@ -98,7 +94,6 @@ static void winner_cut(cge_pieces *u)
     const int one_run = g->dilation_w == 1 && u->p.group_in == g->in_c;
     const int32_t run = one_run ? g->kernel_w * u->p.group_in : u->p.group_in;
     const int64_t runs = (int64_t)g->kernel_h * (one_run ? 1 : g->kernel_w);
-    if (!by_winners(u)) return;
     k->of_filter = cge_macs_word(CGE_MACS_TAKE + runs * filter_sums_macs(run));
     k->of_place = cge_macs_word(runs * place_sums_macs(run));
     k->filter_row = cge_macs_word(u->c.out.w * ((int64_t)CGE_MACS_LOOK + k->of_filter));
@@ -112,14 +107,14 @@ static void winner_cut(cge_pieces *u)
 
 static int32_t filter_pieces(const cge_pieces *u)
 {
-    return u->c.params.dw == NULL || !by_winners(u) ? 0 : u->p.g.out_c * u->cut.winners.row_parts;
+    return u->c.params.dw == NULL ? 0 : u->p.g.out_c * u->cut.winners.row_parts;
 }
 
 static int64_t filter_macs(const cge_pieces *u, int32_t piece)
 {
     const cge_winner_cut *k = &u->cut.winners;
     const int32_t rows = cge_piece_elems(u->c.out.h, k->rows, piece % k->row_parts);
-    return rows * (int64_t)k->filter_row + 2 * k->of_filter; /* sums come and go */
+    return rows * (int64_t)k->filter_row + 2 * k->of_filter + MACS_OF_FILTER; /* sums come and go */
 }
 
 /* Pooled rows of filter k. */
@@ -157,7 +152,7 @@ static int32_t rows_of_winners(const cge_pieces *u)
 static int32_t winner_bias_pieces(const cge_pieces *u)
 {
     const int alone = u->c.params.db != NULL && u->c.params.dw == NULL;
-    return alone && by_winners(u) ? cge_pieces_of(u->c.out.h, rows_of_winners(u)) : 0;
+    return alone ? cge_pieces_of(u->c.out.h, rows_of_winners(u)) : 0;
 }
 
 static int64_t winner_bias_macs(const cge_pieces *u, int32_t piece)
@@ -233,7 +228,7 @@ static int64_t weight_grad_macs(const cge_pieces *u, const cge_box *box)
 
 static int has_weight_pieces(const cge_pieces *u)
 {
-    return !by_winners(u) && (u->c.params.dw != NULL || u->c.params.db != NULL);
+    return u->c.params.dw != NULL || u->c.params.db != NULL;
 }
 
 static void weight_cut(cge_pieces *u)
@@ -348,7 +343,7 @@ static cge_status map_weight_run(const cge_pieces *u, cge_range pieces)
 /* One for each part of a row, and one that hands the last rows on. */
 static int32_t ring_pieces(const cge_pieces *u)
 {
-    return u->c.dx == NULL || !by_winners(u) ? 0 : rows_with_grads(u) * u->cut.winners.window_parts + 1;
+    return u->c.dx == NULL ? 0 : rows_with_grads(u) * u->cut.winners.window_parts + 1;
 }
 
 static int32_t rows_reached(const cge_pieces *u)
@@ -470,15 +465,10 @@ static int64_t macs_of_band(const cge_pieces *u)
     return (int64_t)elems_of_band(u) * macs_of_element(u);
 }
 
-static int has_input_pieces(const cge_pieces *u)
-{
-    return u->c.dx != NULL && !by_winners(u);
-}
-
 static void input_cut(cge_pieces *u)
 {
     cge_map_cut *k = &u->cut.map;
-    if (!has_input_pieces(u)) return;
+    if (u->c.dx == NULL) return;
     memset(&u->cut, 0, sizeof u->cut);
     if (cut_input_boxes(u, 1, GRAD_TILE) > CGE_PIECE_MACS && cut_input_boxes(u, 0, GRAD_TILE) > CGE_PIECE_MACS)
         (void)cut_input_boxes(u, 0, 1);
@@ -491,7 +481,7 @@ static void input_cut(cge_pieces *u)
 
 static int32_t input_pieces(const cge_pieces *u)
 {
-    if (!has_input_pieces(u)) return 0;
+    if (u->c.dx == NULL) return 0;
     return cge_pieces_of(u->p.g.in_h, PIECE_ROWS) * (u->cut.map.boxes + u->cut.map.others);
 }
 
@@ -669,19 +659,22 @@ static cge_status learn_run(const cge_pieces *u, cge_range pieces)
     return CGE_OK;
 }
 
-static const cge_pass map_backward_passes[] = {
-    {NULL, clear_pieces, clear_macs, clear_run},
-    {winner_cut, filter_pieces, filter_macs, filter_run},
-    {NULL, winner_bias_pieces, winner_bias_macs, winner_bias_run},
-    {NULL, bias_row_pieces, bias_row_macs, bias_row_run},
-    {weight_cut, weight_pieces, weight_macs, map_weight_run},
-    {winner_cut, ring_pieces, ring_macs, ring_run},
-    {input_cut, input_pieces, input_macs, input_run},
-    {NULL, check_learning_pieces, check_learning_macs, check_learning_run},
-    {NULL, learn_pieces, learn_macs, learn_run}};
+/* Of a map with all its elements; and where zeros are left out. */
+static const cge_pass map_backward_passes[] = {{NULL, clear_pieces, clear_macs, clear_run},
+                                               {NULL, bias_row_pieces, bias_row_macs, bias_row_run},
+                                               {weight_cut, weight_pieces, weight_macs, map_weight_run},
+                                               {input_cut, input_pieces, input_macs, input_run},
+                                               {NULL, check_learning_pieces, check_learning_macs, check_learning_run},
+                                               {NULL, learn_pieces, learn_macs, learn_run}};
+static const cge_pass winner_backward_passes[] = {{NULL, clear_pieces, clear_macs, clear_run},
+                                                  {winner_cut, filter_pieces, filter_macs, filter_run},
+                                                  {NULL, winner_bias_pieces, winner_bias_macs, winner_bias_run},
+                                                  {winner_cut, ring_pieces, ring_macs, ring_run},
+                                                  {NULL, check_learning_pieces, check_learning_macs, check_learning_run},
+                                                  {NULL, learn_pieces, learn_macs, learn_run}};
 
-CGE_INTERNAL cge_pass_list cge_conv2d_backward_passes(void)
+CGE_INTERNAL cge_pass_list cge_conv2d_backward_passes(const cge_unit_call *c)
 {
-    const cge_pass_list list = CGE_PASS_LIST(map_backward_passes);
-    return list;
+    const cge_pass_list of_map = CGE_PASS_LIST(map_backward_passes), at_winners = CGE_PASS_LIST(winner_backward_passes);
+    return cge_conv2d_unit_leaves_zeros_out(c) ? at_winners : of_map;
 }

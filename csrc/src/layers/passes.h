@@ -75,7 +75,9 @@ typedef struct cge_pass_list {
 /* What a piece is to cost at most, as far as it can be cut; and what costs how much. */
 enum {
     CGE_SLICE_MACS = 9090,    /* 20,000 instructions */
-    CGE_MACS_RESUME = 250,    /* a slice, beside its pieces; among it what describes a unit and cuts a pass */
+    CGE_MACS_RESUME = 130,    /* a slice, beside what is done in it */
+    CGE_MACS_UNIT = 500,      /* what describes a unit */
+    CGE_MACS_CUT = 500,       /* ... and cuts a pass */
     CGE_MACS_CALL = 180,      /* of a piece, beside what it computes */
     CGE_PIECE_MACS = CGE_SLICE_MACS - CGE_MACS_RESUME - CGE_MACS_CALL - 1,
     CGE_MACS_CHECK = 3,       /* of a parameter: a look at it, its gradient and velocity */
@@ -156,7 +158,7 @@ static inline void cge_save_macs(const cge_pieces *u, int32_t boxes, const cge_b
 CGE_INTERNAL cge_pass_list cge_forward_passes(const cge_unit_call *c);
 CGE_INTERNAL cge_pass_list cge_backward_passes(const cge_unit_call *c);
 CGE_INTERNAL cge_pass_list cge_conv2d_forward_passes(void);
-CGE_INTERNAL cge_pass_list cge_conv2d_backward_passes(void);
+CGE_INTERNAL cge_pass_list cge_conv2d_backward_passes(const cge_unit_call *c);
 CGE_INTERNAL cge_conv2d_plan cge_dense_plan(const cge_unit_call *c); /* as a convolution of one place */
 CGE_INTERNAL cge_pass_list cge_dense_backward_passes(void);
 CGE_INTERNAL int cge_is_pool(const cge_layer *l);

@@ -155,7 +155,7 @@ CGE_INTERNAL cge_pass_list cge_forward_passes(const cge_unit_call *c)
 CGE_INTERNAL cge_pass_list cge_backward_passes(const cge_unit_call *c)
 {
     const cge_pass_list others = CGE_PASS_LIST(layer_backward);
-    if ((c->layer->kind->traits & CGE_BY_ROWS) != 0) return cge_conv2d_backward_passes();
+    if ((c->layer->kind->traits & CGE_BY_ROWS) != 0) return cge_conv2d_backward_passes(c);
     if ((c->layer->kind->traits & CGE_BY_INPUTS) != 0) return cge_dense_backward_passes();
     return cge_is_pool(c->layer) ? cge_pool_backward_passes() : others;
 }

@@ -934,67 +934,101 @@ static cge_status take_step(cge_network *net)
     return CGE_ERR_MODE;
 }
 
+/* What is left of a slice. */
+typedef struct slice_left {
+    int64_t macs;
+    int ran;        /* something was done, so that the rest may wait */
+    int unit_stays; /* what describes the unit and its pass is there in the next slice */
+} slice_left;
+
 /* As many pieces of a pass as fit, from number `begin` on; but one of a slice in any case. */
-static int32_t pieces_that_fit(const net_slice *s, const cge_pass *of, int32_t begin, int32_t count, int64_t *left, int *ran)
+static int32_t pieces_that_fit(const net_slice *s, const cge_pass *of, int32_t begin, int32_t count, slice_left *left)
 {
     int32_t end;
     for (end = begin; end < count; end++) {
         int64_t macs;
-        if (*ran && *left <= CGE_MACS_CALL) break;
+        if (left->ran && left->macs <= CGE_MACS_CALL) break;
         macs = of->macs(&s->unit, end) + CGE_MACS_CALL;
-        if (*ran && macs > *left) break;
-        *left -= macs;
-        *ran = 1;
+        if (left->ran && macs > left->macs) break;
+        left->macs -= macs;
+        left->ran = 1;
     }
     return end;
 }
 
 /* What pieces did not need is left for others. */
-static cge_status run_pass(net_slice *s, const cge_pass *of, int64_t *left, int *ran)
+static cge_status run_pass(net_slice *s, const cge_pass *of, slice_left *left)
 {
     cge_step *step = s->step;
     const int32_t count = of->pieces(&s->unit);
-    s->unit.saved = left;
+    s->unit.saved = &left->macs;
     while (step->piece < count) {
         cge_range pieces;
         pieces.begin = step->piece;
-        pieces.end = pieces_that_fit(s, of, pieces.begin, count, left, ran);
+        pieces.end = pieces_that_fit(s, of, pieces.begin, count, left);
         if (pieces.end == pieces.begin) return CGE_AGAIN;
         CGE_TRY(of->run_pieces(&s->unit, pieces));
         step->piece = pieces.end;
     }
+    step->piece = 0;
     return CGE_OK;
 }
 
-static void cut_pass(net_slice *s, int32_t number)
+/* How far a step is prepared (cge_step.prepared). */
+enum { PREPARED_UNIT = 1, PREPARED_PASS };
+
+static void prepare_unit(net_slice *s)
 {
-    if (number < s->list.count && s->list.passes[number].cut != NULL) s->list.passes[number].cut(&s->unit);
+    s->list = s->step->task->stage_passes(s);
+    s->step->prepared = PREPARED_UNIT;
+}
+
+/* Does the pass where the cursor is have something to work out? Not if they are all done. */
+static int is_to_be_cut(const net_slice *s)
+{
+    return s->step->pass < s->list.count && s->list.passes[s->step->pass].cut != NULL;
+}
+
+static void cut_pass(net_slice *s)
+{
+    if (is_to_be_cut(s)) s->list.passes[s->step->pass].cut(&s->unit);
+    s->step->prepared = PREPARED_PASS;
+}
+
+/* What comes before pieces takes its part of the slice, too. Where it stays a slice may consist of it. */
+static cge_status claim_macs(slice_left *left, int32_t macs)
+{
+    if (left->ran && left->macs < macs) return CGE_AGAIN;
+    left->macs -= macs;
+    left->ran |= left->unit_stays;
+    return CGE_OK;
 }
 
 /* The stage's passes, and the one where the cursor is ready for its pieces. */
-static void prepare(net_slice *s)
+CGE_NOINLINE cge_status prepare(net_slice *s, slice_left *left)
 {
-    if (s->step->prepared) return;
-    s->list = s->step->task->stage_passes(s);
-    cut_pass(s, s->step->pass);
-    s->step->prepared = 1;
+    if (s->step->prepared == 0) {
+        CGE_TRY(claim_macs(left, CGE_MACS_UNIT));
+        prepare_unit(s);
+    }
+    if (is_to_be_cut(s)) CGE_TRY(claim_macs(left, CGE_MACS_CUT));
+    cut_pass(s);
+    return CGE_OK;
 }
 
-static cge_status go_on(net_slice *s, int64_t left)
+static cge_status go_on(net_slice *s, slice_left *left)
 {
-    const cge_slice_task *task = s->step->task;
     cge_step *step = s->step;
-    int ran = 0;
-    left -= CGE_MACS_RESUME;
     do {
-        prepare(s);
-        while (step->pass < s->list.count) {
-            CGE_TRY(run_pass(s, &s->list.passes[step->pass], &left, &ran));
-            step->piece = 0;
-            cut_pass(s, ++step->pass);
+        for (;;) {
+            if (step->prepared != PREPARED_PASS) CGE_TRY(prepare(s, left));
+            if (step->pass == s->list.count) break;
+            CGE_TRY(run_pass(s, &s->list.passes[step->pass], left));
+            step->pass++;
+            step->prepared = PREPARED_UNIT;
         }
         step->pass = 0;
-    } while (task->next_stage(s));
+    } while (step->task->next_stage(s));
     return CGE_OK;
 }
 
@@ -1010,19 +1044,23 @@ static net_slice *kept_unit(const cge_network *net)
     return (net_slice *)(void *)(net->activations + net->options.plan->peak_elems);
 }
 
-static cge_status go_on_with(cge_network *net, net_slice *s, int64_t left)
+static cge_status go_on_with(cge_network *net, net_slice *s, int64_t budget, int unit_stays)
 {
+    slice_left left;
+    left.macs = budget - CGE_MACS_RESUME;
+    left.ran = 0;
+    left.unit_stays = unit_stays;
     s->net = net;
     s->step = &net->step;
     if (net->step.prepared && s->unit.c.params.optimizer != NULL) s->unit.c.params.optimizer = &net->optimizer; /* the struct may have been moved */
-    return go_on(s, left);
+    return go_on(s, &left);
 }
 
-CGE_NOINLINE cge_status go_on_afresh(cge_network *net, int64_t left)
+CGE_NOINLINE cge_status go_on_afresh(cge_network *net, int64_t budget)
 {
     net_slice s;
     net->step.prepared = 0;
-    return go_on_with(net, &s, left);
+    return go_on_with(net, &s, budget, 0);
 }
 
 /* ---- public calls ---- */
@@ -1079,7 +1117,7 @@ cge_status cge_network_resume(cge_network *net, int64_t budget_macs, cge_real *m
     if (budget_macs < 1) return CGE_ERR_ARGUMENT;
     if (mean_loss != NULL) CGE_TRY(cge_check_buffer(mean_loss));
     CGE_TRY(take_step(net));
-    status = keeps_unit(net) ? go_on_with(net, kept_unit(net), budget_macs) : go_on_afresh(net, budget_macs);
+    status = keeps_unit(net) ? go_on_with(net, kept_unit(net), budget_macs, 1) : go_on_afresh(net, budget_macs);
     if (status == CGE_AGAIN) {
         cge_release(&net->step.at_work);
         return status;
@@ -1100,6 +1138,30 @@ cge_status cge_network_abort(cge_network *net)
     return CGE_OK;
 }
 
+/* Beside its pieces, at most. */
+static int32_t macs_of_slice(const cge_network *net)
+{
+    const int stays = net->options.plan->level->one_by_one;
+    return CGE_MACS_RESUME + (stays ? 0 : CGE_MACS_UNIT + CGE_MACS_CUT);
+}
+
+static int64_t largest_piece(net_slice *s)
+{
+    int64_t largest = 0;
+    for (prepare_unit(s); s->step->pass < s->list.count; s->step->pass++) {
+        const cge_pass *of = &s->list.passes[s->step->pass];
+        int32_t piece, pieces;
+        cut_pass(s);
+        pieces = of->pieces(&s->unit);
+        for (piece = 0; piece < pieces; piece++) {
+            const int64_t macs = of->macs(&s->unit, piece) + CGE_MACS_CALL;
+            if (macs > largest) largest = macs;
+        }
+    }
+    s->step->pass = 0;
+    return largest;
+}
+
 /* A step of one sample is walked through, and nothing is run. */
 cge_status cge_network_largest_slice(const cge_network *net, int64_t *macs)
 {
@@ -1112,21 +1174,13 @@ cge_status cge_network_largest_slice(const cge_network *net, int64_t *macs)
     if (net->options.plan == NULL || (net->options.training && !trains_in_slices(net))) return CGE_ERR_MODE;
     task = net->options.training ? &task_train : &task_forward;
     step = first_piece(net, task, net->activations, 1);
+    step.task = task;
     s.net = (cge_network *)(uintptr_t)net; /* read only */
     s.step = &step;
     do {
-        int32_t i, piece;
-        s.list = task->stage_passes(&s);
-        for (i = 0; i < s.list.count; i++) {
-            int32_t pieces;
-            cut_pass(&s, i);
-            pieces = s.list.passes[i].pieces(&s.unit);
-            for (piece = 0; piece < pieces; piece++) {
-                const int64_t of_piece = s.list.passes[i].macs(&s.unit, piece) + CGE_MACS_CALL + CGE_MACS_RESUME;
-                if (of_piece > largest) largest = of_piece;
-            }
-        }
+        const int64_t of_stage = largest_piece(&s);
+        if (of_stage > largest) largest = of_stage;
     } while (task->next_stage(&s));
-    *macs = largest;
+    *macs = largest + macs_of_slice(net);
     return CGE_OK;
 }
