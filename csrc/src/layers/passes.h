@@ -162,8 +162,8 @@ CGE_INTERNAL cge_pass_list cge_conv2d_backward_passes(const cge_unit_call *c);
 CGE_INTERNAL cge_conv2d_plan cge_dense_plan(const cge_unit_call *c); /* as a convolution of one place */
 CGE_INTERNAL cge_pass_list cge_dense_backward_passes(void);
 CGE_INTERNAL int cge_is_pool(const cge_layer *l);
-CGE_INTERNAL cge_pass_list cge_pool_forward_passes(void);
-CGE_INTERNAL cge_pass_list cge_pool_backward_passes(void);
+CGE_INTERNAL cge_pass_list cge_pool_forward_passes(const cge_unit_call *c);
+CGE_INTERNAL cge_pass_list cge_pool_backward_passes(const cge_unit_call *c);
 
 #define CGE_PASS_LIST(table) {table, (int32_t)(sizeof(table) / sizeof((table)[0]))}
 

@@ -6,6 +6,7 @@
 #include "../kernels/kernels.h"
 
 enum { MACS_OF_WINDOW = 20, MACS_OF_POOL_TAP = 9, MACS_OF_LONE_TAP = 19 }; /* of a window that has many channels; one */
+enum { MACS_OF_MEAN_TAP = 3 };                                             /* of a layer as a whole, by the fast kernels */
 
 static int takes_largest(const cge_layer *l)
 {
@@ -161,19 +162,78 @@ static cge_status handed_run(const cge_pieces *u, cge_range pieces)
     return CGE_OK;
 }
 
+/* ---- means that are no more than a piece: all of them at once, by kernels that are faster ---- */
+
+static int64_t means_macs(const cge_unit_call *c)
+{
+    const int32_t taps = sees_whole_input(c) ? c->in.h * c->in.w : cge_pool_taps(c->layer);
+    return (int64_t)cge_shape_elems(c->map) * (taps * MACS_OF_MEAN_TAP + MACS_OF_WINDOW) + cge_shape_elems(c->in);
+}
+
+static int are_means_at_once(const cge_unit_call *c)
+{
+    return !takes_largest(c->layer) && means_macs(c) <= CGE_PIECE_MACS;
+}
+
+static int32_t means_pieces(const cge_pieces *u)
+{
+    (void)u;
+    return 1;
+}
+
+static int64_t means_piece_macs(const cge_pieces *u, int32_t piece)
+{
+    (void)piece;
+    return means_macs(&u->c);
+}
+
+static cge_layer_call call_of_means(const cge_pieces *u)
+{
+    cge_layer_call c;
+    memset(&c, 0, sizeof c);
+    c.layer = u->c.layer;
+    c.in = u->c.in;
+    c.out = u->c.map;
+    c.count = 1;
+    return c;
+}
+
+static cge_status means_forward_run(const cge_pieces *u, cge_range pieces)
+{
+    cge_layer_call c = call_of_means(u);
+    (void)pieces;
+    c.x = u->c.x;
+    c.y = u->c.y;
+    c.layer->kind->forward(&c);
+    return CGE_OK;
+}
+
+static cge_status means_backward_run(const cge_pieces *u, cge_range pieces)
+{
+    cge_layer_call c = call_of_means(u);
+    (void)pieces;
+    c.dy = u->c.dy;
+    c.dx = added_grads(u);
+    c.layer->kind->input_grad(&c);
+    return CGE_OK;
+}
+
+static const cge_pass means_forward_passes[] = {{NULL, means_pieces, means_piece_macs, means_forward_run}};
+static const cge_pass means_backward_passes[] = {{NULL, means_pieces, means_piece_macs, means_backward_run},
+                                                 {NULL, handed_pieces, handed_piece_macs, handed_run}};
 static const cge_pass pool_forward_passes[] = {{NULL, window_pieces, windows_macs, windows_forward_run}};
 static const cge_pass pool_backward_passes[] = {{NULL, zero_grad_pieces, zero_grad_macs, zero_grad_run},
                                                 {NULL, window_pieces, windows_macs, windows_backward_run},
                                                 {NULL, handed_pieces, handed_piece_macs, handed_run}};
 
-CGE_INTERNAL cge_pass_list cge_pool_forward_passes(void)
+CGE_INTERNAL cge_pass_list cge_pool_forward_passes(const cge_unit_call *c)
 {
-    const cge_pass_list list = CGE_PASS_LIST(pool_forward_passes);
-    return list;
+    const cge_pass_list means = CGE_PASS_LIST(means_forward_passes), windows = CGE_PASS_LIST(pool_forward_passes);
+    return are_means_at_once(c) ? means : windows;
 }
 
-CGE_INTERNAL cge_pass_list cge_pool_backward_passes(void)
+CGE_INTERNAL cge_pass_list cge_pool_backward_passes(const cge_unit_call *c)
 {
-    const cge_pass_list list = CGE_PASS_LIST(pool_backward_passes);
-    return list;
+    const cge_pass_list means = CGE_PASS_LIST(means_backward_passes), windows = CGE_PASS_LIST(pool_backward_passes);
+    return are_means_at_once(c) ? means : windows;
 }

@@ -149,7 +149,7 @@ CGE_INTERNAL cge_pass_list cge_forward_passes(const cge_unit_call *c)
     const cge_pass_list others = CGE_PASS_LIST(layer_forward), merges = CGE_PASS_LIST(merge_forward);
     if ((c->layer->kind->traits & CGE_TWO_INPUTS) != 0) return merges;
     if ((c->layer->kind->traits & (CGE_BY_ROWS | CGE_BY_INPUTS)) != 0) return cge_conv2d_forward_passes();
-    return cge_is_pool(c->layer) ? cge_pool_forward_passes() : others;
+    return cge_is_pool(c->layer) ? cge_pool_forward_passes(c) : others;
 }
 
 CGE_INTERNAL cge_pass_list cge_backward_passes(const cge_unit_call *c)
@@ -157,5 +157,5 @@ CGE_INTERNAL cge_pass_list cge_backward_passes(const cge_unit_call *c)
     const cge_pass_list others = CGE_PASS_LIST(layer_backward);
     if ((c->layer->kind->traits & CGE_BY_ROWS) != 0) return cge_conv2d_backward_passes(c);
     if ((c->layer->kind->traits & CGE_BY_INPUTS) != 0) return cge_dense_backward_passes();
-    return cge_is_pool(c->layer) ? cge_pool_backward_passes() : others;
+    return cge_is_pool(c->layer) ? cge_pool_backward_passes(c) : others;
 }
