@@ -65,7 +65,7 @@ static int64_t cost_of_parts(const cge_pieces *u, const cge_axis *a, int32_t typ
     int64_t cost, of_last;
     *along = typical_part(a, typical);
     cost = macs(u, box);
-    if (a->size % a->part == 0) return cost; /* no part has a rest, which may take longer */
+    if (a->part == a->size) return cost;
     *along = last_part(a);
     of_last = macs(u, box);
     if (of_last > cost) return of_last;
@@ -141,12 +141,21 @@ CGE_INTERNAL cge_status cge_run_groups(const cge_pieces *u, cge_range pieces, in
 
 /* ---- columns ---- */
 
-CGE_INTERNAL void cge_set_columns(cge_map_cut *k, cge_axis *a, int32_t columns, int32_t border, int32_t width)
+/* A column with fewer taps leaves three others without a tile: those of its phase, where there is a stride. */
+static int32_t columns_spoiled(const cge_map_cut *k, int32_t columns, int32_t right)
 {
-    k->border = border > 0 ? border < columns ? border : columns : 0;
+    const int32_t reach = right - (columns - k->border - k->tiles * k->width), phases = k->width / CGE_TILE_COLUMNS;
+    if (reach <= 0 || k->tiles == 0) return 0;
+    return (reach < phases ? reach : phases) * CGE_TILE_COLUMNS;
+}
+
+CGE_INTERNAL void cge_set_columns(cge_map_cut *k, int32_t columns, cge_range inside, int32_t width)
+{
+    k->border = width > 1 ? inside.begin : 0;
     k->width = width;
     k->tiles = (columns - k->border) / width;
-    a->size = columns - k->tiles * (width - 1);
+    k->spoiled = columns_spoiled(k, columns, columns - inside.end);
+    k->axes[CGE_AXIS_OF_COLUMNS].size = columns - k->tiles * (width - 1);
 }
 
 static int32_t tiles_before(const cge_map_cut *k, int32_t unit)
@@ -166,29 +175,28 @@ CGE_INTERNAL cge_range cge_columns_of(const cge_map_cut *k, cge_range units)
 
 CGE_INTERNAL void cge_count_places(const cge_map_cut *k, cge_range units, cge_gathered *g)
 {
-    const int32_t tiles = k->width > 1 ? tiles_before(k, units.end) - tiles_before(k, units.begin) : 0;
-    g->tiled = tiles * k->width;
-    g->lone = cge_length(units) - tiles;
+    const int32_t before = tiles_before(k, units.begin), end = tiles_before(k, units.end), tiles = k->width > 1 ? end - before : 0;
+    g->tiled = tiles * k->width - (tiles > 0 && end == k->tiles ? k->spoiled : 0);
+    g->lone = cge_length(units) + tiles * (k->width - 1) - g->tiled;
 }
 
-CGE_INTERNAL void cge_cost_lone_columns(const cge_pieces *u, cge_map_cut *k, int32_t columns, cge_box_macs *macs)
+CGE_INTERNAL void cge_cost_lone_columns(const cge_pieces *u, cge_map_cut *k, cge_box_macs *macs)
 {
-    const cge_axis *a = &k->axes[columns];
+    const cge_axis *a = &k->axes[CGE_AXIS_OF_COLUMNS];
     const int32_t unit = k->border > 0 ? 0 : a->size - 1;
     int64_t cost, of_last;
     cge_box box;
     int32_t i;
     if (a->part != 1 || a->size == k->tiles) return;
-    k->units = a->size;
     k->inside = 1;
     for (i = 0; i < CGE_AXES; i++) {
         box.along[i] = typical_part(&k->axes[i], 0);
-        if (i > columns) k->inside *= parts_of(&k->axes[i]);
+        if (i > CGE_AXIS_OF_COLUMNS) k->inside *= parts_of(&k->axes[i]);
     }
-    box.along[columns].begin = unit;
-    box.along[columns].end = unit + 1;
+    box.along[CGE_AXIS_OF_COLUMNS].begin = unit;
+    box.along[CGE_AXIS_OF_COLUMNS].end = unit + 1;
     cost = macs(u, &box);
-    box.along[columns + 1] = last_part(&k->axes[columns + 1]);
+    box.along[CGE_AXIS_OF_COLUMNS + 1] = last_part(&k->axes[CGE_AXIS_OF_COLUMNS + 1]);
     of_last = macs(u, &box);
     k->lone = cge_macs_word(cost > of_last ? cost : of_last);
 }

@@ -409,28 +409,68 @@ static cge_status ring_run(const cge_pieces *u, cge_range pieces)
  *
  * Some rows are collected in scratch, and then handed on. */
 
-enum { INPUT_ROWS, INPUT_COLUMNS, INPUT_CHANNELS };
+enum { INPUT_ROWS, INPUT_COLUMNS = CGE_AXIS_OF_COLUMNS, INPUT_CHANNELS };
 
-/* Taps of an axis that reach an input: those that a stride leaves. */
-static int32_t input_taps_of(int32_t kernel, int32_t stride)
+/* Taps of an axis that reach an input, at most: those that a stride leaves. */
+static int32_t most_taps(int32_t kernel, int32_t stride)
 {
     return cge_pieces_of(kernel, stride);
 }
 
+/* Kernel rows that reach some rows of a band. Which ones depends on the band, unless the stride divides it. */
+static int32_t row_taps(const cge_conv2d *g, cge_range rows)
+{
+    int32_t row, kh, taps = 0;
+    if (g->stride_h == 1 || PIECE_ROWS % g->stride_h != 0) return cge_length(rows) * most_taps(g->kernel_h, g->stride_h);
+    for (row = rows.begin; row < rows.end; row++)
+        for (kh = 0; kh < g->kernel_h; kh++) taps += (row + g->pad_top - kh * g->dilation_h) % g->stride_h == 0;
+    return taps;
+}
+
+/* Columns that share tiles are of each phase of the stride equally many, so that they have the mean of all taps. */
 static int64_t input_box_macs(const cge_pieces *u, const cge_box *box)
 {
     const cge_conv2d *g = &u->p.g;
-    const int32_t rows = input_taps_of(g->kernel_h, g->stride_h), columns = input_taps_of(g->kernel_w, g->stride_w);
+    const int32_t taps = most_taps(g->kernel_w, g->stride_w), rows = cge_length(box->along[INPUT_ROWS]);
+    const int32_t all_taps = row_taps(g, box->along[INPUT_ROWS]) * taps;
     cge_gathered all;
-    all.rows = cge_length(box->along[INPUT_ROWS]);
+    all.rows = rows;
     cge_count_places(&u->cut.map, box->along[INPUT_COLUMNS], &all);
+    all.tiled = cge_pieces_of(all.tiled * g->kernel_w, g->stride_w * taps);
     all.channels = cge_length(box->along[INPUT_CHANNELS]) * (has_groups(u) ? u->p.group_in : 1);
     all.group = u->p.group_in < all.channels ? u->p.group_in : all.channels;
-    all.terms = rows * columns * u->p.group_out;
-    all.runs = cge_is_depthwise(&u->p) ? rows : rows * columns;
+    all.terms = cge_pieces_of(all_taps * u->p.group_out, rows);
+    all.runs = cge_pieces_of(cge_is_depthwise(&u->p) ? all_taps / taps : all_taps, rows);
     all.depthwise = (int16_t)cge_is_depthwise(&u->p);
     all.transposed = 1;
     return cge_gather_macs(&all);
+}
+
+/* Do all taps of its phase reach column iw? */
+static int is_inside(const cge_conv2d_plan *p, int32_t iw)
+{
+    int32_t kw;
+    for (kw = 0; kw < p->g.kernel_w; kw++) {
+        const int32_t at = iw + p->g.pad_left - kw * p->g.dilation_w;
+        if (at % p->g.stride_w == 0 && (at < 0 || at / p->g.stride_w >= p->out_w)) return 0;
+    }
+    return 1;
+}
+
+static int32_t within(int32_t n, int32_t limit)
+{
+    if (n < 0) return 0;
+    return n < limit ? n : limit;
+}
+
+static cge_range inputs_inside(const cge_conv2d_plan *p)
+{
+    cge_range r;
+    r.begin = within(p->g.dilation_w * (p->g.kernel_w - 1) - p->g.pad_left, p->g.in_w);
+    r.end = within(p->out_w * p->g.stride_w - p->g.pad_left, p->g.in_w);
+    while (r.begin > 0 && is_inside(p, r.begin - 1)) r.begin--;
+    while (r.end < p->g.in_w && is_inside(p, r.end)) r.end++;
+    return r;
 }
 
 static int32_t cut_input_boxes(cge_pieces *u, int by_tiles, int32_t channels)
@@ -440,8 +480,7 @@ static int32_t cut_input_boxes(cge_pieces *u, int by_tiles, int32_t channels)
     const int32_t least[CGE_AXES] = {1, 1, channels, 1, 1};
     int32_t typical[CGE_AXES] = {0}, i;
     for (i = 0; i < CGE_AXES; i++) k->axes[i].size = 1;
-    cge_set_columns(k, &k->axes[INPUT_COLUMNS], g->in_w, by_tiles ? g->dilation_w * (g->kernel_w - 1) - g->pad_left : 0,
-                    by_tiles ? GRAD_TILE * g->stride_w : 1);
+    cge_set_columns(k, g->in_w, inputs_inside(&u->p), by_tiles ? CGE_TILE_COLUMNS * g->stride_w : 1);
     typical[INPUT_COLUMNS] = k->border;
     k->axes[INPUT_ROWS].size = PIECE_ROWS;
     k->axes[INPUT_CHANNELS].size = has_groups(u) ? g->groups : u->p.group_in;
@@ -472,7 +511,7 @@ static void input_cut(cge_pieces *u)
     memset(&u->cut, 0, sizeof u->cut);
     if (cut_input_boxes(u, 1, GRAD_TILE) > CGE_PIECE_MACS && cut_input_boxes(u, 0, GRAD_TILE) > CGE_PIECE_MACS)
         (void)cut_input_boxes(u, 0, 1);
-    cge_cost_lone_columns(u, k, INPUT_COLUMNS, input_box_macs);
+    cge_cost_lone_columns(u, k, input_box_macs);
     k->boxes = cge_count_boxes(k->axes);
     if (k->boxes == 1 && k->macs + macs_of_band(u) <= CGE_PIECE_MACS) return;
     k->other = cge_piece_of(elems_of_band(u), macs_of_element(u));

@@ -6,8 +6,8 @@
 #include "passes.h"
 #include "../kernels/kernels.h"
 
-enum { FORWARD_ROWS, FORWARD_COLUMNS, FORWARD_FILTERS, FORWARD_TERMS };
-enum { TILE_COLUMNS = 4, TILE_FILTERS = 4, ROW_FILTERS = 8 }; /* of a fast kernel: a tile's; of a place that is alone */
+enum { FORWARD_ROWS, FORWARD_COLUMNS = CGE_AXIS_OF_COLUMNS, FORWARD_FILTERS, FORWARD_TERMS };
+enum { TILE_FILTERS = 4, ROW_FILTERS = 8 }; /* of a fast kernel: a tile's; of a place that is alone */
 
 /* Rows of the map that some pooled row looks at, or all. */
 static int32_t rows_in_use(const cge_pieces *u)
@@ -88,13 +88,24 @@ static int64_t forward_macs(const cge_pieces *u, const cge_box *box)
     return cge_gather_macs(&g);
 }
 
+/* Columns that all taps reach. */
+static cge_range outputs_inside(const cge_conv2d_plan *p)
+{
+    const int32_t last = p->g.in_w - 1 + p->g.pad_left - p->g.dilation_w * (p->g.kernel_w - 1);
+    cge_range r;
+    r.begin = cge_pieces_of(p->g.pad_left, p->g.stride_w);
+    if (r.begin > p->out_w) r.begin = p->out_w;
+    r.end = last >= 0 ? last / p->g.stride_w + 1 : 0;
+    if (r.end > p->out_w) r.end = p->out_w;
+    return r;
+}
+
 /* By tiles, or place by place. */
 static int32_t cut_map(cge_pieces *u, int by_tiles, int32_t terms)
 {
     cge_map_cut *k = &u->cut.map;
     int32_t least[CGE_AXES] = {1, 1, TILE_FILTERS, 1, 1}, typical[CGE_AXES] = {0};
-    cge_set_columns(k, &k->axes[FORWARD_COLUMNS], u->p.out_w, by_tiles ? cge_pieces_of(u->p.g.pad_left, u->p.g.stride_w) : 0,
-                    by_tiles ? TILE_COLUMNS : 1);
+    cge_set_columns(k, u->p.out_w, outputs_inside(&u->p), by_tiles ? CGE_TILE_COLUMNS : 1);
     typical[FORWARD_COLUMNS] = k->border;
     if (!by_tiles) least[FORWARD_FILTERS] = ROW_FILTERS;
     if (by_tiles) least[FORWARD_TERMS] = terms;
@@ -134,8 +145,8 @@ static void cut_pooling(cge_pieces *u)
 static void forward_cut(cge_pieces *u)
 {
     memset(&u->cut, 0, sizeof u->cut);
-    if (u->p.out_w < TILE_COLUMNS || cut_map(u, 1, u->p.g.kernel_h) > CGE_PIECE_MACS) cut_places(u);
-    cge_cost_lone_columns(u, &u->cut.map, FORWARD_COLUMNS, forward_macs);
+    if (u->p.out_w < CGE_TILE_COLUMNS || cut_map(u, 1, u->p.g.kernel_h) > CGE_PIECE_MACS) cut_places(u);
+    cge_cost_lone_columns(u, &u->cut.map, forward_macs);
     u->cut.map.boxes = cge_count_boxes(u->cut.map.axes);
     if (u->c.pool != NULL) cut_pooling(u);
 }

@@ -30,10 +30,11 @@ typedef struct cge_box {
 typedef struct cge_map_cut {
     cge_axis axes[CGE_AXES];
     int32_t border, tiles, width; /* columns that are alone at the left; units behind them that have `width` columns */
+    int32_t spoiled;              /* columns of the last of these that are alone, too */
     int32_t term_channels;        /* 0: terms are kernel rows */
     int32_t boxes, others;        /* pieces of rows that belong together: boxes, and what follows them */
     int32_t macs, lone;           /* of a box at most; of one whose column is alone, 0: boxes may have several units */
-    int32_t units, inside;        /* of a row; boxes of such a column */
+    int32_t inside;               /* boxes of such a column */
     int32_t other;                /* elements or windows of what follows; 0: the one box does it */
 } cge_map_cut;
 
@@ -77,7 +78,7 @@ enum {
     CGE_SLICE_MACS = 9090,    /* 20,000 instructions */
     CGE_MACS_RESUME = 130,    /* a slice, beside what is done in it */
     CGE_MACS_UNIT = 500,      /* what describes a unit */
-    CGE_MACS_CUT = 500,       /* ... and cuts a pass */
+    CGE_MACS_CUT = 900,       /* ... and cuts a pass */
     CGE_MACS_CALL = 180,      /* of a piece, beside what it computes */
     CGE_PIECE_MACS = CGE_SLICE_MACS - CGE_MACS_RESUME - CGE_MACS_CALL - 1,
     CGE_MACS_CHECK = 3,       /* of a parameter: a look at it, its gradient and velocity */
@@ -127,8 +128,9 @@ typedef struct cge_gathered {
 CGE_INTERNAL int64_t cge_gather_macs(const cge_gathered *g);
 
 /* Columns of a map, or of an input, in units, which become the size of an axis; where some units lie; and how many of their
- * columns are in tiles. */
-CGE_INTERNAL void cge_set_columns(cge_map_cut *k, cge_axis *a, int32_t columns, int32_t border, int32_t width);
+ * columns are in tiles. Columns outside `inside` have fewer taps than others. With width 1 all columns are alone. */
+enum { CGE_AXIS_OF_COLUMNS = 1, CGE_TILE_COLUMNS = 4 };
+CGE_INTERNAL void cge_set_columns(cge_map_cut *k, int32_t columns, cge_range inside, int32_t width);
 CGE_INTERNAL cge_range cge_columns_of(const cge_map_cut *k, cge_range units);
 CGE_INTERNAL void cge_count_places(const cge_map_cut *k, cge_range units, cge_gathered *g);
 
@@ -137,14 +139,14 @@ CGE_INTERNAL void cge_count_places(const cge_map_cut *k, cge_range units, cge_ga
 typedef int32_t cge_run_group_fn(const cge_pieces *u, int32_t group, cge_range pieces);
 CGE_INTERNAL cge_status cge_run_groups(const cge_pieces *u, cge_range pieces, int32_t in_group, cge_run_group_fn *run_in);
 
-/* Sets k->lone and k->inside, where axis `columns` is cut into units. */
-CGE_INTERNAL void cge_cost_lone_columns(const cge_pieces *u, cge_map_cut *k, int32_t columns, cge_box_macs *macs);
+/* Sets k->lone and k->inside, where columns are cut into units. */
+CGE_INTERNAL void cge_cost_lone_columns(const cge_pieces *u, cge_map_cut *k, cge_box_macs *macs);
 
 static inline int32_t cge_macs_of_box(const cge_map_cut *k, int32_t number)
 {
     int32_t unit;
     if (k->lone == 0) return k->macs;
-    unit = number / k->inside % k->units;
+    unit = number / k->inside % k->axes[CGE_AXIS_OF_COLUMNS].size;
     return unit >= k->border && unit < k->border + k->tiles ? k->macs : k->lone;
 }
 
