@@ -179,9 +179,9 @@ static int32_t binary_count_right(int32_t n, const cge_real *x, const cge_real *
 
 /* Costs: exp is 48 with what is around it, log as much. */
 const cge_loss_kind cge_softmax_cross_entropy = {1, 1, 48, plain_check, labels_check_targets, cross_entropy_forward, cross_entropy_input_grad, NULL};
-const cge_loss_kind cge_mean_squared_error = {2, 0, 48, plain_check, values_check_targets, squared_error_forward, squared_error_input_grad, NULL};
+const cge_loss_kind cge_mean_squared_error = {2, 0, 5, plain_check, values_check_targets, squared_error_forward, squared_error_input_grad, NULL};
 const cge_loss_kind cge_binary_cross_entropy = {3, 0, 112, plain_check, probabilities_check_targets, binary_forward, binary_input_grad, binary_count_right};
-const cge_loss_kind cge_mean_absolute_error = {4, 0, 48, plain_check, values_check_targets, absolute_error_forward, absolute_error_input_grad, NULL};
-const cge_loss_kind cge_huber = {5, 0, 48, huber_check, values_check_targets, huber_forward, huber_input_grad, NULL};
+const cge_loss_kind cge_mean_absolute_error = {4, 0, 8, plain_check, values_check_targets, absolute_error_forward, absolute_error_input_grad, NULL};
+const cge_loss_kind cge_huber = {5, 0, 12, huber_check, values_check_targets, huber_forward, huber_input_grad, NULL};
 const cge_loss_kind cge_smoothed_cross_entropy = {6, 1, 56, smoothed_check, labels_check_targets, smoothed_forward, smoothed_input_grad, NULL};
 const cge_loss_kind cge_distillation = {7, 1, 224, distillation_check, both_check_targets, distillation_forward, distillation_input_grad, NULL};

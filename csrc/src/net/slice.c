@@ -397,9 +397,13 @@ static cge_status start_run(const cge_pieces *u, cge_range pieces)
     return CGE_OK;
 }
 
+/* And through the last activation. */
 static int64_t start_macs(const cge_pieces *u, int32_t piece)
 {
-    return 2 * loss_macs(u, piece) + CGE_MACS_CALL;
+    const cge_network *net = slice_of(u)->net;
+    const int32_t last = net->options.plan->units[net->options.plan->unit_count - 1].activation;
+    const cge_layer *activation = last < 0 ? NULL : &net->model->layers[last];
+    return 2 * loss_macs(u, piece) + (int64_t)net->out_elems * cge_activation_macs(activation) + CGE_MACS_CALL;
 }
 
 static const cge_pass loss_passes[] = {{NULL, one_pieces, loss_macs, loss_run}, {NULL, start_pieces, start_macs, start_run}};
