@@ -87,6 +87,31 @@ static int32_t place_sums_macs(int32_t n)
     return n / 8 * 17 + n % 8 / 3 * 9 + n % 8 % 3 * 6;
 }
 
+static int32_t rows_reached(const cge_pieces *u)
+{
+    return u->p.g.dilation_h * (u->p.g.kernel_h - 1) + 1;
+}
+
+/* Rows that are handed on before row `row` is added, at most. */
+static int32_t rows_taken(const cge_pieces *u, int32_t row)
+{
+    if (row == rows_with_grads(u) - 1) return at_least_one(u->p.g.in_h + u->p.g.pad_top - row * u->p.g.stride_h - rows_reached(u));
+    return row < 0 ? rows_reached(u) : u->p.g.stride_h;
+}
+
+/* Before a row is added, others are handed on. */
+static int64_t take_macs(const cge_pieces *u, int32_t row, int32_t first)
+{
+    const int64_t taken = (int64_t)rows_taken(u, row) * (2 + cge_activation_macs(u->c.below));
+    return row_elems(u->c.in) * (taken + (first ? rows_reached(u) : 0));
+}
+
+/* Sums come and go. */
+static int64_t macs_beside_filter(const cge_winner_cut *k)
+{
+    return 2 * (int64_t)k->of_filter + MACS_OF_FILTER;
+}
+
 static void winner_cut(cge_pieces *u)
 {
     cge_winner_cut *k = &u->cut.winners;
@@ -97,11 +122,11 @@ static void winner_cut(cge_pieces *u)
     k->of_filter = cge_macs_word(CGE_MACS_TAKE + runs * filter_sums_macs(run));
     k->of_place = cge_macs_word(runs * place_sums_macs(run));
     k->filter_row = cge_macs_word(u->c.out.w * ((int64_t)CGE_MACS_LOOK + k->of_filter));
-    k->rows = cge_piece_of(u->c.out.h, k->filter_row);
+    k->rows = cge_piece_beside(u->c.out.h, k->filter_row, macs_beside_filter(k));
     k->row_parts = cge_pieces_of(u->c.out.h, k->rows);
     k->window = cge_macs_word(u->v.channels * ((int64_t)CGE_MACS_LOOK + k->of_place) +
                               (int64_t)u->v.kernel_w * (1 + g->kernel_h) * CGE_MACS_PLACE);
-    k->windows = cge_piece_of(u->c.out.w, k->window);
+    k->windows = cge_piece_beside(u->c.out.w, k->window, take_macs(u, rows_with_grads(u) - 1, 1));
     k->window_parts = cge_pieces_of(u->c.out.w, k->windows);
 }
 
@@ -114,7 +139,7 @@ static int64_t filter_macs(const cge_pieces *u, int32_t piece)
 {
     const cge_winner_cut *k = &u->cut.winners;
     const int32_t rows = cge_piece_elems(u->c.out.h, k->rows, piece % k->row_parts);
-    return rows * (int64_t)k->filter_row + 2 * k->of_filter + MACS_OF_FILTER; /* sums come and go */
+    return rows * (int64_t)k->filter_row + macs_beside_filter(k);
 }
 
 /* Pooled rows of filter k. */
@@ -344,25 +369,6 @@ static cge_status map_weight_run(const cge_pieces *u, cge_range pieces)
 static int32_t ring_pieces(const cge_pieces *u)
 {
     return u->c.dx == NULL ? 0 : rows_with_grads(u) * u->cut.winners.window_parts + 1;
-}
-
-static int32_t rows_reached(const cge_pieces *u)
-{
-    return u->p.g.dilation_h * (u->p.g.kernel_h - 1) + 1;
-}
-
-/* Rows that are handed on before row `row` is added, at most. */
-static int32_t rows_taken(const cge_pieces *u, int32_t row)
-{
-    if (row == rows_with_grads(u) - 1) return at_least_one(u->p.g.in_h + u->p.g.pad_top - row * u->p.g.stride_h - rows_reached(u));
-    return row < 0 ? rows_reached(u) : u->p.g.stride_h;
-}
-
-/* Before a row is added, others are handed on. */
-static int64_t take_macs(const cge_pieces *u, int32_t row, int32_t first)
-{
-    const int64_t taken = (int64_t)rows_taken(u, row) * (2 + cge_activation_macs(u->c.below));
-    return row_elems(u->c.in) * (taken + (first ? rows_reached(u) : 0));
 }
 
 static int64_t ring_macs(const cge_pieces *u, int32_t piece)

@@ -203,11 +203,18 @@ static inline int32_t cge_activation_macs(const cge_layer *activation)
     return (activation->kind->traits & CGE_AFTER_MAX) != 0 ? CGE_MACS_RELU : CGE_MACS_ACTIVATION;
 }
 
-/* How many of `whole`, each of which costs `macs`, make a piece: at least one, and all pieces are about as large. */
+/* How many of `whole`, each of which costs `macs`, make a piece: at least one, and all pieces are about as large. `beside`: what a
+ * piece costs besides. */
+static inline int32_t cge_piece_beside(int32_t whole, int64_t macs, int64_t beside)
+{
+    const int64_t room = CGE_PIECE_MACS - beside;
+    const int32_t most = macs < room ? (int32_t)room / (int32_t)macs : 1;
+    return whole > most ? cge_pieces_of(whole, cge_pieces_of(whole, most)) : whole;
+}
+
 static inline int32_t cge_piece_of(int32_t whole, int64_t macs)
 {
-    const int32_t most = macs < CGE_PIECE_MACS ? CGE_PIECE_MACS / (int32_t)macs : 1;
-    return whole > most ? cge_pieces_of(whole, cge_pieces_of(whole, most)) : whole;
+    return cge_piece_beside(whole, macs, 0);
 }
 
 #endif
