@@ -45,28 +45,33 @@ static int64_t tile_macs(const cge_pieces *u)
 }
 
 /* Whole tiles of inputs, or a part of one. */
-static int32_t tile_inputs_at_once(const cge_pieces *u)
+static int32_t tile_inputs_at_once(int32_t inputs, int32_t macs)
 {
-    const int32_t inputs = input_elems(u), most = tile_macs(u) < CGE_PIECE_MACS ? CGE_PIECE_MACS / (int32_t)tile_macs(u) : 1;
+    const int32_t most = macs < CGE_PIECE_MACS ? CGE_PIECE_MACS / macs : 1;
     if (most >= inputs) return inputs;
-    if (most >= TILE_INPUTS) return most - most % TILE_INPUTS;
-    return most > 1 ? most : 1;
+    return most >= TILE_INPUTS ? most - most % TILE_INPUTS : most;
+}
+
+static void tile_cut(cge_pieces *u)
+{
+    u->cut.map.macs = cge_macs_word(tile_macs(u));
+    u->cut.map.other = tile_inputs_at_once(input_elems(u), u->cut.map.macs);
 }
 
 static int32_t tile_pieces(const cge_pieces *u)
 {
     if (u->c.params.dw == NULL && u->c.dx == NULL) return 0;
-    return cge_pieces_of(input_elems(u), tile_inputs_at_once(u));
+    return cge_pieces_of(input_elems(u), u->cut.map.other);
 }
 
 static int64_t tiles_macs(const cge_pieces *u, int32_t piece)
 {
-    return cge_piece_elems(input_elems(u), tile_inputs_at_once(u), piece) * tile_macs(u);
+    return (int64_t)cge_piece_elems(input_elems(u), u->cut.map.other, piece) * u->cut.map.macs;
 }
 
 static cge_status tile_run(const cge_pieces *u, cge_range pieces)
 {
-    return cge_dense_unit_inputs(&u->c, cge_range_of(input_elems(u), tile_inputs_at_once(u), pieces)) ? CGE_OK : CGE_ERR_NOT_FINITE;
+    return cge_dense_unit_inputs(&u->c, cge_range_of(input_elems(u), u->cut.map.other, pieces)) ? CGE_OK : CGE_ERR_NOT_FINITE;
 }
 
 static int32_t bias_pieces(const cge_pieces *u)
@@ -86,7 +91,7 @@ static cge_status bias_run(const cge_pieces *u, cge_range pieces)
     return cge_dense_unit_biases(&u->c) ? CGE_OK : CGE_ERR_NOT_FINITE;
 }
 
-static const cge_pass dense_backward_passes[] = {{NULL, tile_pieces, tiles_macs, tile_run}, {NULL, bias_pieces, bias_macs, bias_run}};
+static const cge_pass dense_backward_passes[] = {{tile_cut, tile_pieces, tiles_macs, tile_run}, {NULL, bias_pieces, bias_macs, bias_run}};
 
 CGE_INTERNAL cge_pass_list cge_dense_backward_passes(void)
 {
