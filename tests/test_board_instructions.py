@@ -156,27 +156,29 @@ def test_a_refused_call_takes_sixty_instructions_at_most(counts):
 
 @pytest.fixture(scope="module")
 def slices(tmp_path_factory, counts):
-    """{(memory, budget): row} of benchmarks/slices.py for net N; the program compares the weights with train_batch's."""
+    """{(net, memory, budget): row} of benchmarks/slices.py; the program compares the weights with train_batch's."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(ROOT / "benchmarks"))
         import slices
-    chosen = {"N": slices.nets()["N"]}
+    chosen = {net: slices.nets()[net] for net in ("N", "demo")}
     rows = slices.measure(BOARD, [], chosen, tmp_path_factory.mktemp("slices"))
-    return {(row["memory"], row["budget"]): row for row in rows}
+    return {(row["net"], row["memory"], row["budget"]): row for row in rows}
 
 
+@pytest.mark.parametrize("net", ["N", "demo"])  # most slices of demo are many small pieces of several units
 @pytest.mark.parametrize("memory", ["small_sliced", "smallest_sliced"])
-@pytest.mark.parametrize("budget", ["piece", "20000 instructions"])
-def test_the_longest_slice_takes_twenty_thousand_instructions_at_most(memory, budget, slices):
-    assert slices[memory, budget]["largest_slice"] <= 20000
+@pytest.mark.parametrize("budget", ["piece", "20000 instructions", "80000 instructions"])
+def test_no_slice_takes_longer_than_told(net, memory, budget, slices):
+    row = slices[net, memory, budget]
+    assert row["largest_slice"] <= row["predicted"] <= (80000 if budget == "80000 instructions" else 20000)
 
 
-@pytest.mark.parametrize("memory, share", [("small_sliced", 0.92), ("smallest_sliced", 0.95)])
+@pytest.mark.parametrize("memory, share", [("small_sliced", 0.92), ("smallest_sliced", 0.93)])
 def test_the_largest_slice_is_told_beforehand(memory, share, slices):
-    row = slices[memory, "piece"]
+    row = slices["N", memory, "piece"]
     assert share * row["predicted"] <= row["largest_slice"] <= row["predicted"]
 
 
-@pytest.mark.parametrize("budget, cost", [("20000 instructions", 1.08), ("80000 instructions", 1.04), ("none", 1.025)])
+@pytest.mark.parametrize("budget, cost", [("20000 instructions", 1.075), ("80000 instructions", 1.04), ("none", 1.025)])
 def test_a_step_in_slices_costs_little_more(budget, cost, slices):
-    assert max(float(slices[memory, budget]["cost"]) for memory in ("small_sliced", "smallest_sliced")) <= cost
+    assert max(float(slices["N", memory, budget]["cost"]) for memory in ("small_sliced", "smallest_sliced")) <= cost
