@@ -120,16 +120,12 @@ static int update_layer(const cge_network *net, int checks, cge_range slice, int
 {
     const cge_layer *layer = &net->model->layers[l];
     const cge_layer_plan *plan = &cge_layer_plans(net)[l];
-    cge_layer_weights at;
-    cge_trained t;
-    cge_optimizer o;
+    const cge_trained t = cge_trained_weights(layer, plan->weights);
+    const cge_layer_weights at = cge_weights_of(net, net->params, l);
+    cge_optimizer o = net->optimizer;
     int32_t tap, grads = plan->grads;
     int finite = 1;
-    if (grads < 0 || grads >= slice.end) return 1;
-    t = cge_trained_weights(layer, plan->weights);
-    if (grads + t.taps * t.run + plan->biases <= slice.begin) return 1;
-    at = cge_weights_of(net, net->params, l);
-    o = net->optimizer;
+    if (grads < 0) return 1;
     cge_scale_rate(&o, layer->learning_rate_factor);
     for (tap = 0; tap < t.taps; tap++, grads += t.run)
         finite &= update_part(net, &o, checks, slice, grads, t.run, at.w + tap * t.pitch);
