@@ -65,9 +65,9 @@ def reads_input(layers: Sequence[Layer], sources: Sequence[Sequence[int]], index
     return source < 0
 
 
-def check_one_at_a_time(kind: str, name: str, value: int | None) -> None:
+def check_one_at_a_time(memory: str, name: str, value: int | None) -> None:
     if value not in (None, 1):
-        raise ValueError(f"{name}: expected 1 with {kind}, which holds one sample at a time, got {value}")
+        raise ValueError(f'{name}: expected 1 with memory="{memory}", which holds one sample at a time, got {value}')
 
 
 def check_batch_statistics(layers: Sequence[Layer], memory: str, capacity: int | None, memory_ranges: object) -> None:

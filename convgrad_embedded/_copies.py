@@ -71,7 +71,7 @@ def part(network: Network, numbers: Sequence[int], memory: str = "fast") -> Netw
 
 def _settings_for(network: Network, layers: Sequence[Layer]) -> dict[str, Any]:
     """With a plan several samples are held where some layer needs them."""
-    one = network._has_plan and not any(map(learns_by_batch, layers))
+    one = network.memory != "fast" and not any(map(learns_by_batch, layers))
     return dict(network._settings, capacity=None) if one else network._settings
 
 

@@ -564,16 +564,25 @@ class Model:
         return _arena_bytes(self, _options(self.kind, training, samples, params_outside, self.plan(memory, training=training)))
 
     def plan(self, memory: str, *, training: bool) -> MemoryPlan | None:
-        """None for "fast", but for graphs, which always need one. Prediction takes no gradients: "small" is "smallest".
+        """What firmware follows. None for "fast", but for graphs, which always need one.
 
-        "batch" is "small" for several samples at once.
+        Prediction takes no gradients: there "small" is "smallest". "batch" is "small" for several samples at once.
         """
         if memory == "fast" and not self.is_graph:
             return None
         level = memory if training and memory != "fast" else "small"
         if level == "small" and training and self.learns_by_batch:
             level = "batch"
-        key = (level, training, _is_tight(memory, training))
+        return self._plan_of(level, training, _is_tight(memory, training))
+
+    def plan_here(self, memory: str, *, training: bool) -> MemoryPlan | None:
+        """What a network on this computer follows: a graph at "fast" runs as a chain does, several samples at once."""
+        if memory == "fast" and self.is_graph:
+            return self._plan_of("fast", training, False)
+        return self.plan(memory, training=training)
+
+    def _plan_of(self, *key: Any) -> MemoryPlan:
+        """Of this level, training or not, tight or not."""
         found = self._plans.get(key)
         if found is None:  # of two threads that get here, both take the plan of the first
             found = self._plans.setdefault(key, MemoryPlan(self, *key))
@@ -587,7 +596,7 @@ class Model:
 
     def capacity_within(self, limit_bytes: int, most: int, *, training: bool) -> int:
         """How many samples at once: `most`, or as often its half as brings the arena within the limit; 1 in any case."""
-        size, plan = ffi.new("size_t *"), self.plan("fast", training=training)
+        size, plan = ffi.new("size_t *"), self.plan_here("fast", training=training)
         while most > 1:
             status = _arena_status(self, _options(self.kind, training, most, plan=plan), size)
             if status == lib.CGE_OK and size[0] <= limit_bytes:
@@ -655,7 +664,7 @@ def _place_of(offset: int, elem_bytes: int) -> tuple[int, int]:
 
 
 class MemoryPlan:
-    """A cge_plan and the memory that it points to: of a level other than "fast"."""
+    """A cge_plan and the memory that it points to."""
 
     def __init__(self, model: Model, level: str, training: bool, tight: bool = True) -> None:
         kind, size = model.kind, ffi.new("size_t *")
@@ -1030,7 +1039,7 @@ class Runtime:
 
     def __init__(self, model: Model, *, training: bool, capacity: int, threads: int = 1, memory: str = "fast") -> None:
         kind = model.kind
-        self._plan = model.plan(memory, training=training)  # the network points to it
+        self._plan = model.plan_here(memory, training=training)  # the network points to it
         options = _options(kind, training, capacity, plan=self._plan)
         self._pool = None
         if threads > 1:

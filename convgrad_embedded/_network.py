@@ -81,8 +81,8 @@ class Network:
     predictions then are lists, in the order of outputs. Outputs with names, outputs={"what": a, "where": b}, have dicts in
     place of all these lists. docs/graphs.md shows one.
 
-    Such a network follows a plan at every memory level. `sources` says what each of `layers` reads: numbers of layers, -1
-    for the input.
+    Firmware of such a network follows a plan at every memory level. `sources` says what each of `layers` reads: numbers of
+    layers, -1 for the input.
 
     input_shape is (H, W, C), or (n,) for vectors, which (1, 1, n) means too; samples come as arrays of shape
     (N,) + input_shape. A series (T, C) is an image (T, 1, C), which Conv1d and its like work on; its samples may be
@@ -268,14 +268,16 @@ class Network:
         threads = _arrays.integer("threads", threads, 1, _core.MAX_THREADS)
         self.memory = _arrays.choice("memory", memory, [*_core.MEMORY_LEVELS, *_core.SLICED_LEVELS])
         self.frozen_in = _arrays.choice("frozen_in", frozen_in, _plan.PLACES)
-        if memory == "fast" and not _graph.is_graph(self.sources):
+        if memory != "fast":
+            _construction.check_one_at_a_time(memory, "threads", threads)
+        elif not _graph.is_graph(self.sources):
             return capacity, threads
-        kind = f'memory="{memory}"' if memory != "fast" else "a graph"
-        _construction.check_one_at_a_time(kind, "threads", threads)
         if self.loss is not None and any(map(learns_by_batch, self.layers)):
             _construction.check_batch_statistics(self.layers, memory, capacity, memory_ranges)
             return capacity, threads
-        _construction.check_one_at_a_time(kind, "capacity", capacity)
+        if memory == "fast":
+            return capacity, threads
+        _construction.check_one_at_a_time(memory, "capacity", capacity)
         return 1, threads
 
     def _set_outputs(self) -> None:

@@ -257,15 +257,16 @@ def skip_graph(reads_input_again):
     return {"inputs": x, "outputs": cge.Dense(3)(cge.Add()(a, b))}
 
 
-def graph_network(reads_input_again=False, **options):
+def graph_network(reads_input_again=False, memory="small", **options):
     optimizer = cge.SGD(0.02, momentum=0.9)
-    options.update(skip_graph(reads_input_again), optimizer=optimizer, seed=3, memory="small")
+    options.update(skip_graph(reads_input_again), optimizer=optimizer, seed=3, memory=memory)
     return cge.Network(loss="softmax_cross_entropy", **options)
 
 
-def test_a_graph_of_which_one_layer_reads_the_bytes():
+@pytest.mark.parametrize("options", [{}, {"memory": "fast"}, {"memory": "fast", "threads": 2, "capacity": 3}])
+def test_a_graph_of_which_one_layer_reads_the_bytes(options):
     x, y = pictures()
-    expected, net = graph_network(), graph_network(input_scale=1 / 128, input_offset=128)
+    expected, net = graph_network(), graph_network(input_scale=1 / 128, input_offset=128, **options)
     floats = numbers(x, 1 / 128, 128)
     history = expected.fit(floats, y, epochs=2, batch_size=5, verbose=False)
     assert net.fit(x, y, epochs=2, batch_size=5, verbose=False) == history

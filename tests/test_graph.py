@@ -88,15 +88,35 @@ def test_random_graphs_live_the_same_life_at_every_level(seed):
     assert len(lives) == 1
 
 
-@pytest.mark.parametrize("seed", range(0, 60, 6))
+def life_of_batches(net, x, y):
+    net.fit(x, y, epochs=2, batch_size=4, verbose=False)
+    return net.weights_hash(), net.predict(x).tobytes(), net.evaluate(x, y)
+
+
+@pytest.mark.parametrize("seed", range(0, 60, 3))
 def test_batches_of_a_graph_are_sums_over_samples(seed):
     arguments, x, y = random_graph(seed)
-    lives = set()
-    for memory in ("fast", "small"):
-        net = cge.Network(**arguments, memory=memory)
-        net.fit(x, y, epochs=2, batch_size=3, verbose=False)
-        lives.add(net.weights_hash())
-    assert len(lives) == 1
+    x, y = np.concatenate([x, 0.5 * x]), np.concatenate([y, y])
+    ways = [{"memory": "small"}, {}, {"capacity": 1}, {"capacity": 3}, {"threads": 3}]
+    assert len({life_of_batches(cge.Network(**arguments, **way), x, y) for way in ways}) == 1
+
+
+def heavy_graph(channels=24):
+    """Each of its layers is cut into tasks; random graphs have few that are."""
+    x = cge.Input((20, 18, 3))
+    skip = cge.ReLU()(cge.Conv2d(channels, 3, padding=1, frozen=True)(x))
+    h = cge.ReLU()(cge.GroupNorm(4)(cge.Conv2d(channels, 3, padding=1)(skip)))
+    h = cge.Add()(cge.Conv2d(channels, 3, padding=1)(h), cge.Dropout(0.3, seed=5)(h))
+    h = cge.Concat()(cge.Add()(h, skip), cge.GroupNorm(2)(h))
+    h = cge.MaxPool2d(2)(cge.Concat()(h, cge.Conv2d(5, 1)(skip)))
+    return {"inputs": x, "outputs": cge.Dense(4)(cge.Tanh()(cge.Conv2d(16, 3, padding=1, trainable=9)(h)))}
+
+
+def test_threads_give_a_graph_the_same_bits(rng):
+    x, y = rng.normal(size=(24, 20, 18, 3)).astype(np.float32), rng.integers(0, 4, 24)
+    arguments = dict(heavy_graph(), loss="softmax_cross_entropy", optimizer=cge.SGD(0.01, 0.9), seed=2)
+    ways = [{"memory": "small"}, *({"threads": threads} for threads in (1, 2, 3)), {"threads": 2, "capacity": 5}]
+    assert len({life_of_batches(cge.Network(**arguments, **way), x, y) for way in ways}) == 1
 
 
 @pytest.mark.parametrize("memory", ["fast", "small", "smallest"])
@@ -188,8 +208,12 @@ MISTAKES = {
     "layers[1] Add() on input (4, 4, 2) and (4, 4, 1)": lambda: cge.Network(
         inputs=A, outputs=cge.Add()(cge.Conv2d(2, 1)(A), A)
     ),
-    "capacity: expected 1 with a graph": lambda: cge.Network(inputs=A, outputs=cge.Add()(A, A), capacity=2),
-    "threads: expected 1 with a graph": lambda: cge.Network(inputs=A, outputs=cge.Add()(A, A), threads=2),
+    'capacity: expected 1 with memory="small"': lambda: cge.Network(
+        inputs=A, outputs=cge.Add()(A, A), capacity=2, memory="small"
+    ),
+    'threads: expected 1 with memory="small"': lambda: cge.Network(
+        inputs=A, outputs=cge.Add()(A, A), threads=2, memory="small"
+    ),
 }
 
 

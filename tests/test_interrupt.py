@@ -125,12 +125,20 @@ def interrupt_at(net, name, call_number):
     return calls
 
 
+def graph_of_threads(threads):
+    x = cge.Input(SPECS["digits"].input_shape)
+    skip = cge.Conv2d(16, 3, padding=1)(x)
+    y = cge.Dense(10)(cge.Add()(cge.Conv2d(16, 3, padding=1)(cge.ReLU()(skip)), skip))
+    return cge.Network(inputs=x, outputs=y, loss="softmax_cross_entropy", optimizer=cge.SGD(0.01), threads=threads)
+
+
+@pytest.mark.parametrize("of_graph", [False, True])
 @pytest.mark.parametrize("samples", [1, 4, 6])
-def test_an_interrupt_leaves_whole_batches_and_the_history(samples, rng, monkeypatch):
+def test_an_interrupt_leaves_whole_batches_and_the_history(samples, of_graph, rng, monkeypatch):
     spec = SPECS["digits"]
     x, y = spec.data(12, rng)
     monkeypatch.setattr(_core.Pace, "run", lambda self, call, count, context: _core.check(call(count), context))
-    net, expected = spec.network(), spec.network()
+    net, expected = (graph_of_threads(3), graph_of_threads(1)) if of_graph else (spec.network(), spec.network())
     net._runtime._train_pace.samples = samples
     whole = expected.fit(x, y, epochs=2, batch_size=4, shuffle=False, verbose=False)
     calls_per_epoch = {1: 12, 4: 3, 6: 3}[samples]

@@ -109,6 +109,7 @@
 #define cge_mean_squared_error_input_grad_f32 cge_mean_squared_error_input_grad_f32_fused
 #define cge_memory_batch cge_memory_batch_fused
 #define cge_memory_batch_sealed cge_memory_batch_sealed_fused
+#define cge_memory_fast cge_memory_fast_fused
 #define cge_memory_small cge_memory_small_fused
 #define cge_memory_small_sealed cge_memory_small_sealed_fused
 #define cge_memory_small_sliced cge_memory_small_sliced_fused

@@ -787,7 +787,7 @@ typedef struct cge_model {
  * If several layers read an output, its gradient is the sum of theirs, from the last row that reads it to the first. A layer
  * that reads it twice counts as two, its second input first. Layers that only rename (flatten) are looked through.
  *
- * A graph needs a plan: without one every call that would work on it gives CGE_ERR_MODE. Functions that look at one layer
+ * A graph needs a plan (on computers cge_memory_fast has the quickest): without one every call that would work on it gives CGE_ERR_MODE. Functions that look at one layer
  * after the other without memory of their own (cge_model_layer_info) give that, too: see cge_plan.layers. */
 
 /* ---- how a network uses its memory ----
@@ -813,9 +813,13 @@ extern const cge_memory_level cge_memory_small;
 extern const cge_memory_level cge_memory_smallest;
 /* cge_memory_small for up to options.capacity samples in a pass, as batch normalisation needs them to learn. The plan is that
  * of one sample. Each tensor exists once for each sample, so that activations take options.capacity * plan->peak_elems. Each
- * unit works on one sample after the other, and batch normalisation on all together. Only this level takes a capacity above 1,
- * and not with a spread plan (CGE_ERR_ARGUMENT). */
+ * unit works on one sample after the other, and batch normalisation on all together. Only this level and cge_memory_fast take a
+ * capacity above 1, and not with a spread plan (CGE_ERR_ARGUMENT). */
 extern const cge_memory_level cge_memory_batch;
+/* Of a graph what a network without a plan is of a chain: every output as a whole, options.capacity samples at once, layer by
+ * layer, and an executor's threads share the work. It is the quickest on computers, and boards do not have it. Plans of this
+ * level are neither spread (CGE_ERR_ARGUMENT) nor for slices (CGE_ERR_MODE). */
+extern const cge_memory_level cge_memory_fast;
 /* The same with all ways to take fewer bytes, and the code for them (13 KB on an M4F). Units that do not learn run by rows
  * through as many of them as takes the fewest: of a network of which the end learns, the maps before it are some rows each.
  * Depthwise-separable convolutions and inverted residuals that learn run by groups of channels through all of a block, and
@@ -949,7 +953,7 @@ typedef struct cge_options { /* zero means default */
                                (if n input channels learn, all weights; but with a plan, of a dense layer those of n inputs) */
     const cge_executor *executor; /* NULL: all work on the caller's thread */
     const cge_plan *plan;   /* NULL: every layer's output is kept as a whole. Else `training` is the plan's, and capacity 1
-                               but with cge_memory_batch */
+                               but with cge_memory_batch and cge_memory_fast */
 } cge_options;
 
 /* Instructions of a training step on a Cortex-M4F: `macs` multiply-adds of all passes over the batch, and one update of

@@ -275,12 +275,63 @@ static void test_saved_graph(void)
     CHECK(hash == again);
 }
 
+#ifndef CGE_BARE_METAL
+
+/* Plans of layers are for whole steps in one memory. */
+static void test_refusals_of_fast_plans(void)
+{
+    enum { ROOM = 32768 };
+    static uint64_t room[ROOM / 8], memory[ROOM / 8];
+    static const cge_memory_range range = {NULL, ROOM};
+    cge_options options = {0, 1, NULL, NULL, NULL};
+    float x[IN_ELEMS] = {0}, y[4];
+    int32_t label = 0;
+    const cge_targets targets = {&label, NULL};
+    int64_t largest = 77;
+    cge_spread spread;
+    cge_network net;
+    cge_plan plan;
+    check_case("refusals of level fast");
+    CHECK_OK(cge_plan_make(&golden_model, &cge_memory_fast, 0, memory, sizeof memory, &plan));
+    options.plan = &plan;
+    if (!CHECK_OK(cge_network_init(&net, &golden_model, &options, room, sizeof room))) return;
+    CHECK_STATUS(CGE_ERR_MODE, cge_network_forward_begin(&net, x, 1, y));
+    CHECK_STATUS(CGE_ERR_MODE, cge_network_evaluate_begin(&net, x, &targets, 1, NULL));
+    CHECK_STATUS(CGE_ERR_MODE, cge_network_largest_slice(&net, &largest));
+    CHECK(largest == 77);
+    memset(&spread, 0, sizeof spread);
+    spread.ranges = &range;
+    spread.range_count = 1;
+    CHECK_STATUS(CGE_ERR_ARGUMENT, cge_plan_spread(&golden_model, NULL, sizeof room, &spread, &plan));
+    plan.spread = &spread;
+    CHECK_STATUS(CGE_ERR_ARGUMENT, cge_network_init(&net, &golden_model, &options, room, sizeof room));
+    options.training = 1;
+    CHECK_OK(cge_plan_make(&golden_model, &cge_memory_fast, 1, memory, sizeof memory, &plan));
+    if (!CHECK_OK(cge_network_init(&net, &golden_model, &options, room, sizeof room))) return;
+    CHECK_STATUS(CGE_ERR_MODE, cge_network_train_begin(&net, x, &targets, 1));
+}
+
+static void test_host_level(void)
+{
+    test_golden_graph("golden run, fast", &cge_memory_fast, 0);
+    test_refusals_of_fast_plans();
+}
+
+#else
+
+static void test_host_level(void)
+{
+}
+
+#endif
+
 void suite_graph(void)
 {
     test_golden_graph("golden run, small", &cge_memory_small, 0);
     test_golden_graph("golden run, smallest", &cge_memory_smallest, 0);
     test_golden_graph("golden run, small in slices", &cge_memory_small_sliced, 1);
     test_golden_graph("golden run, smallest in slices", &cge_memory_smallest_sliced, 1);
+    test_host_level();
     for (int32_t i = 0; i < COUNT_OF(bad_graphs); i++) test_bad_graph(&bad_graphs[i]);
     test_a_graph_needs_a_plan();
     test_plans_of_other_graphs();

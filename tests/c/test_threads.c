@@ -24,6 +24,7 @@ typedef struct life {
 
 typedef struct workplace { /* what it needs, for `samples` samples */
     const cge_model *model;
+    const cge_plan *plans[2]; /* to predict, to train; NULL: without */
     int32_t samples;
     float *x, *values, *y;
     int32_t *labels, *order;
@@ -49,8 +50,8 @@ static void fill(workplace *w, int32_t in_elems, int32_t out_elems)
 /* One step by parts, an epoch in batches of 8, then inference with the weights outside. 0 if something was refused. */
 static int live(workplace *w, int32_t capacity, const cge_executor *executor, life *result)
 {
-    const cge_options training = {1, capacity, NULL, executor, NULL};
-    cge_options inference = {0, capacity, NULL, executor, NULL};
+    const cge_options training = {1, capacity, NULL, executor, w->plans[1]};
+    cge_options inference = {0, capacity, NULL, executor, w->plans[0]};
     const cge_targets targets = {w->labels, w->values};
     cge_optimizer *o;
     cge_network net;
@@ -107,9 +108,10 @@ static void run_backwards(void *context, void (*task)(void *argument, int32_t in
 /* ---- every target: the small models ------------------------------------------------------------------------------------ */
 
 /* Room for a training network of this capacity and, behind its parameters, one for inference. */
-static size_t arena_bytes(const cge_model *model, int32_t capacity)
+static size_t arena_bytes(const workplace *w, int32_t capacity)
 {
-    const cge_options training = {1, capacity, NULL, NULL, NULL}, inference = {0, capacity, NULL, NULL, NULL};
+    const cge_model *model = w->model;
+    const cge_options training = {1, capacity, NULL, NULL, w->plans[1]}, inference = {0, capacity, NULL, NULL, w->plans[0]};
     size_t bytes = 0, more = 0;
     CHECK_OK(cge_network_arena_bytes(model, &training, &bytes));
     CHECK_OK(cge_network_arena_bytes(model, &inference, &more));
@@ -126,9 +128,10 @@ static void test_small(const test_model *m)
     cge_layer_info last;
     CHECK_OK(cge_model_layer_info(&m->model, m->model.layer_count - 1, &last));
     int32_t in_elems = m->model.input.h * m->model.input.w * m->model.input.c, out_elems = last.out.h * last.out.w * last.out.c;
+    memset(&w, 0, sizeof w);
     w.model = &m->model;
     w.samples = SMALL_SAMPLES;
-    w.arena_bytes = arena_bytes(&m->model, SMALL_SAMPLES);
+    w.arena_bytes = arena_bytes(&w, SMALL_SAMPLES);
     if (!check_room(m->name, w.arena_bytes + 4 * SMALL_SAMPLES * (size_t)(in_elems + 2 * out_elems + 2))) return;
     w.x = check_floats(SMALL_SAMPLES * in_elems);
     w.values = check_floats(SMALL_SAMPLES * out_elems);
@@ -207,6 +210,40 @@ static const test_model large_models[] = {
     {"all frozen", {{8, 8, 3}, TABLE(all_frozen), CROSS_ENTROPY, {&cge_sgd, 0.05f, 0.9f, 0, 0}, NULL, 0, 0}},
 };
 
+#define CONV3(filters, flags_) CONV(filters, 3, 3, 1, 1, 1, 1, 1, 1, 1, flags_)
+#define READS(first, second) .from = {first, second}
+
+/* Outputs that are read once, twice and three times, by layers of every sort. */
+static const cge_layer branches[] = {
+    CONV3(8, 0), PLAIN(relu), CONV3(8, 0), NORM(group_norm, 0, .groups = 2), /* 0 .. 3 */
+    {.kind = &cge_kind_leaky_relu, READS(2, 0)}, /* 4: row 1 beside row 2 */
+    {.kind = &cge_kind_group_norm, .config = &(const cge_norm){.groups = 4}, READS(2, 0)},
+    {.kind = &cge_kind_add, READS(4, 0)}, {.kind = &cge_kind_add, READS(0, 2)}, /* 6: rows 3, 5; 7: rows 6, 1 */
+    {.kind = &cge_kind_add, READS(5, 0)}, CONV3(8, 0), POOL(maxpool2d, 2, 2, 0, 0, 0, 0, 0, 0), /* 8: rows 4, 7; 10: 4x4x8 */
+    CONV3(12, 0), {.kind = &cge_kind_concat, READS(11, 12)}, /* 12: rows 10, 11, which others read, too */
+    {.kind = &cge_kind_conv2d, CONV2D_CONFIG(.out_c = 5, WINDOW(1, 1, 1, 1, 0, 0, 0, 0)), .flags = CGE_FROZEN, READS(11, 0)},
+    {.kind = &cge_kind_concat, READS(0, 12)}, {.kind = &cge_kind_add, READS(15, 15)}, PLAIN(tanh), /* 14: rows 13, 11 */
+    {.kind = &cge_kind_concat, READS(0, 11)}, {.kind = &cge_kind_concat, READS(0, 13)}, /* 17: rows 16, 10; 18: rows 17, 12 */
+    PLAIN(flatten), DENSE(40, 0, 0), PLAIN(relu),
+    {.kind = &cge_kind_flatten, READS(CGE_INPUT, 0)}, DENSE(40, 0, 0), /* 22, 23: the input once more */
+    {.kind = &cge_kind_add, READS(0, 22)}, DENSE(10, 0, 0), PLAIN(flatten),
+};
+/* What does not learn alternates in memory, beside a branch that does. */
+static const cge_layer frozen_branches[] = {
+    CONV3(6, CGE_FROZEN), PLAIN(relu), CONV3(9, CGE_FROZEN), CONV3(6, CGE_FROZEN), /* 0 .. 3 */
+    {.kind = &cge_kind_add, READS(0, 2)},
+    CONV3(12, 0), PLAIN(relu), /* 5, 6 */
+    {.kind = &cge_kind_conv2d, CONV2D_CONFIG(.out_c = 12, WINDOW(3, 3, 1, 1, 1, 1, 1, 1)), .flags = CGE_FROZEN, READS(3, 0)},
+    PLAIN(tanh), /* 7, 8: of row 2 */
+    {.kind = &cge_kind_add, READS(7, 0)}, {.kind = &cge_kind_concat, READS(5, 0)}, /* 9: rows 6, 8; 10: rows 4, 9 */
+    DENSE(5, 0, 0),
+};
+
+static const test_model large_graphs[] = {
+    {"branches", {{8, 8, 4}, TABLE(branches), CROSS_ENTROPY, {&cge_sgd, 0.02f, 0.9f, 1e-3f, 1}, NULL, 0, 0}},
+    {"frozen branches", {{9, 7, 2}, TABLE(frozen_branches), CROSS_ENTROPY, {&cge_sgd, 0.05f, 0, 0, 0}, NULL, 0, 0}},
+};
+
 /* Not from the pool of check.h, which is as large as a board's. */
 static uint64_t memory[WORKPLACES][MEMORY_BYTES / 8];
 
@@ -216,12 +253,14 @@ static void take(unsigned char **from, size_t bytes, void *pointer)
     *from += (bytes + 15) / 16 * 16;
 }
 
-static workplace large_workplace(const cge_model *model, uint64_t *place)
+static workplace workplace_with_plans(const cge_model *model, const cge_plan *plans, uint64_t *place)
 {
     enum { MAX_IN = 512, MAX_OUT = 32 };
     unsigned char *free_bytes = (unsigned char *)place;
     workplace w;
+    memset(&w, 0, sizeof w);
     w.model = model;
+    for (int32_t i = 0; plans != NULL && i < 2; i++) w.plans[i] = &plans[i];
     w.samples = SAMPLES;
     take(&free_bytes, sizeof(float) * SAMPLES * MAX_IN, &w.x);
     take(&free_bytes, sizeof(float) * SAMPLES * MAX_OUT, &w.values);
@@ -229,9 +268,14 @@ static workplace large_workplace(const cge_model *model, uint64_t *place)
     take(&free_bytes, sizeof(int32_t) * SAMPLES, &w.labels);
     take(&free_bytes, sizeof(int32_t) * SAMPLES, &w.order);
     w.arena = free_bytes;
-    w.arena_bytes = arena_bytes(model, SAMPLES);
+    w.arena_bytes = arena_bytes(&w, plans != NULL && plans[0].level != &cge_memory_fast ? 1 : SAMPLES);
     CHECK(free_bytes + w.arena_bytes <= (unsigned char *)place + MEMORY_BYTES);
     return w;
+}
+
+static workplace large_workplace(const cge_model *model, uint64_t *place)
+{
+    return workplace_with_plans(model, NULL, place);
 }
 
 typedef struct pool_memory {
@@ -248,33 +292,63 @@ static int start(pool_memory *p, int32_t threads)
            CHECK_OK(cge_thread_pool_start(&p->memory, cge_thread_pool_bytes(), threads, &p->pool));
 }
 
-static void test_large(const test_model *m)
+/* Every way gives what `expected` says. */
+static void check_lives(workplace *w, int fewer, const life *expected)
 {
     static const int32_t capacities[] = {SAMPLES, 1, 8, 2, 3}, threads[] = {5, 2, 1, 3};
-    const int32_t capacity_count = CHECK_FEWER ? 1 : COUNT_OF(capacities), thread_count = CHECK_FEWER ? 1 : COUNT_OF(threads);
-    workplace w = large_workplace(&m->model, memory[0]);
+    const int32_t capacity_count = fewer ? 1 : COUNT_OF(capacities), thread_count = fewer ? 1 : COUNT_OF(threads);
     backwards b = {0, 0};
     const cge_executor executor = {run_backwards, &b, 4};
-    life expected, got;
-    check_case(m->name);
-    CHECK(live(&w, 1, NULL, &expected));
+    life got;
     for (int32_t c = 0; c < capacity_count; c++) {
-        CHECK(live(&w, capacities[c], NULL, &got));
-        check_life(&expected, &got);
+        CHECK(live(w, capacities[c], NULL, &got));
+        check_life(expected, &got);
         b.runs = b.tasks = 0;
-        CHECK(live(&w, capacities[c], &executor, &got));
-        check_life(&expected, &got);
+        CHECK(live(w, capacities[c], &executor, &got));
+        check_life(expected, &got);
         CHECK(capacities[c] < 8 || (b.runs > 0 && b.tasks >= 2 * b.runs)); /* else this proves nothing */
     }
     for (int32_t t = 0; t < thread_count; t++) {
         pool_memory p;
         if (!start(&p, threads[t])) return;
         for (int32_t c = 0; c < capacity_count; c++) {
-            CHECK(live(&w, capacities[c], cge_thread_pool_executor(p.pool), &got));
-            check_life(&expected, &got);
+            CHECK(live(w, capacities[c], cge_thread_pool_executor(p.pool), &got));
+            check_life(expected, &got);
         }
         cge_thread_pool_stop(p.pool);
     }
+}
+
+static void test_large(const test_model *m)
+{
+    workplace w = large_workplace(&m->model, memory[0]);
+    life expected;
+    check_case(m->name);
+    CHECK(live(&w, 1, NULL, &expected));
+    check_lives(&w, CHECK_FEWER, &expected);
+}
+
+static int make_plans(const cge_model *model, const cge_memory_level *level, uint64_t *place, cge_plan *plans)
+{
+    for (int32_t training = 0; training < 2; training++, place += MEMORY_BYTES / 16)
+        if (!CHECK_OK(cge_plan_make(model, level, training, place, MEMORY_BYTES / 2, &plans[training]))) return 0;
+    return 1;
+}
+
+/* What units do with one sample after the other, layers do with many. */
+static void test_large_graph(const test_model *m)
+{
+    cge_plan small[2], fast[2];
+    workplace w;
+    life expected, got;
+    check_case(m->name);
+    if (!make_plans(&m->model, &cge_memory_small, memory[1], small)) return;
+    if (!make_plans(&m->model, &cge_memory_fast, memory[2], fast)) return;
+    w = workplace_with_plans(&m->model, small, memory[0]);
+    CHECK(live(&w, 1, NULL, &expected));
+    w = workplace_with_plans(&m->model, fast, memory[0]);
+    check_lives(&w, 1, &expected);
+    if (CHECK(live(&w, 3, NULL, &got))) check_life(&expected, &got);
 }
 
 /* A NaN in any slice of the gradients stops the update. */
@@ -501,6 +575,7 @@ static void test_host(void)
 {
     test_kernel_set_name();
     for (int32_t i = 0; i < COUNT_OF(large_models); i++) test_large(&large_models[i]);
+    for (int32_t i = 0; i < COUNT_OF(large_graphs); i++) test_large_graph(&large_graphs[i]);
     test_not_finite_slices();
     test_sections();
     test_own_tasks_first();

@@ -113,6 +113,7 @@
 #define cge_mean_squared_error_input_grad_f32 cge_mean_squared_error_input_grad_f64
 #define cge_memory_batch cge_memory_batch_f64
 #define cge_memory_batch_sealed cge_memory_batch_sealed_f64
+#define cge_memory_fast cge_memory_fast_f64
 #define cge_memory_level cge_memory_level_f64
 #define cge_memory_range cge_memory_range_f64
 #define cge_memory_small cge_memory_small_f64

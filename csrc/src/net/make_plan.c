@@ -32,6 +32,31 @@ static cge_status count_row(const cge_model *model, int32_t l, const cge_layer_p
     return cge_count_layer(model, l, &info, options, counts, row);
 }
 
+static int32_t count_units_of(const cge_model *model, const cge_memory_level *level)
+{
+    return cge_runs_layers(level) ? model->layer_count : cge_count_units(model);
+}
+
+/* Of any level. */
+static int32_t most_units(const cge_model *model)
+{
+    return CGE_HOST ? model->layer_count : cge_count_units(model);
+}
+
+/* Units and their tensors, without offsets; returns how many tensors. */
+static int32_t find_units(const cge_model *model, const cge_memory_level *level, cge_plan *p, cge_unit *units,
+                          cge_tensor *tensors)
+{
+    const int graph = cge_is_graph(model);
+    int32_t l, u = 0;
+    if (cge_runs_layers(level)) {
+        memset(units, 0, (size_t)p->unit_count * sizeof *units);
+        return cge_find_uses(model, p->layers, level, p->training, units, p->unit_count, tensors);
+    }
+    for (l = 0; l < model->layer_count; l = units[u++].end) units[u] = cge_unit_from(model, graph, l);
+    return cge_choose_styles(model, p->layers, level, p->training, units, p->unit_count, tensors);
+}
+
 /* Alignments fall from part to part. */
 static size_t memory_bytes(const cge_model *model, int32_t units)
 {
@@ -43,7 +68,7 @@ cge_status cge_plan_bytes(const cge_model *model, size_t *bytes)
 {
     if (bytes == NULL) return CGE_ERR_NULL;
     CGE_TRY(check_plannable(model));
-    *bytes = memory_bytes(model, cge_count_units(model));
+    *bytes = memory_bytes(model, most_units(model));
     return CGE_OK;
 }
 
@@ -55,23 +80,20 @@ cge_status cge_plan_make(const cge_model *model, const cge_memory_level *level, 
     cge_options options;
     cge_tensor *tensors;
     cge_unit *units;
-    int graph;
-    int32_t l, u = 0;
+    int32_t l;
     if (level == NULL || memory == NULL || plan == NULL) return CGE_ERR_NULL;
     if (training != 0 && training != 1) return CGE_ERR_ARGUMENT;
     CGE_TRY(check_plannable(model));
     if (training && model->loss == NULL) return CGE_ERR_MODE;
     if (!cge_is_aligned(memory, 8)) return CGE_ERR_ALIGN;
-    graph = cge_is_graph(model);
     memset(&options, 0, sizeof options);
     options.training = training;
-    p.unit_count = cge_count_units(model);
-    if (bytes < memory_bytes(model, p.unit_count)) return CGE_ERR_ARENA;
+    p.unit_count = count_units_of(model, level);
+    if (bytes < memory_bytes(model, most_units(model))) return CGE_ERR_ARENA;
     cge_begin_counts(model, &counts);
     for (l = 0; l < model->layer_count; l++) CGE_TRY(count_row(model, l, layers, level, &options, &counts, &layers[l]));
     tensors = (cge_tensor *)(void *)(layers + model->layer_count);
     units = (cge_unit *)(void *)(tensors + MOST_TENSORS * p.unit_count);
-    for (l = 0; l < model->layer_count; l = units[u++].end) units[u] = cge_unit_from(model, graph, l);
     p.level = level;
     p.layers = layers;
     p.units = units;
@@ -79,7 +101,7 @@ cge_status cge_plan_make(const cge_model *model, const cge_memory_level *level, 
     p.training = training;
     p.spread = NULL;
     p.seal = 0;
-    p.tensor_count = cge_choose_styles(model, layers, level, training, units, p.unit_count, tensors);
+    p.tensor_count = find_units(model, level, &p, units, tensors);
     p.peak_elems = cge_place_tensors(tensors, p.tensor_count, (int16_t *)(void *)(units + p.unit_count), &p.bound_elems);
     if (p.peak_elems > CGE_MAX_ELEMS) return CGE_ERR_OVERFLOW;
     *plan = p;
@@ -125,7 +147,7 @@ CGE_INTERNAL cge_status cge_check_plan(const cge_model *model, const cge_options
     if (plan->layers == NULL || plan->units == NULL || plan->tensors == NULL) return CGE_ERR_NULL;
     if (plan->spread != NULL && plan->spread->kind == NULL) return CGE_ERR_NULL;
     CGE_TRY(check_plannable(model));
-    if (plan->unit_count != cge_count_units(model)) return CGE_ERR_MISMATCH;
+    if (plan->unit_count != count_units_of(model, plan->level)) return CGE_ERR_MISMATCH;
     if (!layers_match(model, options, counts) || !cge_uses_match(model, plan)) return CGE_ERR_MISMATCH;
     if (plan->peak_elems < 0 || plan->peak_elems > CGE_MAX_ELEMS) return CGE_ERR_MISMATCH;
     for (i = 0; i < plan->tensor_count; i++) {

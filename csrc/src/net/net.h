@@ -59,10 +59,10 @@ CGE_INTERNAL CGE_MUST_USE cge_status cge_check_optimizer(const cge_network *net)
 /* Checks, or takes, the step for the parameters whose gradients are in a range. 0: one would not stay finite. */
 CGE_INTERNAL int cge_update_range(const cge_network *net, int checks, cge_range range);
 
-/* Samples that a forward pass may hold: with a plan it takes one. */
+/* Samples that a forward pass may hold: units take one. */
 static inline int32_t cge_forward_capacity(const cge_network *net)
 {
-    return net->options.plan != NULL ? 1 : net->options.capacity;
+    return cge_runs_units(&net->options) ? 1 : net->options.capacity;
 }
 
 /* Forward through all layers, count <= cge_forward_capacity; trains: as a step does. Returns the last output,

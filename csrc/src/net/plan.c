@@ -14,6 +14,7 @@
  */
 #include "trained_params.h"
 #include "units.h"
+#include "wiring.h"
 
 #include <string.h>
 
@@ -321,7 +322,8 @@ CGE_INTERNAL cge_status cge_count_layer(const cge_model *model, int32_t l, const
     if (row != NULL) fill_row(row, info, plan->param_elems, learning > 0 ? plan->grad_elems : -1);
     plan->param_elems += elems;
     plan->grad_elems += learning;
-    if (learning > 0) plan->held_elems += cge_held_elems(&model->layers[l], info->weight_elems, info->bias_elems, options->plan != NULL);
+    if (learning > 0)
+        plan->held_elems += cge_held_elems(&model->layers[l], info->weight_elems, info->bias_elems, cge_runs_units(options));
     plan->out_elems = info->out.h * info->out.w * info->out.c;
     return CGE_OK;
 }
@@ -347,6 +349,7 @@ static cge_status count_chain(const cge_model *model, const cge_options *options
 static int plan_fits(const cge_plan *plan, const cge_options *options)
 {
     if (plan->level == NULL || plan->training != options->training) return 0;
+    if (cge_runs_layers(plan->level) && plan->spread != NULL) return 0;
     return options->capacity == 1 || (plan->level->holds_several && plan->spread == NULL);
 }
 
@@ -395,7 +398,13 @@ static int gathers_samples(const cge_options *options)
 
 static cge_status find_input_room(const cge_model *model, const cge_options *options, int32_t in_elems, cge_input_room *room)
 {
+    cge_options of_layers;
     memset(room, 0, sizeof *room);
+    if (CGE_HOST && !cge_runs_units(options)) {
+        of_layers = *options;
+        of_layers.plan = NULL;
+        options = &of_layers;
+    }
     if (model->input_kind != NULL) CGE_TRY(model->input_kind->find_room(model, options, room));
     else room->gathered = product_of(in_elems, options->capacity);
     if (!gathers_samples(options)) room->gathered = 0;
@@ -413,7 +422,7 @@ CGE_INTERNAL cge_status cge_plan_network(const cge_model *model, const cge_optio
     if (level != NULL) CGE_TRY(level->check_plan(model, options, plan));
     else CGE_TRY(count_chain(model, options, plan, layers));
     CGE_TRY(find_input_room(model, options, plan->in_elems, &room));
-    plan->loss_grad = -1;
+    plan->loss_grad = level != NULL ? cge_wired_loss_grad(model, options) : -1;
     if (level == NULL) activations = place_whole_outputs(model, options, plan, layers);
     else activations = product_of(options->plan->peak_elems, options->capacity);
     if (level != NULL && level->one_by_one) activations += CGE_SLICE_ELEMS;

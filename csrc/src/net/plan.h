@@ -33,6 +33,17 @@ static inline const cge_memory_level *cge_level_of(const cge_options *options)
     return options->plan != NULL ? options->plan->level : NULL;
 }
 
+/* Whether a pass runs a plan's units (steps.c), sample by sample. Else it runs layers (walk.c): there is no plan, or one of
+ * level cge_memory_fast, which boards do not have. */
+#if CGE_HOST
+CGE_INTERNAL int cge_runs_units(const cge_options *options);
+#else
+static inline int cge_runs_units(const cge_options *options)
+{
+    return options->plan != NULL;
+}
+#endif
+
 /* input_kind, input_scale and input_offset. */
 CGE_INTERNAL CGE_MUST_USE cge_status cge_check_input(const cge_model *model);
 

@@ -1072,7 +1072,7 @@ CGE_NOINLINE cge_status go_on_afresh(cge_network *net, int64_t budget)
 /* One sample after the other, by a plan. */
 static int trains_in_slices(const cge_network *net)
 {
-    return net->options.plan != NULL && !net->options.plan->level->holds_several;
+    return cge_runs_units(&net->options) && !net->options.plan->level->holds_several;
 }
 
 cge_status cge_network_train_begin(cge_network *net, const void *x, const cge_targets *targets, int32_t count)
@@ -1094,7 +1094,7 @@ cge_status cge_network_evaluate_begin(cge_network *net, const void *x, const cge
     const cge_sample_list list = {x, targets, NULL};
     cge_step step;
     CGE_TRY(cge_check_network(net));
-    if (net->options.plan == NULL) return CGE_ERR_MODE;
+    if (!cge_runs_units(&net->options)) return CGE_ERR_MODE;
     CGE_TRY(cge_check_targets_call(net, &list, count));
     step = first_piece(net, &task_evaluate, x, count);
     step.targets = *targets;
@@ -1107,7 +1107,7 @@ cge_status cge_network_forward_begin(cge_network *net, const void *x, int32_t co
     cge_step step;
     CGE_TRY(cge_check_samples(net, x, count));
     CGE_TRY(cge_check_buffer(y));
-    if (net->options.plan == NULL) return CGE_ERR_MODE;
+    if (!cge_runs_units(&net->options)) return CGE_ERR_MODE;
     step = first_piece(net, &task_forward, x, count);
     step.y = y;
     return begin_step(net, &task_forward, &step);
@@ -1175,7 +1175,7 @@ cge_status cge_network_largest_slice(const cge_network *net, int64_t *macs)
     net_slice s;
     CGE_TRY(cge_check_network(net));
     if (macs == NULL) return CGE_ERR_NULL;
-    if (net->options.plan == NULL || (net->options.training && !trains_in_slices(net))) return CGE_ERR_MODE;
+    if (!cge_runs_units(&net->options) || (net->options.training && !trains_in_slices(net))) return CGE_ERR_MODE;
     task = net->options.training ? &task_train : &task_forward;
     step = first_piece(net, task, net->activations, 1);
     step.task = task;

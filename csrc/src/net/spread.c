@@ -157,6 +157,7 @@ static cge_status begin_spread(size_t arena_bytes, const cge_spread *spread, cge
     if (spread == NULL || plan == NULL || spread->ranges == NULL) return CGE_ERR_NULL;
     if (plan->level == NULL || plan->units == NULL || plan->tensors == NULL) return CGE_ERR_NULL;
     if (spread->range_count < 1 || spread->range_count >= CGE_MOST_RANGES) return CGE_ERR_ARGUMENT;
+    if (cge_runs_layers(plan->level)) return CGE_ERR_ARGUMENT;
     w->t = (cge_tensor *)(uintptr_t)plan->tensors; /* in the caller's memory, as the units are: cge_plan_make was given it */
     w->count = plan->tensor_count;
     w->order = (int16_t *)(uintptr_t)(plan->units + plan->unit_count);

@@ -1,5 +1,6 @@
 /* Tasks among threads: hosts alone have them. */
 #include "tasks.h"
+#include "wiring.h"
 #include "../base/fp_mode.h"
 
 #if CGE_HOST
@@ -90,9 +91,8 @@ CGE_INTERNAL int cge_computes_both(const cge_layer *l, int32_t weight_tasks)
 /* From the first layer that learns on, all that is written to is kept. */
 static int follows_in_section(const cge_network *net, int32_t l)
 {
-    const cge_layer_plan *plans = cge_layer_plans(net);
     if (cge_samples_apart(net, l, 2) == 1 || cge_samples_apart(net, l - 1, 2) == 1) return 0;
-    return l > net->first_trainable || (l < net->first_trainable && plans[l].y == plans[l - 1].y);
+    return l > net->first_trainable || (l < net->first_trainable && cge_wiring_of(net, l).y == cge_wiring_of(net, l - 1).y);
 }
 
 CGE_INTERNAL int32_t cge_section_end(const cge_network *net, int32_t begin)
@@ -102,11 +102,18 @@ CGE_INTERNAL int32_t cge_section_end(const cge_network *net, int32_t begin)
     return l;
 }
 
+/* Its gradients lie in the place of the one it gets, and no others. */
+static int goes_on_in_place(const cge_network *net, int32_t l, int32_t place)
+{
+    const cge_wiring w = cge_wiring_of(net, l);
+    return w.dy == place && w.dx[0] == place && w.dx[1] < 0 && w.adds == 0;
+}
+
 CGE_INTERNAL int32_t cge_section_begin(const cge_network *net, int32_t last)
 {
-    const cge_layer_plan *plans = cge_layer_plans(net);
+    const int32_t place = cge_wiring_of(net, last).dx[0];
     int32_t l = last;
-    while (l - 1 > net->first_trainable && plans[l - 1].dx == plans[last].dx) l--;
+    while (l - 1 > net->first_trainable && goes_on_in_place(net, l - 1, place)) l--;
     return l;
 }
 

@@ -53,7 +53,6 @@ static void zero_grads(cge_network *net)
     net->pending = 0;
 }
 
-/* With a plan. */
 static int learn_by_plan(cge_network *net, const void *x, const cge_sample_list *s, int32_t begin, int32_t count,
                          cge_progress *losses)
 {
@@ -70,8 +69,8 @@ static int accumulate_pass(cge_network *net, const cge_sample_list *s, int32_t b
     const void *x = contiguous_samples(net, s, begin, count);
     const cge_real *y;
     int32_t i;
-    if (net->pending == 0 && (!CGE_HOST || net->options.plan != NULL)) zero_grads(net); /* see cge_layer_call.add */
-    if (net->options.plan != NULL) return learn_by_plan(net, x, s, begin, count, losses);
+    if (net->pending == 0 && (!CGE_HOST || cge_runs_units(&net->options))) zero_grads(net); /* see cge_layer_call.add */
+    if (cge_runs_units(&net->options)) return learn_by_plan(net, x, s, begin, count, losses);
     y = cge_pass_forward(net, net->params, x, count, 1);
     for (i = 0; i < count; i++, y += n) {
         int32_t sample = cge_sample_index(s, begin + i);

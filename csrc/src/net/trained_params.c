@@ -8,15 +8,15 @@ CGE_INTERNAL int32_t cge_learning_elems(const cge_layer *layer, const cge_layer_
 }
 
 /* Weights in the arena, where the others stay outside. */
-static int32_t held_weights(const cge_layer *layer, int32_t weights, int has_plan)
+static int32_t held_weights(const cge_layer *layer, int32_t weights, int by_units)
 {
     const int32_t trained = cge_trained_weight_elems(layer, weights);
-    return trained > 0 && ((layer->kind->traits & CGE_BY_INPUTS) == 0 || !has_plan) ? weights : trained;
+    return trained > 0 && ((layer->kind->traits & CGE_BY_INPUTS) == 0 || !by_units) ? weights : trained;
 }
 
-CGE_INTERNAL int32_t cge_held_elems(const cge_layer *layer, int32_t weights, int32_t biases, int has_plan)
+CGE_INTERNAL int32_t cge_held_elems(const cge_layer *layer, int32_t weights, int32_t biases, int by_units)
 {
-    return held_weights(layer, weights, has_plan) + biases;
+    return held_weights(layer, weights, by_units) + biases;
 }
 
 /* Where layer l, which learns, begins in net->params: behind what is held of those before it. */
@@ -25,7 +25,8 @@ static int32_t begin_of_held(const cge_network *net, int32_t l)
     const cge_layer_plan *plan = cge_layer_plans(net);
     int32_t i, begin = 0;
     for (i = 0; i < l; i++)
-        if (plan[i].grads >= 0) begin += cge_held_elems(&net->model->layers[i], plan[i].weights, plan[i].biases, net->options.plan != NULL);
+        if (plan[i].grads >= 0)
+            begin += cge_held_elems(&net->model->layers[i], plan[i].weights, plan[i].biases, cge_runs_units(&net->options));
     return begin;
 }
 
@@ -39,7 +40,7 @@ CGE_INTERNAL cge_layer_weights cge_weights_of(const cge_network *net, const cge_
     if (plan->biases != 0) at.b = all + plan->weights;
     if (!in_part || plan->grads < 0) return at;
     held = params + begin_of_held(net, l);
-    weights = held_weights(&net->model->layers[l], plan->weights, net->options.plan != NULL);
+    weights = held_weights(&net->model->layers[l], plan->weights, cge_runs_units(&net->options));
     if (at.b != NULL) at.b = held + weights;
     if (weights == 0) return at;
     at.w = held;

@@ -15,7 +15,7 @@
 CGE_INTERNAL int32_t cge_learning_elems(const cge_layer *layer, const cge_layer_info *info, int training);
 
 /* Elements that a network with options.params copies into the arena, of a layer that learns. */
-CGE_INTERNAL int32_t cge_held_elems(const cge_layer *layer, int32_t weights, int32_t biases, int has_plan);
+CGE_INTERNAL int32_t cge_held_elems(const cge_layer *layer, int32_t weights, int32_t biases, int by_units);
 
 /* The parameters of a layer. rest: weights that do not lie behind the others, but in options.params; NULL: none. b NULL: no
  * biases. */

@@ -46,6 +46,15 @@ static int takes_next(const cge_model *model, int graph, cge_unit *u)
     return 1;
 }
 
+CGE_INTERNAL cge_unit cge_unit_of_layer(const cge_model *model, int32_t l)
+{
+    cge_unit u = {0, 0, -1, -1, -1, 0, -1, -1, -1, -1, -1, {CGE_NO_UNIT, CGE_NO_UNIT}, 0, 0, 0, 0};
+    u.begin = (int16_t)l;
+    u.end = (int16_t)(l + 1);
+    if (!unit_trait(model, l, CGE_ALIAS)) u.main = (int16_t)l;
+    return u;
+}
+
 CGE_INTERNAL cge_unit cge_unit_from(const cge_model *model, int graph, int32_t begin)
 {
     cge_unit u = {0, 0, -1, -1, -1, 0, -1, -1, -1, -1, -1, {CGE_NO_UNIT, CGE_NO_UNIT}, 0, 0, 0, 0};

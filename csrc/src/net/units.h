@@ -118,7 +118,7 @@ struct cge_memory_level {
     /* CGE_ERR_MISMATCH if options->plan is another model's, or two tensors that live together overlap. Else *counts is
      * filled in. */
     cge_status (*check_plan)(const cge_model *model, const cge_options *options, cge_network_plan *counts);
-    /* Forward of one sample; returns the last output. */
+    /* Forward of one sample; returns the last output. NULL, as learn_pass is then: walk.c runs layers. */
     const cge_real *(*forward_units)(const cge_network *net, const cge_real *params, const void *x);
     /* Forward, loss, backward of samples begin .. begin + count - 1, which lie at x. 0: not finite, see at_once. */
     int (*learn_pass)(cge_network *net, const void *x, const cge_sample_list *s, int32_t begin, int32_t count,
@@ -136,6 +136,12 @@ struct cge_memory_level {
     const cge_masks *masks;   /* NULL: no unit has CGE_FORGETS */
     int32_t holds_several; /* options->capacity may be above 1; else a pass is of one sample */
 };
+
+/* cge_memory_fast: a unit is a layer, and layers run as they do without a plan. */
+static inline int cge_runs_layers(const cge_memory_level *level)
+{
+    return CGE_HOST && level->forward_units == NULL;
+}
 
 /* A plan over several memories (spread.c), as a table that no program without them links. */
 struct cge_spread_kind {
@@ -205,6 +211,9 @@ CGE_INTERNAL void cge_mark_what_learns(const cge_network *net, int32_t l, cge_un
 /* The unit that begins with layer `begin`, without tensors; `graph` as cge_is_graph says. */
 CGE_INTERNAL cge_unit cge_unit_from(const cge_model *model, int graph, int32_t begin);
 CGE_INTERNAL int32_t cge_count_units(const cge_model *model);
+
+/* The same of a level that runs layers: layer l, without `main` if it only renames. */
+CGE_INTERNAL cge_unit cge_unit_of_layer(const cge_model *model, int32_t l);
 
 /* In cge_unit.x. */
 enum { CGE_MODEL_INPUT = -1, CGE_NO_UNIT = -2 };

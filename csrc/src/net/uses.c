@@ -380,6 +380,111 @@ static void find_backward_uses(uses *s, int32_t number, const cge_unit_call *c, 
     u->backward = use_tensor(s, scratch_of(s, u, c).backward, back, back);
 }
 
+/* ---- layers that run as they do without a plan: cge_memory_fast ----
+ *
+ * Threads take some samples through several layers while others are at other layers (tasks.h). So what forward writes from the
+ * first layer that learns on is kept until its end, whoever reads it.
+ */
+
+/* The input over which layer `number` writes. Backward of who computed it does not read it. -1: none. */
+static int overwritten_input(const uses *s, int32_t number)
+{
+    const cge_unit *u = &s->units[number];
+    int slot;
+    if ((s->model->layers[u->main].kind->traits & CGE_IN_PLACE) == 0) return -1;
+    for (slot = 0; slot < 2; slot++) {
+        const cge_unit *source = u->x[slot] >= 0 ? &s->units[u->x[slot]] : NULL;
+        if (source != NULL && !source->shared && !(source->learns && main_reads_y(s, source))) return slot;
+    }
+    return -1;
+}
+
+static int32_t first_that_learns(const uses *s)
+{
+    int32_t u = 0;
+    while (u < s->unit_count && !learns(s, &s->units[u])) u++;
+    return u;
+}
+
+/* Backward of a layer may read what it has read, and of some kinds what it has put out. */
+static int32_t last_use_of_layer_y(const uses *s, int32_t u)
+{
+    int32_t last = last_who_reads_unit(s, u), r = next_reader(s, u, u);
+    if (s->units[u].learns && main_reads_y(s, &s->units[u])) last = backward_of(s, u);
+    while (r < s->unit_count && !s->units[r].learns) r = next_reader(s, u, r);
+    if (r < s->unit_count) last = max_of(last, backward_of(s, r));
+    return last >= first_that_learns(s) ? max_of(last, s->unit_count) : last;
+}
+
+/* And of what is written over it. */
+static int32_t last_use_of_place(const uses *s, int32_t u)
+{
+    int32_t last = last_use_of_layer_y(s, u);
+    while (!s->units[u].shared) {
+        const int32_t reader = next_reader(s, u, u), slot = reader < s->unit_count ? overwritten_input(s, reader) : -1;
+        if (slot < 0 || s->units[reader].x[slot] != u) break;
+        u = reader;
+        last = max_of(last, last_use_of_layer_y(s, u));
+    }
+    return last;
+}
+
+static void find_layer_forward_uses(uses *s, int32_t number, const cge_unit_call *c, cge_unit *u)
+{
+    const int slot = overwritten_input(s, number);
+    u->y = slot >= 0 ? s->units[u->x[slot]].y : use_tensor(s, cge_shape_elems(c->out), number, last_use_of_place(s, number));
+    u->winners = -1;
+    u->forward = -1;
+}
+
+/* Input `slot` gets the gradient of layer `number` first. */
+static int begins_gradient(const uses *s, int32_t number, int slot)
+{
+    const cge_unit *u = &s->units[number];
+    return u->learns && u->x[slot] >= 0 && s->units[u->x[slot]].learns && (u->adds & 1 << slot) == 0;
+}
+
+/* The input whose gradient is that of the output, and lies there. -1: none. */
+static int inheriting_input(const uses *s, int32_t number)
+{
+    if ((s->model->layers[s->units[number].main].kind->traits & CGE_IN_PLACE) == 0) return -1;
+    return begins_gradient(s, number, 0) ? 0 : begins_gradient(s, number, 1) ? 1 : -1;
+}
+
+static int32_t last_use_of_layer_dy(const uses *s, int32_t u)
+{
+    int slot;
+    while ((slot = inheriting_input(s, u)) >= 0) u = s->units[u].x[slot];
+    return backward_of(s, u);
+}
+
+static int inherits_gradient(const uses *s, int32_t u, int32_t reader)
+{
+    const int slot = reader < s->unit_count ? inheriting_input(s, reader) : -1;
+    return slot >= 0 && s->units[reader].x[slot] == u;
+}
+
+/* For a gradient that is added when it is complete. */
+static int32_t elems_to_add(const uses *s, const cge_unit *u, const cge_unit_call *c)
+{
+    const int32_t elems = (u->adds & 1) != 0 ? cge_shape_elems(c->in) : 0;
+    if ((s->model->layers[u->main].kind->traits & CGE_IN_PLACE) != 0) return 0;
+    return (u->adds & 2) != 0 ? max_of(elems, cge_shape_elems(c->in2)) : elems;
+}
+
+static void find_layer_backward_uses(uses *s, int32_t number, const cge_unit_call *c, cge_unit *u)
+{
+    const int32_t back = backward_of(s, number), reader = last_who_reads_unit(s, number);
+    u->dy = -1;
+    u->backward = -1;
+    if (!u->learns) return;
+    if (inherits_gradient(s, number, reader)) u->dy = s->units[reader].dy;
+    else u->dy = use_tensor(s, cge_shape_elems(c->out), backward_of(s, reader), last_use_of_layer_dy(s, number));
+    u->backward = use_tensor(s, elems_to_add(s, u, c), back, back);
+}
+
+/* ---- all units ---- */
+
 /* Notes what is found of a unit, or compares it: the same kind of thing in either case. */
 static void note_unit(uses *s, int32_t number, const cge_unit *unit)
 {
@@ -393,7 +498,8 @@ static void note_unit(uses *s, int32_t number, const cge_unit *unit)
 static void find_unit(uses *s, int32_t number)
 {
     const cge_unit *known = &s->units[number];
-    cge_unit unit = cge_unit_from(s->model, s->graph, number == 0 ? 0 : known[-1].end);
+    const int32_t begin = number == 0 ? 0 : known[-1].end;
+    cge_unit unit = cge_runs_layers(s->level) ? cge_unit_of_layer(s->model, number) : cge_unit_from(s->model, s->graph, begin);
     cge_connect_unit(s->model, s->graph, s->units, number, &unit);
     unit.learns = (int16_t)reached(s, &unit);
     unit.style = known->style;
@@ -446,14 +552,15 @@ static void check_styles(uses *s)
 
 static void find_uses(uses *s)
 {
+    const int layers = cge_runs_layers(s->level);
     int32_t u;
     s->tensor_count = 0;
     s->graph = cge_is_graph(s->model);
     for (u = 0; u < s->unit_count && !s->differs; u++) find_unit(s, u);
     for (u = 0; u < s->unit_count && !s->differs; u++) find_additions(s, u);
     check_styles(s);
-    for (u = 0; u < s->unit_count; u++) find_uses_of(s, u, find_forward_uses);
-    for (u = s->unit_count - 1; u >= 0; u--) find_uses_of(s, u, find_backward_uses);
+    for (u = 0; u < s->unit_count; u++) find_uses_of(s, u, layers ? find_layer_forward_uses : find_forward_uses);
+    for (u = s->unit_count - 1; u >= 0; u--) find_uses_of(s, u, layers ? find_layer_backward_uses : find_backward_uses);
 }
 
 CGE_INTERNAL int32_t cge_find_uses(const cge_model *model, const cge_layer_plan *layers, const cge_memory_level *level,
