@@ -602,7 +602,7 @@ const cge_memory_level cge_memory_smallest_tight = {cge_check_plan, SMALLEST_TIG
 const cge_memory_level cge_memory_small_sliced = {cge_check_plan, SMALL_SLICED};
 const cge_memory_level cge_memory_smallest_sliced = {cge_check_plan, SMALLEST_SLICED};
 #if CGE_HOST
-const cge_memory_level cge_memory_fast = {cge_check_plan, NULL, NULL, check_spread, enter_plan, 0, NULL, 0, 0, NULL, NULL, 1};
+const cge_memory_level cge_memory_fast = {cge_check_plan, NULL, NULL, check_spread, enter_plan, 0, NULL, 0, 0, NULL, NULL, NULL, 1};
 #endif
 const cge_memory_level cge_memory_small_sealed = {cge_check_sealed_plan, SMALL};
 const cge_memory_level cge_memory_batch_sealed = {cge_check_sealed_plan, BATCH};
