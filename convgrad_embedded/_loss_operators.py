@@ -16,10 +16,10 @@ def _loss(operator: str, x: ArrayLike, target: Callable[[Real], Any], out_rank: 
     """`target` turns the checked x into the checked second argument."""
     rows = _vectors("x", x)
     y = np.empty(rows.shape[:out_rank], rows.dtype)
-    result = _arrays.like_batch(y, x, 2)
+    shape = _arrays.like_batch(y, x, 2).shape
     operands = [(rows, True), (target(rows), True), (y, True)]
-    _again.run(operator, len(rows), [rows.shape[1], *settings], operands, result.shape)
-    return result
+    _again.run(operator, len(rows), [rows.shape[1], *settings], operands, shape)
+    return _arrays.like_batch(y, x, 2)  # of one sample's loss a copy, so not before
 
 
 def _labels(labels: ArrayLike) -> Callable[[Real], Any]:

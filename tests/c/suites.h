@@ -14,7 +14,7 @@
 #define CHECK_PLAN_SUITES(X)                                                                                          \
     X(plan) X(relay) X(spread) X(seal) X(boxes) X(slices) X(graph) X(outside) X(golden)
 #define CHECK_LAYER_SUITES(X)                                                                                         \
-    X(trains) X(fp_mode) X(norm_layers) X(dropout) X(dropout_status) X(batch_norm) X(batch_norm_status) X(tail)                 \
+    X(trains) X(fp_mode) X(norm_layers) X(dropout) X(dropout_status) X(batch_norm) X(batch_norm_status) X(tail)       \
     X(conv_transpose2d) X(conv_transpose2d_status) X(outputs) X(outputs_status) X(bytes) X(bytes_status)
 
 /* Boards with little flash have a program for each of the four. */

@@ -237,7 +237,8 @@ static void test_columns_that_are_alone(cge_pieces *u)
         const cge_box box = box_of(k->axes, number);
         const cge_range units = box.along[CGE_AXIS_OF_COLUMNS];
         const int64_t cost = of_columns(u, &box);
-        const int alone = k->axes[CGE_AXIS_OF_COLUMNS].part == 1 && (units.begin < k->border || units.begin >= k->border + k->tiles);
+        const int is_tile = units.begin >= k->border && units.begin < k->border + k->tiles;
+        const int alone = k->axes[CGE_AXIS_OF_COLUMNS].part == 1 && !is_tile;
         CHECK(cge_macs_of_box(k, number) >= cost);
         CHECK(k->lone == 0 || cge_macs_of_box(k, number) == (alone ? k->lone : k->macs));
         if (cost > most[alone]) most[alone] = cost;
@@ -318,5 +319,5 @@ void suite_boxes(void)
     for (int32_t columns = 1; columns <= 29; columns++)
         for (int32_t left = 0; left <= 5 && left <= columns; left++)
             for (int32_t right = 0; right <= 5 && left + right <= columns; right++)
-                for (int32_t phases = 0; phases <= 3; phases++) test_columns(columns, left, right, phases == 0 ? 1 : 4 * phases);
+                for (int32_t width = 0; width <= 12; width += 4) test_columns(columns, left, right, width == 0 ? 1 : width);
 }

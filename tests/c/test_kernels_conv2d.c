@@ -197,7 +197,7 @@ static void test_parts(const cge_kernel_set *set)
     }
 }
 
-/* A plan of some of the input's channels: slices compute them so. The gradients of the others stay. Of the sets that run parts. */
+/* A plan of some of the input's channels, as slices have. The gradients of the others stay. Of the sets that run parts. */
 static void test_some_channels(const cge_kernel_set *set)
 {
     static const cge_conv2d g = {5, 6, 7, 4, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1};
