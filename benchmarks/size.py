@@ -53,7 +53,7 @@ POINTER_MEMBERS = {
     "check_spread": "^check_spread$",
     "forward_units": "^forward_by_units$",
     "learn_pass": "^(cge_learn_pass|learn)_by_units$",
-    "find": "^find_(forward|backward)_uses$",
+    "find": "^find_(layer_)?(forward|backward)_uses$",
     "compute": r"\b(\w*(max|avg)pool2d|conv2d|dense|(leaky_)?relu|sigmoid|tanh|elu|softmax|[^:]+_layer)_(forward|weight_grad)$",
     "forward_cuts": "^u8_forward_cuts$",
     "weight_grad_cuts": "^u8_weight_grad_cuts$",

@@ -12,28 +12,33 @@
     X(model) X(planning) X(network) X(network_status) X(parts) X(mean_loss) X(wild) X(overlap) X(threads)             \
     X(serialise) X(serialise_status) X(selftest) X(clip) X(weights)
 #define CHECK_PLAN_SUITES(X)                                                                                          \
-    X(plan) X(relay) X(spread) X(seal) X(boxes) X(slices) X(graph) X(outside) X(golden)
+    X(plan) X(relay) X(spread) X(seal) X(graph) X(outside) X(golden)
+#define CHECK_SLICE_SUITES(X) X(boxes) X(slices)
 #define CHECK_LAYER_SUITES(X)                                                                                         \
     X(trains) X(fp_mode) X(norm_layers) X(dropout) X(dropout_status) X(batch_norm) X(batch_norm_status) X(tail)       \
     X(conv_transpose2d) X(conv_transpose2d_status) X(outputs) X(outputs_status) X(bytes) X(bytes_status)
 
-/* Boards with little flash have a program for each of the four. */
+/* Boards with little flash have a program for each of the five. */
 #if defined(CHECK_OPERATORS)
 #define CHECK_SUITES(X) CHECK_OPERATOR_SUITES(X)
 #elif defined(CHECK_NETWORKS)
 #define CHECK_SUITES(X) CHECK_NETWORK_SUITES(X)
 #elif defined(CHECK_PLANS)
 #define CHECK_SUITES(X) CHECK_PLAN_SUITES(X)
+#elif defined(CHECK_SLICES)
+#define CHECK_SUITES(X) CHECK_SLICE_SUITES(X)
 #elif defined(CHECK_LAYERS)
 #define CHECK_SUITES(X) CHECK_LAYER_SUITES(X)
 #else
-#define CHECK_SUITES(X) CHECK_OPERATOR_SUITES(X) CHECK_NETWORK_SUITES(X) CHECK_PLAN_SUITES(X) CHECK_LAYER_SUITES(X)
+#define CHECK_SUITES(X) CHECK_OPERATOR_SUITES(X) CHECK_NETWORK_SUITES(X) CHECK_PLAN_SUITES(X) CHECK_SLICE_SUITES(X) \
+    CHECK_LAYER_SUITES(X)
 #endif
 
 #define DECLARE(name) void suite_##name(void);
 CHECK_OPERATOR_SUITES(DECLARE)
 CHECK_NETWORK_SUITES(DECLARE)
 CHECK_PLAN_SUITES(DECLARE)
+CHECK_SLICE_SUITES(DECLARE)
 CHECK_LAYER_SUITES(DECLARE)
 #undef DECLARE
 

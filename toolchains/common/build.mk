@@ -80,10 +80,10 @@ $(1): $(foreach source,$(2) $(RUNTIME_SOURCES),$(call program_object,$(1),$(sour
 endef
 program_object = $(BUILD)/$(notdir $(basename $(1)))/$(subst /,_,$(2:.c=)).o
 
-# For size on boards, and fast to compile on computers; where flash is small four programs have some of the suites each
+# For size on boards, and fast to compile on computers; where flash is small five programs have some of the suites each
 # (tests/c/suites.h). They share all objects but those of what knows the program's part.
 TEST_SOURCES := $(sort $(wildcard tests/c/*.c))
-TEST_PARTS := $(if $(filter 32 64 128 256 512,$(BOARD_FLASH_KB)),OPERATORS NETWORKS PLANS LAYERS)
+TEST_PARTS := $(if $(filter 32 64 128 256 512,$(BOARD_FLASH_KB)),OPERATORS NETWORKS PLANS SLICES LAYERS)
 TEST_OF_PART := tests/c/main.c tests/c/check.c
 TEST_FLAGS := $(if $(BARE_METAL),-Os,$(if $(filter -O0,$(OPT)),,-O1))
 TEST_FLAGS += $(if $(BOARD_PREFIX),-DCHECK_FEWER=1)# an emulator is 10 to 20 times as slow

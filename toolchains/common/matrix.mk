@@ -24,12 +24,13 @@ variant_clang-thread-sanitize = CC=clang OPT='-O1 $(SANITIZE_THREADS)' SUITES='$
 
 # The library is optimised as a whole (build.mk) on two boards; on the others its objects are linked as they are. Of the two
 # M4F boards one passes floats in integer registers. The M3 computes in software, as microbit, which has all suites. Boards
-# that differ from others in the compiler's options alone run the suites of plans, the golden network among them.
+# that differ from others in the compiler's options alone run the suites of plans and slices, the golden network among
+# them.
 $(foreach board,$(EMULATED_BOARDS),$(eval variant_$(board) = BOARD=$(board) $(if $(filter netduinoplus2 microbit,$(board)),,WHOLE=)))
-variant_mps2_an385 += TEST_PARTS=PLANS
-variant_mps2_an386 += TEST_PARTS=PLANS ABI=softfp
-variant_mps2_an500 += TEST_PARTS=PLANS
-variant_mps2_an505 += TEST_PARTS=PLANS
+variant_mps2_an385 += TEST_PARTS='PLANS SLICES'
+variant_mps2_an386 += TEST_PARTS='PLANS SLICES' ABI=softfp
+variant_mps2_an500 += TEST_PARTS='PLANS SLICES'
+variant_mps2_an505 += TEST_PARTS='PLANS SLICES'
 variant_armhf += FUZZ=
 variant_netduinoplus2-small  = BOARD=netduinoplus2 SMALL=1
 
@@ -48,7 +49,7 @@ variant_netduinoplus2-fused = BOARD=netduinoplus2 FUSED=1 WHOLE=
 
 # All sources as one translation unit: names are unique, and no source changes what the compiler does with the next one.
 variant_gcc-O3-native-unity = CC=gcc OPT='-O3 -march=native' UNITY=1
-variant_netduinoplus2-unity = BOARD=netduinoplus2 UNITY=1 WHOLE= TEST_PARTS=PLANS
+variant_netduinoplus2-unity = BOARD=netduinoplus2 UNITY=1 WHOLE= TEST_PARTS='PLANS SLICES'
 
 VARIANTS := $(patsubst variant_%,%,$(sort $(filter variant_%,$(.VARIABLES))))
 
