@@ -370,7 +370,7 @@ def test_help_lists_every_target():
 
 def test_everything_ends_with_pytest_and_runs_every_build():
     plan = make("-n", "everything", CI="true", JOBS=1)
-    builds = """gcc-O2 gcc-fused-native gcc-O3-native-unity clang-O3-native clang-sanitize clang-thread-sanitize
+    builds = """gcc-O2 gcc-fused-native gcc-native-unity clang-native clang-sanitize clang-thread-sanitize
         netduinoplus2-small netduinoplus2-fused netduinoplus2-unity""".split()
     for build in EMULATED_BOARDS + builds:
         assert f"== C tests: {build} (" in plan

@@ -52,7 +52,7 @@ def weights(tmp_path_factory, core_archive):
 
 
 def test_the_core_links_from_one_flat_directory(tmp_path, weights):
-    flags = ["-std=c99", "-O1", "-ffp-contract=off", "-I", ROOT / "csrc" / "include"]
+    flags = ["-std=c99", "-O0", "-ffp-contract=off", "-I", ROOT / "csrc" / "include"]
     for source in host.library_sources():
         host.run([host.compiler(), *flags, "-c", source, "-o", tmp_path / f"{source.stem.lower()}.o"])
     (tmp_path / "program.c").write_text(PROGRAM)
@@ -83,7 +83,7 @@ target_link_libraries(program cge)
 
 
 def test_cmakes_unity_build(tmp_path, weights):
-    """CMAKE_UNITY_BUILD joins as many sources at a time as its default says. All at once: `make test-gcc-O3-native-unity`."""
+    """CMAKE_UNITY_BUILD joins as many sources at a time as its default says. All at once: `make test-gcc-native-unity`."""
     cmake = next((tool for tool in ("/usr/bin/cmake", shutil.which("cmake")) if tool and os.access(tool, os.X_OK)), None)
     if cmake is None:
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("needs cmake: `make setup` as root installs it")
