@@ -31,8 +31,9 @@ variant_mps2_an385 += TEST_PARTS='PLANS SLICES'
 variant_mps2_an386 += TEST_PARTS=PLANS ABI=softfp
 variant_mps2_an500 += TEST_PARTS=PLANS
 variant_mps2_an505 += TEST_PARTS=PLANS
+variant_mps3_an547 += TEST_PARTS=PLANS
 variant_armhf += FUZZ= SUITES='$(KERNELS_SUITES) slices fp_mode'
-variant_netduinoplus2-small  = BOARD=netduinoplus2 SMALL=1 WHOLE=
+variant_netduinoplus2-small  = BOARD=netduinoplus2 SMALL=1 WHOLE= TEST_PARTS='OPERATORS PLANS SLICES'
 
 # Other computers, in user-mode emulation. No boards: nobody asks for their sizes. s390x and ppc64 are big-endian; on s390x
 # -std=c99 would compute float in double.
@@ -45,7 +46,7 @@ variant_ppc64   = BOARD_PREFIX=powerpc64-linux-gnu- BOARD_QEMU=qemu-ppc64 $(BIG_
 # Fused multiply-adds are another arithmetic: a constant of its own, equal among these.
 variant_gcc-fused-native    = CC=gcc FUSED=1 OPT='-O2 -march=native'
 variant_aarch64-fused       = BOARD=aarch64 FUSED=1 SUITES='$(KERNELS_SUITES)'
-variant_netduinoplus2-fused = BOARD=netduinoplus2 FUSED=1 WHOLE=
+variant_netduinoplus2-fused = BOARD=netduinoplus2 FUSED=1 WHOLE= TEST_PARTS='OPERATORS PLANS'
 
 # All sources as one translation unit: names are unique, and no source changes what the compiler does with the next one.
 variant_gcc-native-unity    = CC=gcc OPT='-O2 -march=native' UNITY=1
