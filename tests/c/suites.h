@@ -18,7 +18,7 @@
     X(trains) X(fp_mode) X(norm_layers) X(dropout) X(dropout_status) X(batch_norm) X(batch_norm_status) X(tail)       \
     X(conv_transpose2d) X(conv_transpose2d_status) X(outputs) X(outputs_status) X(bytes) X(bytes_status)
 
-/* Boards with little flash have a program for each of the five. */
+/* Boards with little flash have a program for each of the five; CHECK_GOLDEN is whether a board learns what others do. */
 #if defined(CHECK_OPERATORS)
 #define CHECK_SUITES(X) CHECK_OPERATOR_SUITES(X)
 #elif defined(CHECK_NETWORKS)
@@ -27,6 +27,8 @@
 #define CHECK_SUITES(X) CHECK_PLAN_SUITES(X)
 #elif defined(CHECK_SLICES)
 #define CHECK_SUITES(X) CHECK_SLICE_SUITES(X)
+#elif defined(CHECK_GOLDEN)
+#define CHECK_SUITES(X) X(golden) X(selftest)
 #elif defined(CHECK_LAYERS)
 #define CHECK_SUITES(X) CHECK_LAYER_SUITES(X)
 #else

@@ -90,7 +90,9 @@ TEST_FLAGS += $(if $(BOARD_PREFIX),-DCHECK_FEWER=1)# an emulator is 10 to 20 tim
 TESTS := $(if $(TEST_PARTS),$(TEST_PARTS:%=$(BUILD)/tests-%.elf),$(BUILD)/tests.elf)
 $(eval $(call program,$(BUILD)/tests.elf,$(TEST_SOURCES),$(TEST_FLAGS)))
 $(foreach part,$(TEST_PARTS),$(eval $(call program,$(BUILD)/tests-$(part).elf,$(TEST_OF_PART),-DCHECK_$(part) $(TEST_FLAGS))))
-$(TEST_PARTS:%=$(BUILD)/tests-%.elf): $(foreach source,$(filter-out $(TEST_OF_PART),$(TEST_SOURCES)),$(call program_object,$(BUILD)/tests.elf,$(source)))
+GOLDEN_SOURCES := $(addprefix tests/c/,test_golden.c test_selftest.c models.c)
+sources_of_part = $(if $(filter GOLDEN,$(1)),$(GOLDEN_SOURCES),$(filter-out $(TEST_OF_PART),$(TEST_SOURCES)))
+$(foreach part,$(TEST_PARTS),$(eval $(BUILD)/tests-$(part).elf: $(foreach source,$(call sources_of_part,$(part)),$(call program_object,$(BUILD)/tests.elf,$(source)))))
 
 # Every kernel set against the reference on random geometries and wild numbers: not for boards, which have no memory for it.
 FUZZ := $(if $(BARE_METAL),,$(BUILD)/fuzz.elf)

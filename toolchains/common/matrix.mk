@@ -24,14 +24,13 @@ variant_clang-thread-sanitize = CC=clang OPT='-O1 $(SANITIZE_THREADS)' SUITES='$
 
 # The library is optimised as a whole (build.mk) on two boards; on the others its objects are linked as they are. Of the two
 # M4F boards one passes floats in integer registers. The M3 computes in software, as microbit, which has all suites. Boards
-# that differ from others in the compiler's options alone run the suites of plans, the golden network among them. The M3 runs
-# those of slices, too.
+# that differ from others in the compiler's options alone train the golden networks.
 $(foreach board,$(EMULATED_BOARDS),$(eval variant_$(board) = BOARD=$(board) $(if $(filter netduinoplus2 microbit,$(board)),,WHOLE=)))
 variant_mps2_an385 += TEST_PARTS='PLANS SLICES'
-variant_mps2_an386 += TEST_PARTS=PLANS ABI=softfp
-variant_mps2_an500 += TEST_PARTS=PLANS
-variant_mps2_an505 += TEST_PARTS=PLANS
-variant_mps3_an547 += TEST_PARTS=PLANS
+variant_mps2_an386 += TEST_PARTS=GOLDEN ABI=softfp
+variant_mps2_an500 += TEST_PARTS=GOLDEN
+variant_mps2_an505 += TEST_PARTS=GOLDEN
+variant_mps3_an547 += TEST_PARTS=GOLDEN
 variant_armhf += FUZZ= SUITES='$(KERNELS_SUITES) slices fp_mode'
 variant_netduinoplus2-small  = BOARD=netduinoplus2 SMALL=1 WHOLE= TEST_PARTS='OPERATORS PLANS SLICES'
 
@@ -45,12 +44,12 @@ variant_ppc64   = BOARD_PREFIX=powerpc64-linux-gnu- BOARD_QEMU=qemu-ppc64 $(BIG_
 
 # Fused multiply-adds are another arithmetic: a constant of its own, equal among these.
 variant_gcc-fused-native    = CC=gcc FUSED=1 OPT='-O2 -march=native'
-variant_aarch64-fused       = BOARD=aarch64 FUSED=1 SUITES='$(KERNELS_SUITES)'
+variant_aarch64-fused       = BOARD=aarch64 FUSED=1 FUZZ= SUITES='$(KERNELS_SUITES)'
 variant_netduinoplus2-fused = BOARD=netduinoplus2 FUSED=1 WHOLE= TEST_PARTS='OPERATORS PLANS'
 
 # All sources as one translation unit: names are unique, and no source changes what the compiler does with the next one.
 variant_gcc-native-unity    = CC=gcc OPT='-O2 -march=native' UNITY=1
-variant_netduinoplus2-unity = BOARD=netduinoplus2 UNITY=1 WHOLE= TEST_PARTS=PLANS
+variant_netduinoplus2-unity = BOARD=netduinoplus2 UNITY=1 WHOLE= TEST_PARTS=GOLDEN
 
 VARIANTS := $(patsubst variant_%,%,$(sort $(filter variant_%,$(.VARIABLES))))
 
