@@ -90,9 +90,8 @@ void cge_conv2d_weight_grad_f32_small(const cge_conv2d_plan *p, const cge_real *
 void cge_conv2d_input_grad_f32_small(const cge_conv2d_plan *p, const cge_real *w, const cge_real *dy, cge_real *dx, cge_range rows)
 {
     const int32_t begin = rows.begin * p->g.in_w, end = rows.end * p->g.in_w, channels = p->g.groups * p->group_in;
-    int32_t i, c;
-    for (i = begin; i < end; i++)
-        for (c = 0; c < channels; c++) dx[i * p->g.in_c + c] = CGE_REAL(0);
+    int32_t i;
+    for (i = begin; i < end; i++) memset(dx + i * p->g.in_c, 0, (size_t)channels * sizeof *dx); /* maybe a part of them */
     walk_rows(p, INPUT_GRAD, dx, w, dy, rows);
 }
 
