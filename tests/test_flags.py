@@ -75,7 +75,7 @@ GCC = [
     ("-Os -ffast-math -frounding-math -flto", KEPT),
     ("-Os -ffast-math -DCGE_FUSED=1 " + FMA, FUSED),
     (f"-O1 -funsafe-math-optimizations -ffp-contract=off {ANY}", OTHER),
-    (f"-O1 -ffp-contract=fast {FMA} {ANY}", OTHER),
+    (f"-O2 -ffp-contract=fast {FMA} {ANY}", OTHER),
 ]
 CLANG = [
     ("-std=gnu11 -O1 -fno-math-errno -fno-strict-aliasing " + FMA, KEPT),
