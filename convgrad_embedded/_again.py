@@ -130,21 +130,79 @@ class _Door:
 
 
 # ---- calls -----------------------------------------------------------------------------------------------------------
-# Arrays may change their size meanwhile, in other threads.
+# By the number of arrays and whether the last are labels: the key, and the call. Arrays may change their size meanwhile, in
+# other threads: a call whose arrays are no longer those of the key returns None.
+
+_UNUSUAL = (AttributeError, KeyError, OverflowError, TypeError, ValueError)
 
 
-def _of_one(operator: Operator, door: _Door) -> Function:
+def _key_of_one(settings: bytes, x: Any) -> Any:
+    return _arithmetic(), x.shape, x.dtype, settings
+
+
+def _key_of_two(settings: bytes, a: Any, b: Any) -> Any:
+    return _arithmetic(), a.shape, a.dtype, b.shape, b.dtype, settings
+
+
+def _key_of_three(settings: bytes, a: Any, b: Any, c: Any) -> Any:
+    """The last may be None."""
+    return _arithmetic(), a.shape, a.dtype, b.shape, b.dtype, None if c is None else (c.shape, c.dtype), settings
+
+
+def _run_one(call: Call, x: Any) -> Any:
+    function, (size,), (step, out_step), new, shape, dtype = call
+    c_x = _from_buffer(x)
+    y = new(shape, dtype)
+    return y if len(c_x) == size and function(c_x, step, _from_buffer(y), out_step) == 0 else None
+
+
+def _run_two(call: Call, a: Any, b: Any) -> Any:
+    function, sizes, (a_step, b_step, out_step), new, shape, dtype = call
+    c_a, c_b = _from_buffer(a), _from_buffer(b)
+    y = new(shape, dtype)
+    if (len(c_a), len(c_b)) != sizes or function(c_a, a_step, c_b, b_step, _from_buffer(y), out_step) != 0:
+        return None
+    return y
+
+
+def _run_with_labels(call: Call, x: Any, labels: Any) -> Any:
+    """Labels of any integer type, one for each sample; the core reads a copy, and checks their range."""
+    function, sizes, (step, _, out_step), new, shape, dtype = call
+    c_x, own = _from_buffer(x), _new_labels(labels.tolist())
+    y = new(shape, dtype)
+    return y if (len(c_x), len(own)) == sizes and function(c_x, step, own, _from_buffer(y), out_step) == 0 else None
+
+
+def _run_three(call: Call, a: Any, b: Any, c: Any) -> Any:
+    function, sizes, (a_step, b_step, c_step, out_step), new, shape, dtype = call
+    c_a, c_b, c_c = _from_buffer(a), _from_buffer(b), _NULL if c is None else _from_buffer(c)
+    y = new(shape, dtype)
+    if (len(c_a), len(c_b), 0 if c is None else len(c_c)) != sizes:
+        return None
+    return y if function(c_a, a_step, c_b, b_step, c_c, c_step, _from_buffer(y), out_step) == 0 else None
+
+
+_WAYS: dict[int, tuple[Function, Function]] = {
+    1: (_key_of_one, _run_one),
+    2: (_key_of_two, _run_two),
+    3: (_key_of_three, _run_three),
+}
+
+
+def _quick(operator: Operator, door: _Door) -> Function:
+    count = len(door.arrays)
+    key_of, run_again = _WAYS[count]
+    if door.arrays[-1][0] == "labels":
+        run_again = _run_with_labels
+
     def call(*given: Any, **named: Any) -> Any:
         arrays, settings, key = given, _NONE, None
-        if named or len(given) != 1:
+        if named or len(given) != count:
             arrays, settings = door.split(given, named)
         try:
-            (x,) = arrays
-            key = _arithmetic(), x.shape, x.dtype, settings
-            function, (size,), (step, out_step), new, shape, dtype = operator[key]
-            c_x = _from_buffer(x)
-            y = new(shape, dtype)
-            if len(c_x) == size and function(c_x, step, _from_buffer(y), out_step) == 0:
+            key = key_of(settings, *arrays)
+            y = run_again(operator[key], *arrays)
+            if y is not None:
                 return y
         except _UNUSUAL:
             pass
@@ -153,83 +211,9 @@ def _of_one(operator: Operator, door: _Door) -> Function:
     return call
 
 
-def _of_two(operator: Operator, door: _Door) -> Function:
-    def call(*given: Any, **named: Any) -> Any:
-        arrays, settings, key = given, _NONE, None
-        if named or len(given) != 2:
-            arrays, settings = door.split(given, named)
-        try:
-            a, b = arrays
-            key = _arithmetic(), a.shape, a.dtype, b.shape, b.dtype, settings
-            function, (a_size, b_size), (a_step, b_step, out_step), new, shape, dtype = operator[key]
-            c_a, c_b = _from_buffer(a), _from_buffer(b)
-            y = new(shape, dtype)
-            if len(c_a) == a_size and len(c_b) == b_size:
-                if function(c_a, a_step, c_b, b_step, _from_buffer(y), out_step) == 0:
-                    return y
-        except _UNUSUAL:
-            pass
-        return door.check(key, arrays, given, named)
-
-    return call
-
-
-def _with_labels(operator: Operator, door: _Door) -> Function:
-    """Of any integer type, one for each sample; the core reads a copy, and checks their range."""
-
-    def call(*given: Any, **named: Any) -> Any:
-        arrays, settings, key = given, _NONE, None
-        if named or len(given) != 2:
-            arrays, settings = door.split(given, named)
-        try:
-            x, labels = arrays
-            key = _arithmetic(), x.shape, x.dtype, labels.shape, labels.dtype, settings
-            function, (size, count), (step, _, out_step), new, shape, dtype = operator[key]
-            c_x, own = _from_buffer(x), _new_labels(labels.tolist())
-            y = new(shape, dtype)
-            if len(c_x) == size and len(own) == count:
-                if function(c_x, step, own, _from_buffer(y), out_step) == 0:
-                    return y
-        except _UNUSUAL:
-            pass
-        return door.check(key, arrays, given, named)
-
-    return call
-
-
-def _of_three(operator: Operator, door: _Door) -> Function:
-    """The last may be None."""
-
-    def call(*given: Any, **named: Any) -> Any:
-        arrays, settings, key = given, _NONE, None
-        if named or len(given) != 3:
-            arrays, settings = door.split(given, named)
-        try:
-            a, b, c = arrays
-            last = None if c is None else (c.shape, c.dtype)
-            key = _arithmetic(), a.shape, a.dtype, b.shape, b.dtype, last, settings
-            function, (a_size, b_size, c_size), (a_step, b_step, c_step, out_step), new, shape, dtype = operator[key]
-            c_a, c_b = _from_buffer(a), _from_buffer(b)
-            c_c = _NULL if c is None else _from_buffer(c)
-            y = new(shape, dtype)
-            if len(c_a) == a_size and len(c_b) == b_size and (c is None or len(c_c) == c_size):
-                if function(c_a, a_step, c_b, b_step, c_c, c_step, _from_buffer(y), out_step) == 0:
-                    return y
-        except _UNUSUAL:
-            pass
-        return door.check(key, arrays, given, named)
-
-    return call
-
-
-_UNUSUAL = (AttributeError, KeyError, OverflowError, TypeError, ValueError)
-
-
 def quick(module: dict[str, Any], names: Iterable[str]) -> None:
     """Makes these functions quick, which a module defines and which call run(); called at its end with its globals()."""
     for name in names:
         operator = OPERATORS[name] = Operator(name)
         door = _Door(operator, module[name])
-        last, _ = door.arrays[-1]
-        made = _with_labels if last == "labels" else (_of_one, _of_two, _of_three)[len(door.arrays) - 1]
-        module[name] = functools.wraps(module[name])(made(operator, door))
+        module[name] = functools.wraps(module[name])(_quick(operator, door))
