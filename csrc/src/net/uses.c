@@ -247,15 +247,56 @@ static int32_t last_use_of_own_y(const uses *s, int32_t u)
     return last;
 }
 
-/* And of the outputs of sums that have taken its place. */
+/* With cge_memory_fast: the input over which layer `number` writes. Backward of who computed it does not read it. -1: none. */
+static int overwritten_input(const uses *s, int32_t number)
+{
+    const cge_unit *u = &s->units[number];
+    int slot;
+    if ((s->model->layers[u->main].kind->traits & CGE_IN_PLACE) == 0) return -1;
+    for (slot = 0; slot < 2; slot++) {
+        const cge_unit *source = u->x[slot] >= 0 ? &s->units[u->x[slot]] : NULL;
+        if (source != NULL && !source->shared && !(source->learns && main_reads_y(s, source))) return slot;
+    }
+    return -1;
+}
+
+static int32_t first_that_learns(const uses *s)
+{
+    int32_t u = 0;
+    while (u < s->unit_count && !learns(s, &s->units[u])) u++;
+    return u;
+}
+
+/* With cge_memory_fast: backward of a layer may read what it has read, and of some kinds what it has put out. */
+static int32_t last_use_of_layer_y(const uses *s, int32_t u)
+{
+    int32_t last = last_who_reads_unit(s, u), r = next_reader(s, u, u);
+    if (s->units[u].learns && main_reads_y(s, &s->units[u])) last = backward_of(s, u);
+    while (r < s->unit_count && !s->units[r].learns) r = next_reader(s, u, r);
+    if (r < s->unit_count) last = max_of(last, backward_of(s, r));
+    return last >= first_that_learns(s) ? max_of(last, s->unit_count) : last;
+}
+
+static int32_t last_use_alone(const uses *s, int32_t u)
+{
+    return cge_runs_layers(s->level) ? last_use_of_layer_y(s, u) : last_use_of_own_y(s, u);
+}
+
+/* Over which unit `number` writes, or which it replaces. */
+static int input_in_its_place(const uses *s, int32_t number)
+{
+    return cge_runs_layers(s->level) ? overwritten_input(s, number) : replaced_input(s, number);
+}
+
+/* And of the outputs that have taken its place. */
 static int32_t last_use_of_y(const uses *s, int32_t u)
 {
-    int32_t last = last_use_of_own_y(s, u);
+    int32_t last = last_use_alone(s, u);
     while (!s->units[u].shared) {
-        const int32_t reader = next_reader(s, u, u), slot = reader < s->unit_count ? replaced_input(s, reader) : -1;
+        const int32_t reader = next_reader(s, u, u), slot = reader < s->unit_count ? input_in_its_place(s, reader) : -1;
         if (slot < 0 || s->units[reader].x[slot] != u) break;
         u = reader;
-        last = max_of(last, last_use_of_own_y(s, u));
+        last = max_of(last, last_use_alone(s, u));
     }
     return last;
 }
@@ -386,53 +427,10 @@ static void find_backward_uses(uses *s, int32_t number, const cge_unit_call *c, 
  * first layer that learns on is kept until its end, whoever reads it.
  */
 
-/* The input over which layer `number` writes. Backward of who computed it does not read it. -1: none. */
-static int overwritten_input(const uses *s, int32_t number)
-{
-    const cge_unit *u = &s->units[number];
-    int slot;
-    if ((s->model->layers[u->main].kind->traits & CGE_IN_PLACE) == 0) return -1;
-    for (slot = 0; slot < 2; slot++) {
-        const cge_unit *source = u->x[slot] >= 0 ? &s->units[u->x[slot]] : NULL;
-        if (source != NULL && !source->shared && !(source->learns && main_reads_y(s, source))) return slot;
-    }
-    return -1;
-}
-
-static int32_t first_that_learns(const uses *s)
-{
-    int32_t u = 0;
-    while (u < s->unit_count && !learns(s, &s->units[u])) u++;
-    return u;
-}
-
-/* Backward of a layer may read what it has read, and of some kinds what it has put out. */
-static int32_t last_use_of_layer_y(const uses *s, int32_t u)
-{
-    int32_t last = last_who_reads_unit(s, u), r = next_reader(s, u, u);
-    if (s->units[u].learns && main_reads_y(s, &s->units[u])) last = backward_of(s, u);
-    while (r < s->unit_count && !s->units[r].learns) r = next_reader(s, u, r);
-    if (r < s->unit_count) last = max_of(last, backward_of(s, r));
-    return last >= first_that_learns(s) ? max_of(last, s->unit_count) : last;
-}
-
-/* And of what is written over it. */
-static int32_t last_use_of_place(const uses *s, int32_t u)
-{
-    int32_t last = last_use_of_layer_y(s, u);
-    while (!s->units[u].shared) {
-        const int32_t reader = next_reader(s, u, u), slot = reader < s->unit_count ? overwritten_input(s, reader) : -1;
-        if (slot < 0 || s->units[reader].x[slot] != u) break;
-        u = reader;
-        last = max_of(last, last_use_of_layer_y(s, u));
-    }
-    return last;
-}
-
 static void find_layer_forward_uses(uses *s, int32_t number, const cge_unit_call *c, cge_unit *u)
 {
     const int slot = overwritten_input(s, number);
-    u->y = slot >= 0 ? s->units[u->x[slot]].y : use_tensor(s, cge_shape_elems(c->out), number, last_use_of_place(s, number));
+    u->y = slot >= 0 ? s->units[u->x[slot]].y : use_tensor(s, cge_shape_elems(c->out), number, last_use_of_y(s, number));
     u->winners = -1;
     u->forward = -1;
 }
