@@ -12,7 +12,7 @@
     X(model) X(planning) X(network) X(network_status) X(parts) X(mean_loss) X(wild) X(overlap) X(threads)             \
     X(serialise) X(serialise_status) X(selftest) X(clip) X(weights)
 #define CHECK_PLAN_SUITES(X)                                                                                          \
-    X(plan) X(relay) X(spread) X(seal) X(graph) X(outside) X(golden)
+    X(plan) X(relay) X(learning_relay) X(spread) X(seal) X(graph) X(outside) X(golden)
 #define CHECK_SLICE_SUITES(X) X(boxes) X(slices)
 #define CHECK_LAYER_SUITES(X)                                                                                         \
     X(trains) X(fp_mode) X(norm_layers) X(dropout) X(dropout_status) X(batch_norm) X(batch_norm_status) X(tail)       \

@@ -230,21 +230,29 @@ CGE_INTERNAL void cge_conv2d_unit_bias_grad_by_rows(const cge_unit_call *c, cons
     for (row = 0; row < end; row += step) cge_run_conv2d_bias_grad(p, map_grad_rows(c, row, step, c->scratch), db, rows);
 }
 
-CGE_INTERNAL void cge_conv2d_input_grad_band(const cge_unit_call *c, const cge_conv2d_plan *p, int32_t ih, int32_t count, cge_real *dx, cge_real *room)
+CGE_INTERNAL void cge_conv2d_window_input_grad(const cge_conv2d_plan *p, const cge_real *w, cge_range rows, const cge_real *dz, int32_t ih, int32_t count, cge_real *dx)
 {
-    const int32_t last_row = c->pool != NULL ? c->out.h * c->pool->kernel_h : p->out_h;
-    const int32_t begin = at_least(ih + p->g.pad_top - (reach_rows(p) - 1), 0) / p->g.stride_h;
-    const int32_t end = at_most_rows((ih + count - 1 + p->g.pad_top) / p->g.stride_h + 1, last_row);
-    const cge_range rows = {0, count};
+    const cge_range all = {0, count};
     cge_conv2d_plan window = *p;
-    if (begin >= end) {
-        memset(dx, 0, (size_t)(count * row_elems(c->in)) * sizeof *dx);
+    if (rows.begin >= rows.end) {
+        memset(dx, 0, (size_t)(count * p->g.in_w * p->g.in_c) * sizeof *dx);
         return;
     }
     window.g.in_h = count;
-    window.out_h = end - begin;
-    window.g.pad_top = p->g.pad_top + ih - begin * p->g.stride_h;
-    cge_run_conv2d_input_grad(&window, c->params.w, map_grad_rows(c, begin, end - begin, room), dx, rows);
+    window.out_h = rows.end - rows.begin;
+    window.g.pad_top = p->g.pad_top + ih - rows.begin * p->g.stride_h;
+    cge_run_conv2d_input_grad(&window, w, dz, dx, all);
+}
+
+CGE_INTERNAL void cge_conv2d_input_grad_band(const cge_unit_call *c, const cge_conv2d_plan *p, int32_t ih, int32_t count, cge_real *dx, cge_real *room)
+{
+    const int32_t last_row = c->pool != NULL ? c->out.h * c->pool->kernel_h : p->out_h;
+    const cge_real *dz;
+    cge_range rows;
+    rows.begin = at_least(ih + p->g.pad_top - (reach_rows(p) - 1), 0) / p->g.stride_h;
+    rows.end = at_most_rows((ih + count - 1 + p->g.pad_top) / p->g.stride_h + 1, last_row);
+    dz = rows.begin < rows.end ? map_grad_rows(c, rows.begin, rows.end - rows.begin, room) : NULL;
+    cge_conv2d_window_input_grad(p, c->params.w, rows, dz, ih, count, dx);
 }
 
 static void take_row(const void *context, int32_t row, cge_real *dx)

@@ -27,7 +27,10 @@ CGE_INTERNAL void cge_conv2d_unit_input_grad(const cge_unit_call *c, const cge_c
 CGE_INTERNAL void cge_conv2d_unit_weight_grad_by_rows(const cge_unit_call *c, const cge_conv2d_plan *p, cge_real *dw);
 CGE_INTERNAL void cge_conv2d_unit_bias_grad_by_rows(const cge_unit_call *c, const cge_conv2d_plan *p, cge_real *db);
 
-/* dx rows ih .. ih + count - 1 at `dx`. The rows of the map's gradient that they meet are expanded in `room`. */
+/* dx rows ih .. ih + count - 1 at `dx`, from rows rows.begin .. rows.end - 1 of the map's gradient, which lie at dz. */
+CGE_INTERNAL void cge_conv2d_window_input_grad(const cge_conv2d_plan *p, const cge_real *w, cge_range rows, const cge_real *dz, int32_t ih, int32_t count, cge_real *dx);
+
+/* The same of all of it. The rows of the map's gradient that they meet are expanded in `room`. */
 CGE_INTERNAL void cge_conv2d_input_grad_band(const cge_unit_call *c, const cge_conv2d_plan *p, int32_t ih, int32_t count, cge_real *dx, cge_real *room);
 
 /* Before gradients are added to: those that learn at once are zeroed. And when they are complete: 0 if one is not finite. */

@@ -21,11 +21,16 @@ static int mask_reads(const cge_unit *u, int32_t number)
     return u->x[0] == number || u->x[1] == number;
 }
 
-/* Some of what runs as one makes maps again. */
+/* As one with other units. */
+static int makes_maps_again(const cge_unit *u)
+{
+    return (u->style & (CGE_UNIT_STEM | CGE_UNIT_BLOCK | CGE_UNIT_LEARNS_BY_ROWS)) != 0;
+}
+
 CGE_INTERNAL int cge_unit_needs_x(const cge_model *model, const cge_unit *u)
 {
     const cge_layer *main = &model->layers[u->main];
-    if ((u->style & (CGE_UNIT_STEM | CGE_UNIT_BLOCK)) != 0 || mask_trait(model, u->main, CGE_INPUT_GRAD_READS_X)) return 1;
+    if (makes_maps_again(u) || mask_trait(model, u->main, CGE_INPUT_GRAD_READS_X)) return 1;
     if (!mask_trait(model, u->main, CGE_WEIGHT_GRAD_READS_X)) return 0;
     return (main->flags & CGE_FROZEN) == 0 && main->trains != CGE_TRAINS_BIAS;
 }
@@ -33,7 +38,7 @@ CGE_INTERNAL int cge_unit_needs_x(const cge_model *model, const cge_unit *u)
 /* Its own backward does without y, or with a mask. */
 static int own_mask_does(const cge_model *model, const cge_unit *u)
 {
-    if ((u->style & (CGE_UNIT_STEM | CGE_UNIT_BLOCK)) != 0 || mask_trait(model, u->main, CGE_INPUT_GRAD_READS_Y)) return 0;
+    if (makes_maps_again(u) || mask_trait(model, u->main, CGE_INPUT_GRAD_READS_Y)) return 0;
     return u->activation < 0 || mask_trait(model, u->activation, CGE_AFTER_MAX);
 }
 

@@ -9,50 +9,31 @@
  * everyone between no more than that row asks for. So what u has made for row r of the meeting, without what is through
  * after row r - 1, is the most that its window holds. Where u is read once, these are the rows that one row of its reader looks at.
  */
-#include "units.h"
-#include "../layers/conv2d_unit.h"
+#include "relay.h"
 #include "../kernels/kernels.h"
 
-enum { MOST_RELAY_UNITS = 32, NO_MEETING = INT16_MAX, LONG_RELAY = 3 };
+enum { NO_MEETING = INT16_MAX, LONG_RELAY = 3 };
 
-/* Units as they are read here. */
-typedef struct relay_net {
-    const cge_model *model;
-    const cge_layer_plan *layers;
-    const cge_unit *units;
-    int32_t count;
-} relay_net;
-
-static int relay_trait(const relay_net *n, int32_t u, int trait)
-{
-    return (n->model->layers[n->units[u].main].kind->traits & trait) != 0; /* of two units both have a layer that computes */
-}
-
-static int relay_reads(const relay_net *n, int32_t u, int32_t source)
-{
-    return n->units[u].x[0] == source || n->units[u].x[1] == source;
-}
-
-static cge_shape shape_put_out(const relay_net *n, int32_t u)
+CGE_INTERNAL cge_shape cge_shape_put_out(const cge_relay_net *n, int32_t u)
 {
     return n->layers[n->units[u].pool >= 0 ? n->units[u].pool : n->units[u].main].out;
 }
 
 /* Rows that a unit makes one after the other: of its output; a mean takes one of its input at a time. */
-static int32_t steps_of(const relay_net *n, int32_t u)
+static int32_t steps_of(const cge_relay_net *n, int32_t u)
 {
-    return relay_trait(n, u, CGE_SUMS_ROWS) ? n->layers[n->units[u].main].in.h : shape_put_out(n, u).h;
+    return cge_relay_trait(n, u, CGE_SUMS_ROWS) ? n->layers[n->units[u].main].in.h : cge_shape_put_out(n, u).h;
 }
 
 /* Rows of unit u's inputs that row `row` looks at; as cge_conv2d_rows_of. */
-static cge_range rows_looked_for(const relay_net *n, int32_t u, int32_t row)
+CGE_INTERNAL cge_range cge_rows_looked_for(const cge_relay_net *n, int32_t u, int32_t row)
 {
     const cge_unit *unit = &n->units[u];
     const cge_layer *layers = n->model->layers;
     cge_range r = {row, row + 1};
     const cge_conv2d *g;
     int32_t step, top, in_h;
-    if (!relay_trait(n, u, CGE_BY_ROWS)) return r;
+    if (!cge_relay_trait(n, u, CGE_BY_ROWS)) return r;
     g = cge_conv2d_of(&layers[unit->main]);
     step = unit->pool >= 0 ? cge_pool2d_of(&layers[unit->pool])->kernel_h : 1;
     top = row * step * at_least(g->stride_h, 1) - g->pad_top;
@@ -62,7 +43,7 @@ static cge_range rows_looked_for(const relay_net *n, int32_t u, int32_t row)
     return r;
 }
 
-static int32_t last_of(const relay_net *n, int32_t u)
+CGE_INTERNAL int32_t cge_last_of_relay(const cge_relay_net *n, int32_t u)
 {
     while (u < n->count && (n->units[u].style & CGE_UNIT_HANDS_ROWS_ON) != 0) u++;
     return u;
@@ -71,42 +52,42 @@ static int32_t last_of(const relay_net *n, int32_t u)
 /* ---- windows ---- */
 
 /* The last unit that reads unit u; the number of units, which stands for the loss, if there is none. */
-static int32_t last_who_reads(const relay_net *n, int32_t u)
+static int32_t last_who_reads(const cge_relay_net *n, int32_t u)
 {
     int32_t r, last = n->count;
     for (r = u + 1; r < n->count && (last == n->count || n->units[u].shared); r++)
-        if (relay_reads(n, r, u)) last = r;
+        if (cge_relay_reads(n, r, u)) last = r;
     return last;
 }
 
-static int32_t meeting_of(const relay_net *n, int32_t u)
+static int32_t meeting_of(const cge_relay_net *n, int32_t u)
 {
     int32_t v, reach = last_who_reads(n, u);
-    for (v = u + 1; v < reach && reach - u < MOST_RELAY_UNITS; v++) {
+    for (v = u + 1; v < reach && reach - u < CGE_MOST_RELAY_UNITS; v++) {
         const int32_t last = last_who_reads(n, v);
         if (last > reach) reach = last;
     }
-    return reach < n->count && reach - u < MOST_RELAY_UNITS ? reach : NO_MEETING;
+    return reach < n->count && reach - u < CGE_MOST_RELAY_UNITS ? reach : NO_MEETING;
 }
 
 /* The first row of unit u that one of the units up to `end` still looks at, which have made so many rows. */
-static int32_t first_row_needed(const relay_net *n, int32_t u, int32_t end, const int16_t *made)
+static int32_t first_row_needed(const cge_relay_net *n, int32_t u, int32_t end, const int16_t *made)
 {
     int32_t v, first = INT16_MAX;
     for (v = u + 1; v <= end; v++) {
         const int32_t next = made[v - u];
-        if (!relay_reads(n, v, u) || next >= steps_of(n, v)) continue;
-        first = at_most_rows(first, rows_looked_for(n, v, next).begin);
+        if (!cge_relay_reads(n, v, u) || next >= steps_of(n, v)) continue;
+        first = at_most_rows(first, cge_rows_looked_for(n, v, next).begin);
     }
     return first;
 }
 
 /* What units u .. end - 1 have made when unit `end` has made so many rows. */
-static void note_rows_made(const relay_net *n, int32_t u, int32_t end, int16_t *made)
+static void note_rows_made(const cge_relay_net *n, int32_t u, int32_t end, int16_t *made)
 {
     int32_t v;
     for (v = end; v > u; v--) {
-        const int32_t rows = rows_looked_for(n, v, made[v - u] - 1).end; /* whoever reads unit v has made a row already */
+        const int32_t rows = cge_rows_looked_for(n, v, made[v - u] - 1).end; /* whoever reads unit v has made a row already */
         int slot;
         for (slot = 0; slot < 2; slot++) {
             const int32_t source = n->units[v].x[slot];
@@ -116,9 +97,9 @@ static void note_rows_made(const relay_net *n, int32_t u, int32_t end, int16_t *
 }
 
 /* Rows of unit u's window, whose paths meet there. */
-static int32_t relay_window_rows(const relay_net *n, int32_t u, int32_t meeting)
+static int32_t relay_window_rows(const cge_relay_net *n, int32_t u, int32_t meeting)
 {
-    int16_t made[MOST_RELAY_UNITS + 1] = {0};
+    int16_t made[CGE_MOST_RELAY_UNITS + 1] = {0};
     int32_t most = 1;
     while (made[meeting - u] < steps_of(n, meeting)) {
         const int32_t first = first_row_needed(n, u, meeting, made);
@@ -130,34 +111,34 @@ static int32_t relay_window_rows(const relay_net *n, int32_t u, int32_t meeting)
 }
 
 /* A sum takes the place of its first input, if nobody else reads that: its rows lie where those of the sum will. -1: none does. */
-static int32_t sum_in_place_of(const relay_net *n, int32_t u)
+static int32_t sum_in_place_of(const cge_relay_net *n, int32_t u)
 {
     const int32_t sum = meeting_of(n, u);
     if (sum == NO_MEETING || n->units[u].shared || n->units[sum].x[0] != u) return -1;
-    return relay_trait(n, sum, CGE_TWO_INPUTS) && relay_trait(n, sum, CGE_IN_PLACE) ? sum : -1;
+    return cge_relay_trait(n, sum, CGE_TWO_INPUTS) && cge_relay_trait(n, sum, CGE_IN_PLACE) ? sum : -1;
 }
 
-static int32_t relay_window_elems(const relay_net *n, int32_t u)
+static int32_t relay_window_elems(const cge_relay_net *n, int32_t u)
 {
     if (sum_in_place_of(n, u) >= 0) return 0;
-    return relay_window_rows(n, u, meeting_of(n, u)) * row_elems(shape_put_out(n, u));
+    return relay_window_rows(n, u, meeting_of(n, u)) * row_elems(cge_shape_put_out(n, u));
 }
 
 /* Of a unit that reads bytes: elements that one of its rows looks at. They are made numbers for each row again. */
-static int32_t relay_source_elems(const relay_net *n, int32_t u)
+CGE_INTERNAL int32_t cge_relay_source_elems(const cge_relay_net *n, int32_t u)
 {
     int32_t row, most = 0;
     if (n->model->input_kind == NULL || n->units[u].x[0] != CGE_MODEL_INPUT) return 0;
     for (row = 0; row < steps_of(n, u); row++) {
-        const cge_range rows = rows_looked_for(n, u, row);
+        const cge_range rows = cge_rows_looked_for(n, u, row);
         most = at_least(rows.end - rows.begin, most);
     }
     return most * row_elems(n->model->input);
 }
 
-static int32_t relay_room(const relay_net *n, int32_t u, int32_t style)
+static int32_t relay_room(const cge_relay_net *n, int32_t u, int32_t style)
 {
-    const int32_t source = relay_source_elems(n, u);
+    const int32_t source = cge_relay_source_elems(n, u);
     cge_unit_call c;
     if (n->units[u].pool < 0) return source;
     cge_describe_unit(n->model, n->layers, &n->units[u], &c);
@@ -167,42 +148,66 @@ static int32_t relay_room(const relay_net *n, int32_t u, int32_t style)
 
 /* ---- which units ---- */
 
-/* A unit of a relay that begins with unit `begin`, or behind units of it: rows of what it reads are rows of what they put
- * out. No x is there as a whole for backward. */
-static int takes_rows(const relay_net *n, int32_t begin, int32_t u)
+CGE_INTERNAL int cge_reads_rows(const cge_relay_net *n, int32_t begin, int32_t u)
 {
     const cge_unit *unit = &n->units[u];
     int slot;
-    if (!relay_trait(n, u, CGE_BY_ROWS | CGE_TWO_INPUTS | CGE_SUMS_ROWS)) return 0;
-    if (unit->learns && cge_unit_needs_x(n->model, unit)) return 0;
     for (slot = 0; slot < 2; slot++) {
         const int32_t source = unit->x[slot];
         cge_unit_call c;
         cge_shape put_out, read;
         if (source < begin) continue;
         cge_describe_unit(n->model, n->layers, unit, &c);
-        put_out = shape_put_out(n, source);
+        put_out = cge_shape_put_out(n, source);
         read = slot == 0 ? c.in : c.in2;
         if (memcmp(&put_out, &read, sizeof read) != 0) return 0;
     }
     return 1;
 }
 
-static int can_hand_rows_on(const relay_net *n, int32_t u)
+/* A unit of a relay that begins with unit `begin`. No x is there as a whole for backward. */
+static int takes_rows(const cge_relay_net *n, int32_t begin, int32_t u)
 {
-    return n->units[u].learns != CGE_KEEPS && !relay_trait(n, u, CGE_SUMS_ROWS);
+    const cge_unit *unit = &n->units[u];
+    if (!cge_relay_trait(n, u, CGE_BY_ROWS | CGE_TWO_INPUTS | CGE_SUMS_ROWS)) return 0;
+    return !(unit->learns && cge_unit_needs_x(n->model, unit)) && cge_reads_rows(n, begin, u);
+}
+
+static int can_hand_rows_on(const cge_relay_net *n, int32_t u)
+{
+    return n->units[u].learns != CGE_KEEPS && !cge_relay_trait(n, u, CGE_SUMS_ROWS);
+}
+
+/* Some styles are parts of others. */
+static int is_half_a_style(int32_t style)
+{
+    if ((style & (CGE_UNIT_LEARNS_BY_ROWS | CGE_UNIT_RELAY)) == CGE_UNIT_LEARNS_BY_ROWS) return 1;
+    return (style & (CGE_UNIT_FEW_CHANNELS | CGE_UNIT_DX_FIRST)) == CGE_UNIT_FEW_CHANNELS;
+}
+
+static int all_learn_by_rows(const cge_relay_net *n, int32_t end)
+{
+    const int32_t style = CGE_UNIT_RELAY | CGE_UNIT_LEARNS_BY_ROWS;
+    int32_t u;
+    for (u = 0; u < end; u++)
+        if (n->units[u].style != (style | CGE_UNIT_HANDS_ROWS_ON)) return 0;
+    return n->units[end].style == style && cge_units_could_learn_by_rows(n, end);
 }
 
 CGE_INTERNAL int cge_relays_are_possible(const cge_model *model, const cge_layer_plan *layers, const cge_unit *units, int32_t count)
 {
-    const relay_net n = {model, layers, units, count};
+    const cge_relay_net n = {model, layers, units, count};
     int32_t begin, end, u;
     for (u = 0; u < count; u++)
-        if ((units[u].style & (CGE_UNIT_FEW_CHANNELS | CGE_UNIT_DX_FIRST)) == CGE_UNIT_FEW_CHANNELS) return 0;
+        if (is_half_a_style(units[u].style)) return 0;
     for (begin = 0; begin < count; begin = end + 1) {
-        end = (units[begin].style & CGE_UNIT_BLOCK) != 0 ? begin : last_of(&n, begin);
+        end = (units[begin].style & CGE_UNIT_BLOCK) != 0 ? begin : cge_last_of_relay(&n, begin);
         if (end == begin && (units[begin].style & CGE_UNIT_RELAY) == 0) continue;
-        if (end == begin || end >= count || end - begin >= MOST_RELAY_UNITS) return 0;
+        if (end == begin || end >= count || end - begin >= CGE_MOST_RELAY_UNITS) return 0;
+        if ((units[begin].style & CGE_UNIT_LEARNS_BY_ROWS) != 0) {
+            if (begin > 0 || !all_learn_by_rows(&n, end)) return 0;
+            continue;
+        }
         for (u = begin; u <= end; u++) {
             if ((units[u].style & ~CGE_UNIT_ROW_BY_ROW) != (u < end ? CGE_UNIT_RELAY | CGE_UNIT_HANDS_ROWS_ON : CGE_UNIT_RELAY) || !takes_rows(&n, begin, u)) return 0;
             if (u < end && (!can_hand_rows_on(&n, u) || meeting_of(&n, u) > end)) return 0;
@@ -211,9 +216,9 @@ CGE_INTERNAL int cge_relays_are_possible(const cge_model *model, const cge_layer
     return 1;
 }
 
-CGE_INTERNAL cge_unit_scratch cge_relay_scratch(const cge_model *model, const cge_layer_plan *layers, const cge_unit *units, int32_t count, const cge_unit *last)
+CGE_INTERNAL cge_unit_scratch cge_relay_scratch(const cge_model *model, const cge_layer_plan *layers, const cge_unit *units, int32_t count, const cge_unit *last, int at_once)
 {
-    const relay_net n = {model, layers, units, count};
+    const cge_relay_net n = {model, layers, units, count};
     cge_unit_scratch scratch = {0, 0};
     int32_t windows = 0, end = 0, room, u;
     while (units[end].begin != last->begin) end++;
@@ -223,6 +228,7 @@ CGE_INTERNAL cge_unit_scratch cge_relay_scratch(const cge_model *model, const cg
         windows += relay_window_elems(&n, u);
     }
     scratch.forward = windows + room;
+    if ((last->style & CGE_UNIT_LEARNS_BY_ROWS) != 0) scratch.backward = cge_learning_relay_scratch(&n, end, at_once);
     return scratch;
 }
 
@@ -235,7 +241,7 @@ CGE_INTERNAL cge_unit_scratch cge_relay_scratch(const cge_model *model, const cg
  */
 
 typedef struct relay_choice {
-    relay_net net;
+    cge_relay_net net;
     int32_t count;      /* units that may be in a relay */
     cge_tensor *known;  /* of each: elems: its window; offset: its output; first: its last reader; last: where its paths meet */
     cge_tensor *best;   /* of each end: elems: the figure; offset: alive beside; first: where the last relay begins */
@@ -260,7 +266,7 @@ static void note_units(relay_choice *s)
         cge_tensor *k = &s->known[u];
         k->first = (int16_t)last_who_reads(&s->net, u);
         k->last = (int16_t)(can_hand_rows_on(&s->net, u) && takes_rows(&s->net, 0, u) ? meeting_of(&s->net, u) : NO_MEETING);
-        k->offset = cge_shape_elems(shape_put_out(&s->net, u));
+        k->offset = cge_shape_elems(cge_shape_put_out(&s->net, u));
         k->elems = k->last == NO_MEETING ? 0 : relay_window_elems(&s->net, u);
         alive -= u > 0 ? ends_here(s, u - 1) : 0;
         s->best[u].offset = alive;
@@ -272,7 +278,7 @@ static void note_units(relay_choice *s)
 static int32_t elems_of_one(const relay_choice *s, int32_t u)
 {
     int slot;
-    for (slot = 0; slot < 2 && relay_trait(&s->net, u, CGE_TWO_INPUTS) && relay_trait(&s->net, u, CGE_IN_PLACE); slot++) {
+    for (slot = 0; slot < 2 && cge_relay_trait(&s->net, u, CGE_TWO_INPUTS) && cge_relay_trait(&s->net, u, CGE_IN_PLACE); slot++) {
         const int32_t source = s->net.units[u].x[slot];
         if (source >= 0 && s->known[source].first == u) return s->best[u].offset;
     }
@@ -296,7 +302,7 @@ static void find_best_end(const relay_choice *s, int32_t end)
     int32_t begin, windows = 0, room = relay_room(&s->net, end, CGE_UNIT_ROW_BY_ROW);
     try_relay(s, end, end, elems_of_one(s, end));
     if (!takes_rows(&s->net, 0, end)) return;
-    for (begin = end - 1; begin >= 0 && end - begin < MOST_RELAY_UNITS; begin--) {
+    for (begin = end - 1; begin >= 0 && end - begin < CGE_MOST_RELAY_UNITS; begin--) {
         if (s->known[begin].last > end) return;
         windows += s->known[begin].elems;
         room = at_least(relay_room(&s->net, begin, end - begin + 1 >= LONG_RELAY ? CGE_UNIT_ROW_BY_ROW : 0), room);
@@ -335,53 +341,40 @@ CGE_INTERNAL void cge_choose_relays(const cge_model *model, const cge_layer_plan
 
 /* ---- at work ---- */
 
-typedef struct relay_window {
-    cge_real *rows;
-    int32_t first; /* which row is the first of them */
-} relay_window;
-
-typedef struct relay_walk {
-    relay_net of;
-    const cge_network *net;
-    const cge_real *params, *x;
-    int32_t begin, end; /* units, both included */
-    cge_real *room;
-    int16_t made[MOST_RELAY_UNITS]; /* rows, of each unit */
-    relay_window windows[MOST_RELAY_UNITS];
-} relay_walk;
-
-/* A unit of the relay that has not yet made what unit u looks at next; -1: none. */
-static int32_t lacking_source(const relay_walk *s, int32_t u)
+CGE_INTERNAL int32_t cge_lacking_source(const cge_relay_walk *s, int32_t u, int32_t rows)
 {
-    const int32_t end = rows_looked_for(&s->of, u, s->made[u - s->begin]).end;
     int slot;
     for (slot = 0; slot < 2; slot++) {
         const int32_t source = s->of.units[u].x[slot];
-        if (source >= s->begin && s->made[source - s->begin] < end) return source;
+        if (source >= s->begin && s->made[source - s->begin] < rows) return source;
     }
     return -1;
 }
 
+CGE_INTERNAL void cge_move_window(cge_relay_window *w, int32_t first, int32_t end, int32_t elems)
+{
+    const int32_t unused = first - w->first;
+    if (unused <= 0) return;
+    memmove(w->rows, w->rows + unused * elems, (size_t)((end - first) * elems) * sizeof *w->rows);
+    w->first = first;
+}
+
 /* Where the next row of unit u goes: to the output of the last, or to a window, which moves on. */
-static cge_real *place_for_row(relay_walk *s, int32_t u, int32_t elems)
+static cge_real *place_for_row(cge_relay_walk *s, int32_t u, int32_t elems)
 {
     const int32_t row = s->made[u - s->begin];
-    int32_t place = u, sum, first, unused;
-    relay_window *w;
+    int32_t place = u, sum, first;
+    cge_relay_window *w;
     while (place < s->end && (sum = sum_in_place_of(&s->of, place)) >= 0) place = sum;
     if (place == s->end) return cge_tensor_at(s->net, s->of.units[place].y) + row * elems;
     w = &s->windows[place - s->begin];
     first = at_most_rows(first_row_needed(&s->of, place, s->end, &s->made[place - s->begin]), row);
-    unused = first - w->first;
-    if (unused > 0) {
-        memmove(w->rows, w->rows + unused * elems, (size_t)((row - first) * elems) * sizeof *w->rows);
-        w->first = first;
-    }
+    cge_move_window(w, first, row, elems);
     return w->rows + (row - w->first) * elems;
 }
 
 /* Input `slot` from row *first on. */
-static const cge_real *rows_for(const relay_walk *s, int32_t u, int slot, const cge_real *whole, int32_t *first)
+static const cge_real *rows_for(const cge_relay_walk *s, int32_t u, int slot, const cge_real *whole, int32_t *first)
 {
     const int32_t source = s->of.units[u].x[slot];
     *first = 0;
@@ -390,11 +383,12 @@ static const cge_real *rows_for(const relay_walk *s, int32_t u, int slot, const 
     return s->windows[source - s->begin].rows;
 }
 
-static const cge_real *row_for(const relay_walk *s, int32_t u, int slot, const cge_real *whole, cge_shape in)
+/* One row of it; NULL: it lies where the row of the sum is to be. */
+static const cge_real *row_for(const cge_relay_walk *s, int32_t u, int slot, const cge_real *whole, cge_shape in)
 {
     int32_t first;
     const cge_real *x = rows_for(s, u, slot, whole, &first);
-    return x + (s->made[u - s->begin] - first) * row_elems(in);
+    return x == NULL ? NULL : x + (s->made[u - s->begin] - first) * row_elems(in);
 }
 
 /* Of all rows, in their order; divided by their number when the last is through (cge_avgpool2d_forward_f32). */
@@ -409,7 +403,7 @@ static void add_row_to_mean(const cge_unit_call *c, int32_t row, const cge_real 
 }
 
 /* What backward needs of the row that was made. */
-static void keep_row(const relay_walk *s, int32_t u, const cge_unit_call *c, const cge_real *y)
+static void keep_row(const cge_relay_walk *s, int32_t u, const cge_unit_call *c, const cge_real *y)
 {
     cge_range elems;
     elems.begin = s->made[u - s->begin] * row_elems(c->out);
@@ -417,9 +411,9 @@ static void keep_row(const relay_walk *s, int32_t u, const cge_unit_call *c, con
     cge_keep_mask(s->net, u, elems, y);
 }
 
-static void merge_row(const relay_walk *s, int32_t u, const cge_unit_call *c, cge_real *y)
+static void merge_row(const cge_relay_walk *s, int32_t u, const cge_unit_call *c, cge_real *y)
 {
-    const int32_t source = s->of.units[u].x[0];
+    const cge_real *first = row_for(s, u, 0, c->x, c->in);
     cge_layer_call row;
     memset(&row, 0, sizeof row);
     row.layer = c->layer;
@@ -430,7 +424,7 @@ static void merge_row(const relay_walk *s, int32_t u, const cge_unit_call *c, cg
     row.in2.h = 1;
     row.out.h = 1;
     row.count = 1;
-    row.x = source >= s->begin && sum_in_place_of(&s->of, source) == u ? y : row_for(s, u, 0, c->x, c->in);
+    row.x = first != NULL ? first : y;
     row.x2 = row_for(s, u, 1, c->x2, c->in2);
     row.y = y;
     c->layer->kind->forward(&row);
@@ -439,50 +433,60 @@ static void merge_row(const relay_walk *s, int32_t u, const cge_unit_call *c, cg
 }
 
 /* Rows of bytes as numbers, from row *first on. */
-static const cge_real *rows_of_source(const relay_walk *s, int32_t u, const cge_unit_call *c, int32_t row, int32_t *first)
+static const cge_real *rows_of_source(const cge_relay_walk *s, int32_t u, const cge_unit_call *c, int32_t row, int32_t *first)
 {
-    const cge_range rows = rows_looked_for(&s->of, u, row);
+    const cge_range rows = cge_rows_looked_for(&s->of, u, row);
     const int32_t elems = row_elems(c->in);
     c->source.model->input_kind->read(&c->source, rows.begin * elems, (rows.end - rows.begin) * elems, s->room);
     *first = rows.begin;
     return s->room;
 }
 
-static void convolve_row(relay_walk *s, int32_t u, const cge_unit_call *c, int32_t row)
+CGE_INTERNAL const cge_real *cge_rows_of_input(const cge_relay_walk *s, int32_t u, const cge_unit_call *c, int32_t row, int32_t *first)
+{
+    return c->source.model != NULL ? rows_of_source(s, u, c, row, first) : rows_for(s, u, 0, c->x, first);
+}
+
+static void convolve_row(const cge_relay_walk *s, int32_t u, const cge_unit_call *c, cge_real *y)
 {
     const cge_conv2d_plan p = cge_conv2d_unit_plan(c);
-    cge_real *y = place_for_row(s, u, row_elems(c->out)), *room = s->room;
+    const int32_t row = s->made[u - s->begin];
+    cge_real *room = c->source.model != NULL ? s->room + cge_relay_source_elems(&s->of, u) : s->room;
     int32_t first;
-    const cge_real *x;
-    if (c->source.model == NULL) {
-        x = rows_for(s, u, 0, c->x, &first);
-    } else {
-        x = rows_of_source(s, u, c, row, &first);
-        room += relay_source_elems(&s->of, u);
-    }
+    const cge_real *x = cge_rows_of_input(s, u, c, row, &first);
     cge_conv2d_unit_row(c, &p, row, x, first, y, room);
     keep_row(s, u, c, y);
 }
 
-CGE_NOINLINE void relay_next_row(relay_walk *s, int32_t u)
+static void note_largest_of_row(const cge_relay_walk *s, int32_t n, const cge_real *x)
 {
-    const int32_t row = s->made[u - s->begin];
+    const cge_real most = cge_unit_magnitude(n, x);
+    if (cge_bits_of(most) > cge_bits_of(*s->largest)) *s->largest = most;
+}
+
+CGE_INTERNAL void cge_make_relay_row(const cge_relay_walk *s, int32_t u, const cge_unit_call *c, cge_real *y)
+{
+    if ((c->layer->kind->traits & CGE_TWO_INPUTS) != 0)
+        merge_row(s, u, c, y);
+    else
+        convolve_row(s, u, c, y);
+    if (s->largest != NULL && u < s->end) note_largest_of_row(s, row_elems(c->out), y);
+}
+
+CGE_NOINLINE void relay_next_row(cge_relay_walk *s, int32_t u)
+{
     cge_unit_call c;
     cge_set_unit_call(s->net, s->params, u, s->x, &c);
     if ((c.layer->kind->traits & CGE_SUMS_ROWS) != 0)
-        add_row_to_mean(&c, row, row_for(s, u, 0, c.x, c.in));
-    else if ((c.layer->kind->traits & CGE_TWO_INPUTS) != 0)
-        merge_row(s, u, &c, place_for_row(s, u, row_elems(c.out)));
+        add_row_to_mean(&c, s->made[u - s->begin], row_for(s, u, 0, c.x, c.in));
     else
-        convolve_row(s, u, &c, row);
+        cge_make_relay_row(s, u, &c, place_for_row(s, u, row_elems(c.out)));
     s->made[u - s->begin]++;
 }
 
-CGE_NOINLINE void begin_relay(relay_walk *s, const cge_network *net, const cge_real *params, int32_t end, const void *x)
+CGE_INTERNAL void cge_begin_relay(cge_relay_walk *s, const cge_network *net, const cge_real *params, int32_t end, const void *x)
 {
     const cge_plan *plan = net->options.plan;
-    cge_real *scratch;
-    int32_t u;
     memset(s, 0, sizeof *s);
     s->of.model = net->model;
     s->of.layers = plan->layers;
@@ -493,22 +497,31 @@ CGE_NOINLINE void begin_relay(relay_walk *s, const cge_network *net, const cge_r
     s->x = (const cge_real *)x;
     s->end = end;
     for (s->begin = end; s->begin > 0 && (plan->units[s->begin - 1].style & CGE_UNIT_HANDS_ROWS_ON) != 0;) s->begin--;
-    scratch = cge_tensor_at(net, plan->units[end].forward);
+}
+
+/* Where a sum takes the place of a unit's rows, that has no window. */
+CGE_NOINLINE void begin_relay_forward(cge_relay_walk *s, const cge_network *net, const cge_real *params, int32_t end, const void *x)
+{
+    cge_real *scratch = cge_tensor_at(net, net->options.plan->units[end].forward);
+    int32_t u;
+    cge_begin_relay(s, net, params, end, x);
     for (u = s->begin; u < end; u++) {
         const int32_t elems = relay_window_elems(&s->of, u);
+        if (elems == 0) continue;
         s->windows[u - s->begin].rows = scratch;
-        if (elems > 0) scratch += elems; /* none at all: there is no scratch */
+        scratch += elems;
     }
     s->room = scratch;
 }
 
-CGE_INTERNAL const cge_real *cge_run_relay(const cge_network *net, const cge_real *params, int32_t end, const void *x)
+CGE_INTERNAL const cge_real *cge_run_relay(const cge_network *net, const cge_real *params, int32_t end, const void *x, cge_real *largest)
 {
-    relay_walk s;
+    cge_relay_walk s;
     int32_t u, lacking;
-    begin_relay(&s, net, params, end, x);
+    begin_relay_forward(&s, net, params, end, x);
+    s.largest = largest;
     for (u = end; s.made[end - s.begin] < steps_of(&s.of, end);) {
-        lacking = lacking_source(&s, u);
+        lacking = cge_lacking_source(&s, u, cge_rows_looked_for(&s.of, u, s.made[u - s.begin]).end);
         if (lacking < 0) relay_next_row(&s, u);
         u = lacking < 0 ? end : lacking;
     }

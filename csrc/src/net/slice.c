@@ -190,8 +190,9 @@ static int64_t relay_macs(const cge_pieces *u, int32_t piece)
 static cge_status relay_forward_run(const cge_pieces *u, cge_range pieces)
 {
     const net_slice *s = slice_of(u);
+    cge_real *largest = s->step->trains && cge_unit_learns_with_others(unit_of(s)) ? &s->step->largest : NULL;
     (void)pieces;
-    (void)s->net->options.plan->level->relays->run_relay(s->net, s->step->params, end_of_relay(s, s->step->unit), sample_of(s));
+    (void)s->net->options.plan->level->relays->run_relay(s->net, s->step->params, end_of_relay(s, s->step->unit), sample_of(s), largest);
     return CGE_OK;
 }
 
@@ -801,7 +802,7 @@ static cge_pass_list stage_backward(net_slice *s)
     const cge_pass_list whole = CGE_PASS_LIST(whole_backward), of_stem = CGE_PASS_LIST(stem_backward);
     const cge_pass_list merged = CGE_PASS_LIST(merged_passes), of_block = CGE_PASS_LIST(block_backward);
     if (s->step->unit < stem_of(s)) return of_stem;
-    if ((unit_of(s)->style & CGE_UNIT_BLOCK) != 0) return of_block;
+    if (cge_unit_learns_with_others(unit_of(s))) return of_block;
     cge_set_backward_call(s->net, s->step->unit, sample_of(s), &s->unit.c);
     if (!is_cut_backward(unit_of(s), &s->unit.c)) return whole;
     if (unit_of(s)->x[1] != CGE_NO_UNIT) return merged;
@@ -833,20 +834,15 @@ static int end_sample(net_slice *s)
     return ++s->step->losses.done < s->step->count ? enter_sample(s, STAGE_LOSS) : enter(s, STAGE_UPDATE, 0);
 }
 
-static int is_inside_block(const cge_unit *u)
-{
-    return (u->style & CGE_UNIT_BLOCK) != 0 && (u->style & CGE_UNIT_HANDS_ROWS_ON) != 0;
-}
-
 /* The units from `unit` down that learn; those of a stem come together. Where layers learn at once, backward is what changes
  * them, but for a trial. */
 static int enter_backward(net_slice *s, int32_t unit)
 {
     const cge_unit *units = s->net->options.plan->units;
     if (s->net->options.plan->level->at_once && s->step->trial != CGE_TRIES) s->step->changing = 1;
-    while (unit >= 0 && (!units[unit].learns || is_inside_block(&units[unit]))) unit--;
+    while (unit >= 0 && (!units[unit].learns || cge_rests_backward(units, unit))) unit--;
     if (unit < 0) return end_sample(s);
-    if (cge_is_shared_behind(&units[unit]) && (units[unit].style & CGE_UNIT_BLOCK) == 0) return enter(s, STAGE_SHARED, unit);
+    if (cge_is_shared_behind(&units[unit]) && !cge_unit_learns_with_others(&units[unit])) return enter(s, STAGE_SHARED, unit);
     return enter(s, STAGE_BACKWARD, unit);
 }
 

@@ -204,7 +204,7 @@ static const cge_real *units_forward(const cge_network *net, const cge_real *par
         const int32_t style = plan->units[u].style;
         if ((style & CGE_UNIT_HANDS_ROWS_ON) != 0) continue;
         if ((style & CGE_UNIT_RELAY) != 0)
-            y = plan->level->relays->run_relay(net, params, u, x);
+            y = plan->level->relays->run_relay(net, params, u, x, (style & CGE_UNIT_LEARNS_BY_ROWS) != 0 ? largest : NULL);
         else if ((style & CGE_UNIT_BLOCK) != 0)
             y = plan->level->blocks->run_block(net, params, u, x, largest);
         else
@@ -343,10 +343,12 @@ CGE_INTERNAL void cge_set_backward_call(const cge_network *net, int32_t number, 
 }
 
 /* As its last unit. */
-static int back_through_block(const cge_network *net, int32_t number, const void *x)
+static int back_through_all(const cge_network *net, int32_t number, const void *x)
 {
-    if ((net->options.plan->units[number].style & CGE_UNIT_HANDS_ROWS_ON) != 0) return 1;
-    return net->options.plan->level->blocks->back_through_block(net, number, x);
+    if (cge_rests_backward(net->options.plan->units, number)) return 1;
+    if ((net->options.plan->units[number].style & CGE_UNIT_BLOCK) != 0)
+        return net->options.plan->level->blocks->back_through_block(net, number, x);
+    return net->options.plan->level->relays->back_through_relay(net, number, x);
 }
 
 CGE_INTERNAL int cge_unit_backward(const cge_network *net, int32_t number, const void *x)
@@ -354,7 +356,7 @@ CGE_INTERNAL int cge_unit_backward(const cge_network *net, int32_t number, const
     const cge_unit *u = &net->options.plan->units[number];
     cge_range all = {0, 0};
     cge_unit_call c;
-    if ((u->style & CGE_UNIT_BLOCK) != 0) return back_through_block(net, number, x);
+    if (cge_unit_learns_with_others(u)) return back_through_all(net, number, x);
     cge_set_backward_call(net, number, x, &c);
     all.end = c.count * cge_shape_elems(c.out);
     if (cge_is_shared_behind(u)) cge_shared_backward(&c, all);
@@ -565,7 +567,8 @@ static int learn_by_units(cge_network *net, const void *x, const cge_sample_list
     return 1;
 }
 
-static const cge_relays with_relays = {cge_relays_are_possible, cge_choose_relay_styles, cge_relay_scratch, cge_run_relay, cge_spread_mean};
+static const cge_relays with_relays = {cge_relays_are_possible, cge_choose_relay_styles, cge_relay_scratch, cge_run_relay,
+                                       cge_back_through_relay, cge_could_learn_by_rows, cge_spread_mean};
 static const cge_masks with_masks = {cge_unit_forgets, cge_sum_of_skip, cge_mask_elems, cge_keep_mask, cge_take_mask_of_x,
                                      cge_take_mask_of_y};
 static const cge_blocks with_blocks = {cge_blocks_are_possible, cge_choose_block_styles, cge_block_scratch, cge_run_block,
@@ -588,7 +591,7 @@ static void enter_plan(cge_network *net)
 #define BATCH_LEVEL forward_by_units, cge_learn_pass_by_units, check_spread, enter_plan
 #define BATCH BATCH_LEVEL, 0, NULL, 0, CGE_UNIT_STEM, NULL, NULL, NULL, 1
 #define SMALLEST LEVEL, 1, cge_conv2d_unit_backward_in_pieces, 0, CGE_UNIT_STEM, NULL, NULL, NULL, 0
-#define TOGETHER CGE_UNIT_STEM | CGE_UNIT_RELAY | CGE_UNIT_HANDS_ROWS_ON | CGE_UNIT_BLOCK | CGE_UNIT_ALL_HALVINGS
+#define TOGETHER CGE_UNIT_STEM | CGE_UNIT_RELAY | CGE_UNIT_HANDS_ROWS_ON | CGE_UNIT_BLOCK | CGE_UNIT_ALL_HALVINGS | CGE_UNIT_LEARNS_BY_ROWS
 #define TIGHT TOGETHER, &with_relays, &with_blocks, &with_masks, 0
 #define SMALL_TIGHT LEVEL, 0, NULL, 0, TIGHT
 #define SMALLEST_TIGHT LEVEL, 1, cge_conv2d_unit_backward_in_channels, 0, TIGHT

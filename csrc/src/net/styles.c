@@ -276,8 +276,8 @@ CGE_INTERNAL int32_t cge_choose_block_styles(const cge_style_choice *s, int32_t 
     return choose_blocks_beside(s, cge_choose_relay_styles(s, choose_stem(s)));
 }
 
-/* Returns what is alive at most. */
-static int32_t choose_with(const cge_style_choice *s)
+/* Stem, relays and blocks. Returns what is alive at most. */
+static int32_t choose_together(const cge_style_choice *s)
 {
     int32_t u, limit;
     for (u = 0; u < s->unit_count; u++) s->units[u].style = 0;
@@ -285,6 +285,40 @@ static int32_t choose_with(const cge_style_choice *s)
     limit = choose_stem(s);
     if (s->level->relays != NULL) limit = s->level->relays->choose_relays(s, limit);
     if (s->level->blocks != NULL && s->training) limit = s->level->blocks->choose_blocks(s, limit);
+    return limit;
+}
+
+/* Units 0 .. end as a relay that learns, in place of a stem, and blocks behind it. Returns what is alive at most. */
+static int32_t choose_behind_learning(const cge_style_choice *s, int32_t end)
+{
+    int32_t u;
+    for (u = 0; u < s->unit_count; u++) s->units[u].style = (int16_t)(u > end ? 0 : CGE_UNIT_RELAY | CGE_UNIT_LEARNS_BY_ROWS | (u < end ? CGE_UNIT_HANDS_ROWS_ON : 0));
+    choose_within(s, 0);
+    return choose_blocks_beside(s, elems_of_styles(s));
+}
+
+/* Of the relays that learn the one with which the least is alive, where that is less than `limit`. Its last unit; 0: none. */
+static int32_t best_learning_relay(const cge_style_choice *s, int32_t limit)
+{
+    int32_t end, best = 0, elems;
+    for (end = 1; end < s->unit_count; end++) {
+        if (!s->level->relays->could_learn_by_rows(s, end)) continue;
+        elems = choose_behind_learning(s, end);
+        if (elems >= limit) continue;
+        limit = elems;
+        best = end;
+    }
+    return best;
+}
+
+/* Returns what is alive at most. */
+static int32_t choose_with(const cge_style_choice *s)
+{
+    int32_t limit = choose_together(s), end;
+    if (s->level->relays != NULL && s->training) {
+        end = best_learning_relay(s, limit);
+        limit = end > 0 ? choose_behind_learning(s, end) : choose_together(s);
+    }
     choose_within(s, limit);
     return cge_most_elems_alive(s->tensors, uses_of_styles(s));
 }

@@ -39,9 +39,15 @@ typedef struct cge_relays {
     /* Relays, where less is alive with them than with the stem that was chosen. Returns what is. */
     int32_t (*choose_relays)(const cge_style_choice *s, int32_t with_stem);
     /* Of the relay whose last unit is like `end`. */
-    cge_unit_scratch (*relay_scratch)(const cge_model *model, const cge_layer_plan *layers, const cge_unit *units, int32_t unit_count, const cge_unit *end);
-    /* The relay whose last unit is `end`; returns what it puts out. */
-    const cge_real *(*run_relay)(const cge_network *net, const cge_real *params, int32_t end, const void *x);
+    cge_unit_scratch (*relay_scratch)(const cge_model *model, const cge_layer_plan *layers, const cge_unit *units, int32_t unit_count, const cge_unit *end, int at_once);
+    /* The relay whose last unit is `end`; returns what it puts out. *largest, if not NULL, becomes the largest |x| between
+     * its units if it was smaller. */
+    const cge_real *(*run_relay)(const cge_network *net, const cge_real *params, int32_t end, const void *x, cge_real *largest);
+    /* What backward does of one that learns in the operation of unit `number`, its last or the one before. 0: a gradient is not
+     * finite. */
+    int (*back_through_relay)(const cge_network *net, int32_t number, const void *x);
+    /* Whether units 0 .. end can be one that learns. */
+    int (*could_learn_by_rows)(const cge_style_choice *s, int32_t end);
     /* Backward of a mean over all rows, a row of dx at a time, which may lie over x. Returns 1. */
     int (*spread_mean)(const cge_unit_call *c);
 } cge_relays;
@@ -53,8 +59,10 @@ CGE_INTERNAL int32_t cge_choose_relay_styles(const cge_style_choice *s, int32_t 
  * `memory` has two tensors a unit. */
 CGE_INTERNAL void cge_choose_relays(const cge_model *model, const cge_layer_plan *layers, cge_unit *units, int32_t unit_count,
                                     cge_tensor *memory, int32_t limit, int learning);
-CGE_INTERNAL cge_unit_scratch cge_relay_scratch(const cge_model *model, const cge_layer_plan *layers, const cge_unit *units, int32_t unit_count, const cge_unit *end);
-CGE_INTERNAL const cge_real *cge_run_relay(const cge_network *net, const cge_real *params, int32_t end, const void *x);
+CGE_INTERNAL cge_unit_scratch cge_relay_scratch(const cge_model *model, const cge_layer_plan *layers, const cge_unit *units, int32_t unit_count, const cge_unit *end, int at_once);
+CGE_INTERNAL const cge_real *cge_run_relay(const cge_network *net, const cge_real *params, int32_t end, const void *x, cge_real *largest);
+CGE_INTERNAL int cge_back_through_relay(const cge_network *net, int32_t number, const void *x);
+CGE_INTERNAL int cge_could_learn_by_rows(const cge_style_choice *s, int32_t end);
 
 /* Units that run by groups of channels (block.c), with what they need only if a level has them. */
 typedef struct cge_blocks {
@@ -113,6 +121,28 @@ enum { CGE_MOST_HALVINGS = CGE_UNIT_ALL_HALVINGS / CGE_UNIT_HALVING };
 CGE_INTERNAL int32_t cge_block_from(const cge_model *model, const cge_layer_plan *layers, const cge_unit *units,
                                     int32_t unit_count, int32_t first);
 CGE_INTERNAL int cge_block_can_halve(const cge_layer_plan *layers, const cge_unit *end, int32_t times);
+
+/* Backward takes it with others as one, which is what the last of them does. */
+static inline int cge_unit_learns_with_others(const cge_unit *u)
+{
+    return (u->style & (CGE_UNIT_BLOCK | CGE_UNIT_LEARNS_BY_ROWS)) != 0;
+}
+
+/* Whether a relay that learns goes back through all of its units in the operation of unit `number`. It is that of the last but one,
+ * which has no other; so the output of the last one, which its own operation may read, is forgotten by then. */
+static inline int cge_walks_back(const cge_unit *units, int32_t number)
+{
+    const int32_t end = number + ((units[number].style & CGE_UNIT_HANDS_ROWS_ON) != 0);
+    if ((units[end].style & (CGE_UNIT_LEARNS_BY_ROWS | CGE_UNIT_HANDS_ROWS_ON)) != CGE_UNIT_LEARNS_BY_ROWS) return 0;
+    return number == (units[end - 1].learns ? end - 1 : end);
+}
+
+/* Whether backward has nothing to do for unit `number`, since others do. */
+static inline int cge_rests_backward(const cge_unit *units, int32_t number)
+{
+    const cge_unit *u = &units[number];
+    return cge_unit_learns_with_others(u) && (u->style & CGE_UNIT_HANDS_ROWS_ON) != 0 && !cge_walks_back(units, number);
+}
 
 struct cge_memory_level {
     /* CGE_ERR_MISMATCH if options->plan is another model's, or two tensors that live together overlap. Else *counts is

@@ -212,10 +212,18 @@ static int32_t first_use_of_dy(const uses *s, int32_t u)
     return backward_of(s, last_reader(s, u, CGE_UNIT_BLOCK));
 }
 
+/* In whose operation backward goes through unit `number`: a relay that learns has one for all (cge_walks_back). */
+static int32_t unit_that_walks(const uses *s, int32_t number)
+{
+    const int by_rows = (s->units[number].style & CGE_UNIT_LEARNS_BY_ROWS) != 0;
+    return by_rows && !cge_walks_back(s->units, number) ? number - 1 : number;
+}
+
 /* The last operation that uses the gradient of unit u's output: of a sum, units before it may have the same. */
 static int32_t last_use_of_dy(const uses *s, int32_t u)
 {
     int32_t before;
+    if ((s->units[u].style & CGE_UNIT_LEARNS_BY_ROWS) != 0) return backward_of(s, unit_that_walks(s, u));
     for (before = sums_in_place(s, u) ? 0 : u; before < u; before++) {
         int32_t of = before, sum;
         while (of < u && (sum = sum_with_dy(s, of)) >= 0) of = sum;
@@ -328,6 +336,11 @@ static int writes_dx_alone(const uses *s, const cge_unit *u)
     return by_rows && u->pool < 0 && !u->adds && forgets(s, u->x[0]);
 }
 
+static cge_unit_scratch scratch_of_relay(const uses *s, const cge_unit *u)
+{
+    return s->level->relays->relay_scratch(s->model, s->layers, s->units, s->unit_count, u, s->level->at_once);
+}
+
 /* Without the window on the model's input. */
 static cge_unit_scratch own_scratch_of(const uses *s, const cge_unit *u, const cge_unit_call *c)
 {
@@ -337,11 +350,11 @@ static cge_unit_scratch own_scratch_of(const uses *s, const cge_unit *u, const c
     if ((u->style & CGE_UNIT_STEM) != 0) return scratch_of_stem(s);
     if ((u->style & CGE_UNIT_BLOCK) != 0)
         return s->level->blocks->block_scratch(s->model, s->layers, s->units, u, s->level->at_once);
+    if ((u->style & CGE_UNIT_LEARNS_BY_ROWS) != 0) return scratch_of_relay(s, u);
     if (!cge_unit_runs_in_pieces(s->model, u)) scratch.backward = scratch_of_gradients(s, u, c);
     else scratch = conv2d ? cge_conv2d_unit_scratch(c, needs_dx) : cge_dense_unit_scratch(c, needs_dx);
     if (s->level->at_once && learns(s, u)) scratch.backward += cge_unit_piece_elems(c, &s->layers[u->main]);
-    if ((u->style & CGE_UNIT_RELAY) != 0)
-        scratch.forward = s->level->relays->relay_scratch(s->model, s->layers, s->units, s->unit_count, u).forward;
+    if ((u->style & CGE_UNIT_RELAY) != 0) scratch.forward = scratch_of_relay(s, u).forward;
     return scratch;
 }
 
@@ -408,7 +421,7 @@ static void find_forward_uses(uses *s, int32_t number, const cge_unit_call *c, c
 /* Gradients of outputs, and what backward needs besides; from the last unit to the first. */
 static void find_backward_uses(uses *s, int32_t number, const cge_unit_call *c, cge_unit *u)
 {
-    const int32_t back = backward_of(s, number), sum = sum_with_dy(s, number);
+    const int32_t back = backward_of(s, unit_that_walks(s, number)), sum = sum_with_dy(s, number);
     u->dy = -1;
     u->backward = -1;
     if (!u->learns || (u->learns != CGE_FORGETS && is_inside_stem(s, number))) return;
