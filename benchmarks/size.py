@@ -67,6 +67,8 @@ POINTER_MEMBERS = {
     "choose_relays": "^cge_choose_relay_styles$",
     "relay_scratch": "^cge_relay_scratch$",
     "run_relay": "^cge_run_relay$",
+    "back_through_relay": "^cge_back_through_relay$",
+    "could_learn_by_rows": "^cge_could_learn_by_rows$",
     "blocks_are_possible": "^cge_blocks_are_possible$",
     "choose_blocks": "^cge_choose_block_styles$",
     "block_scratch": "^cge_block_scratch$",

@@ -54,8 +54,9 @@ def resnet8(norm: Norm = None, *, input_shape: Sequence[int] = (32, 32, 3), clas
     x = Input(input_shape)
     y = _through(x, _conv(norm, 16, 3))
     for filters, stride in ((16, 1), (32, 2), (64, 2)):
-        main = _through(y, [*_conv(norm, filters, 3, stride=stride), *_conv(norm, filters, 3, activation=None)])
-        y = ReLU()(Add()(main, y if stride == 1 else Conv2d(filters, 1, stride=stride)(y)))
+        main = _through(y, _conv(norm, filters, 3, stride=stride))
+        skip = y if stride == 1 else Conv2d(filters, 1, stride=stride)(y)  # here, so that y's gradient begins late
+        y = ReLU()(Add()(_through(main, _conv(norm, filters, 3, activation=None)), skip))
     return _graph(x, _through(y, _head(classes)), options)
 
 

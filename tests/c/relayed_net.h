@@ -69,9 +69,10 @@ static inline int place_anew(relayed_net *n)
     int16_t order[2 * 5 * 16];
     cge_plan *plan = &n->plan;
     cge_tensor *tensors = (cge_tensor *)(uintptr_t)plan->tensors;
+    const cge_style_choice choice = {n->model, plan->layers, plan->level, plan->training, (cge_unit *)(uintptr_t)plan->units,
+                                     plan->unit_count, tensors, plan->level->masks, NULL};
     if (!CHECK(plan->unit_count <= 16)) return 0;
-    plan->tensor_count = cge_find_uses(n->model, plan->layers, plan->level, plan->training, plan->level->masks,
-                                       (cge_unit *)(uintptr_t)plan->units, plan->unit_count, tensors);
+    plan->tensor_count = cge_find_uses(&choice);
     plan->peak_elems = cge_place_tensors(tensors, plan->tensor_count, order, &plan->bound_elems);
     return CHECK_OK(cge_network_arena_bytes(n->model, &n->options, &n->arena_bytes)) && CHECK(n->arena_bytes <= n->room);
 }

@@ -27,6 +27,10 @@ static const cge_layer both[] = { /* channels side by side, one's rows twice, th
 static const cge_layer some_stay[] = { /* the first, one between, the last */
     FROZEN(3, 3, 1, 1, .groups = 1), PLAIN(relu), CONV2D(3, 3, 1, 1, .groups = 1), PLAIN(relu), FROZEN(4, 3, 2, 1, .groups = 1),
     PLAIN(relu), CONV2D(4, 3, 1, 1, .groups = 1), FROZEN(3, 1, 1, 0, .groups = 1), PLAIN(relu), DENSE(3, 0, 0)};
+static const cge_layer biases[] = { /* alone, around what learns weights, all and some */
+    BIASES(3, 3, 1, 1, .groups = 1), PLAIN(relu), BIASES(12, 1, 1, 0, .groups = 1), PLAIN(relu6), CONV2D(12, 3, 2, 1, .groups = 12),
+    PLAIN(relu6), BIASES(3, 1, 1, 0, .groups = 1),
+    {.kind = &cge_kind_conv2d, WEIGHTED(3, 3, 1, 1, .groups = 1), .trains = 2}, PLAIN(relu), DENSE(3, 0, 0)};
 static const cge_layer before_blocks[] = { /* inverted residuals; a block whose output is read again */
     CONV2D(3, 3, 2, 1, .groups = 1), PLAIN(relu), CONV2D(3, 3, 1, 1, .groups = 3), PLAIN(relu), CONV2D(3, 1, 1, 0, .groups = 1), /* 0 */
     NO_BIAS(12, 1, 1, 0, .groups = 1), PLAIN(relu6), NO_BIAS(12, 3, 1, 1, .groups = 12), PLAIN(relu6),                         /* 5 */
@@ -45,6 +49,7 @@ static const test_model by_rows[] = {
     {"learn by rows, bytes", {{17, 8, 2}, TABLE(apart), &cge_softmax_cross_entropy, {&cge_sgd, 0.05f, 0, 0, 0}, &cge_input_u8, 0x1p-8f, 3}},
     {"learn by rows, always tried", {{7, 4, 2}, TABLE(skips), &cge_mean_squared_error,
                                      ADAPTIVE(adam, 0.01f, 0.9f, 0, 0.999f, 1e-20f), NULL, 0, 0}},
+    MODEL("learn by rows, biases", 9, 6, 2, biases, &cge_softmax_cross_entropy, 0.05f, 0.9f, 0, 0),
     {"learn by rows, before blocks", {{14, 8, 2}, TABLE(before_blocks), &cge_softmax_cross_entropy,
                                       ADAPTIVE(adam, 0.01f, 0.9f, 0, 0.999f, 1e-8f), NULL, 0, 0}},
 };
@@ -56,22 +61,25 @@ static cge_unit *units_of(const relayed_net *n)
     return (cge_unit *)(uintptr_t)n->plan.units;
 }
 
-static int could_learn(const relayed_net *n, int32_t end)
+static int could_learn(const relayed_net *n, int32_t begin, int32_t end)
 {
-    const cge_style_choice s = {n->model, n->plan.layers, n->plan.level, 1, units_of(n), n->plan.unit_count, NULL, NULL};
-    return cge_could_learn_by_rows(&s, end);
+    const cge_style_choice s = {n->model, n->plan.layers, n->plan.level, 1, units_of(n), n->plan.unit_count, NULL, NULL, NULL};
+    return cge_could_learn_by_rows(&s, begin, end);
 }
 
-/* Units 0 .. end learn by rows. With `blocks`, all units behind them that can be are blocks. 0: they cannot. */
-static int force_learning(relayed_net *n, int32_t end, int blocks)
+/* Units begin .. end learn by rows, and those behind them as far as they can. With `blocks`, what can be a block is one. */
+static int force_learning(relayed_net *n, int32_t begin, int32_t end, int blocks)
 {
     cge_unit *units = units_of(n);
     int32_t first, count;
     for (int32_t u = 0; u < n->plan.unit_count; u++) units[u].style = 0;
-    if (!could_learn(n, end)) return 0;
-    for (int32_t u = 0; u <= end; u++) units[u].style = CGE_UNIT_RELAY | CGE_UNIT_LEARNS_BY_ROWS | CGE_UNIT_HANDS_ROWS_ON;
-    units[end].style = CGE_UNIT_RELAY | CGE_UNIT_LEARNS_BY_ROWS;
-    for (first = end + 1; blocks && first < n->plan.unit_count; first += count > 0 ? count : 1) {
+    for (; end < n->plan.unit_count; end++) {
+        if (!could_learn(n, begin, end)) continue;
+        for (int32_t u = begin; u <= end; u++) units[u].style = CGE_UNIT_RELAY | CGE_UNIT_LEARNS_BY_ROWS | CGE_UNIT_HANDS_ROWS_ON;
+        units[end].style = CGE_UNIT_RELAY | CGE_UNIT_LEARNS_BY_ROWS;
+        begin = end + 1;
+    }
+    for (first = begin; blocks && first < n->plan.unit_count; first += count > 0 ? count : 1) {
         count = cge_block_from(n->model, n->plan.layers, units, n->plan.unit_count, first);
         if (count == 0) continue;
         for (int32_t u = first; u < first + count; u++) units[u].style = CGE_UNIT_BLOCK | CGE_UNIT_HANDS_ROWS_ON;
@@ -91,11 +99,13 @@ static void test_bits_by_rows(const test_model *m, const char *ends)
     for (int32_t level = 0; level < COUNT_OF(levels); level++) {
         if (!plan_with(&n, levels[level], 1)) return;
         CHECK(train_relayed(&n, 0) == expected); /* as it is chosen */
-        for (int32_t end = 0; end < n.plan.unit_count; end++) {
-            if (!CHECK(could_learn(&n, end) == (strchr(ends, '0' + end) != NULL)) || !could_learn(&n, end)) continue;
-            if (force_learning(&n, end, end & 1)) CHECK(train_relayed(&n, 0) == expected);
-            if (force_learning(&n, end, !(end & 1))) CHECK(train_relayed(&n, 1) == expected);
-        }
+        for (int32_t begin = 0; begin < n.plan.unit_count; begin++)
+            for (int32_t end = begin; end < n.plan.unit_count; end++) {
+                if (begin == 0) CHECK(could_learn(&n, 0, end) == (strchr(ends, '0' + end) != NULL));
+                if (!could_learn(&n, begin, end)) continue;
+                if (force_learning(&n, begin, end, end & 1)) CHECK(train_relayed(&n, 0) == expected);
+                if (force_learning(&n, begin, end, !(end & 1))) CHECK(train_relayed(&n, 1) == expected);
+            }
     }
 }
 
@@ -135,7 +145,7 @@ static void test_steep_rows(const cge_memory_level *plain, const cge_memory_leve
     if (!make_room(&n, &steep_rows)) return;
     for (int by_row = 0; by_row < 2; by_row++) {
         if (!plan_with(&n, by_row ? level : plain, 1)) return;
-        if ((by_row && !force_learning(&n, 1 + (int32_t)(seed & 1), 0)) || !begin_in_arena(&n)) return;
+        if ((by_row && !force_learning(&n, (int32_t)(seed >> 1 & 1), 1 + (int32_t)(seed & 1), 0)) || !begin_in_arena(&n)) return;
         for (int32_t l = 0; l < n.model->layer_count; l++) {
             const cge_layer_plan *row = &n.plan.layers[l];
             const uint32_t exponent = 127 - 20 + mix32(seed * 16 + (uint32_t)l) % 90;
@@ -150,7 +160,7 @@ static void test_steep_rows(const cge_memory_level *plain, const cge_memory_leve
 
 void suite_learning_relay(void)
 {
-    static const char *const ends[] = {"38", "123", "12", "1345", "1234", "123", "38", "12678"};
+    static const char *const ends[] = {"38", "123", "12", "1345", "1234", "123", "38", "1234", "12678"};
     int32_t refused = 0;
     for (int32_t i = 0; i < COUNT_OF(by_rows); i++) test_bits_by_rows(&by_rows[i], ends[i]);
     test_chosen_learning(&tall_model);

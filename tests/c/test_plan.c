@@ -152,7 +152,7 @@ static void force_styles(place *p, const cge_memory_level *level, int32_t traini
         const uint32_t of_stem = CGE_UNIT_ROW_BY_ROW | (u == 0 ? CGE_UNIT_KEEPS_WINNERS : 0);
         units[u].style = (int16_t)(in_stem ? CGE_UNIT_STEM | (some & of_stem) : some & ~(uint32_t)CGE_UNIT_KEEPS_WINNERS);
     }
-    plan->tensor_count = cge_find_uses(p->model, plan->layers, level, training, level->masks, units, plan->unit_count, tensors);
+    plan->tensor_count = cge_find_uses(&(cge_style_choice){p->model, plan->layers, level, training, units, plan->unit_count, tensors, level->masks, NULL});
     plan->peak_elems = cge_place_tensors(tensors, plan->tensor_count, order, &plan->bound_elems);
 }
 

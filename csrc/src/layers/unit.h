@@ -24,7 +24,7 @@ enum {
     CGE_UNIT_HALVING = 256,     /* the last of them, 0 to 3 times: half as many channels in a group */
     CGE_UNIT_ALL_HALVINGS = 3 * CGE_UNIT_HALVING,
     CGE_UNIT_KEEPS_WINNERS = 1024, /* the first of a stem: backward computes again only what won in its pooling */
-    CGE_UNIT_LEARNS_BY_ROWS = 4096, /* with CGE_UNIT_RELAY: one of the first units, which also learn by rows (net/learning_relay.c) */
+    CGE_UNIT_LEARNS_BY_ROWS = 4096, /* with CGE_UNIT_RELAY: these units also learn by rows (net/learning_relay.c) */
     CGE_UNIT_DX_APART = 2048 /* in cge_unit_call alone: x was forgotten, of which there is a mask, so dx does not lie over it */
 };
 

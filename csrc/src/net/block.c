@@ -456,7 +456,7 @@ CGE_NOINLINE int begin_backward(const block_walk *b)
     block_part part;
     set_block_part(b, b->end, 1, &part);
     all.end = cge_shape_elems(part.c.out);
-    if (cge_is_shared_behind(block_unit(b, b->end))) cge_shared_backward(&part.c, all);
+    if (cge_is_shared_behind(b->net->options.plan, b->end)) cge_shared_backward(&part.c, all);
     return learn_part_biases(b, &part);
 }
 

@@ -48,13 +48,14 @@ static int32_t find_units(const cge_model *model, const cge_memory_level *level,
                           cge_tensor *tensors)
 {
     const int graph = cge_is_graph(model);
+    cge_style_choice s = {model, p->layers, level, p->training, units, p->unit_count, tensors, NULL, NULL};
     int32_t l, u = 0;
     if (cge_runs_layers(level)) {
         memset(units, 0, (size_t)p->unit_count * sizeof *units);
-        return cge_find_uses(model, p->layers, level, p->training, NULL, units, p->unit_count, tensors);
+        return cge_find_uses(&s);
     }
     for (l = 0; l < model->layer_count; l = units[u++].end) units[u] = cge_unit_from(model, graph, l);
-    return cge_choose_styles(model, p->layers, level, p->training, units, p->unit_count, tensors);
+    return cge_choose_styles(&s);
 }
 
 /* Alignments fall from part to part. */

@@ -81,7 +81,7 @@ CGE_INTERNAL int32_t cge_sum_of_skip(const cge_model *model, const cge_unit *uni
     int32_t sum = unit_count - 1, other, adds, u;
     if (!units[number].shared) return -1;
     while (!mask_reads(&units[sum], number)) sum--;
-    if (!is_sum(model, &units[sum]) || units[sum].activation < 0) return -1;
+    if (!is_sum(model, &units[sum]) || units[sum].activation < 0 || (units[sum].style & CGE_UNIT_LEARNS_BY_ROWS) != 0) return -1;
     other = units[sum].x[units[sum].x[0] == number];
     if (other == number || (other >= 0 && units[other].shared)) return -1;
     for (adds = sum - 1; !mask_reads(&units[adds], number);) adds--;

@@ -185,13 +185,13 @@ static int is_half_a_style(int32_t style)
     return (style & (CGE_UNIT_FEW_CHANNELS | CGE_UNIT_DX_FIRST)) == CGE_UNIT_FEW_CHANNELS;
 }
 
-static int all_learn_by_rows(const cge_relay_net *n, int32_t end)
+static int all_learn_by_rows(const cge_relay_net *n, int32_t begin, int32_t end)
 {
     const int32_t style = CGE_UNIT_RELAY | CGE_UNIT_LEARNS_BY_ROWS;
     int32_t u;
-    for (u = 0; u < end; u++)
+    for (u = begin; u < end; u++)
         if (n->units[u].style != (style | CGE_UNIT_HANDS_ROWS_ON)) return 0;
-    return n->units[end].style == style && cge_units_could_learn_by_rows(n, end);
+    return n->units[end].style == style && cge_units_could_learn_by_rows(n, begin, end);
 }
 
 CGE_INTERNAL int cge_relays_are_possible(const cge_model *model, const cge_layer_plan *layers, const cge_unit *units, int32_t count)
@@ -205,7 +205,7 @@ CGE_INTERNAL int cge_relays_are_possible(const cge_model *model, const cge_layer
         if (end == begin && (units[begin].style & CGE_UNIT_RELAY) == 0) continue;
         if (end == begin || end >= count || end - begin >= CGE_MOST_RELAY_UNITS) return 0;
         if ((units[begin].style & CGE_UNIT_LEARNS_BY_ROWS) != 0) {
-            if (begin > 0 || !all_learn_by_rows(&n, end)) return 0;
+            if (!all_learn_by_rows(&n, begin, end)) return 0;
             continue;
         }
         for (u = begin; u <= end; u++) {
@@ -216,20 +216,33 @@ CGE_INTERNAL int cge_relays_are_possible(const cge_model *model, const cge_layer
     return 1;
 }
 
-CGE_INTERNAL cge_unit_scratch cge_relay_scratch(const cge_model *model, const cge_layer_plan *layers, const cge_unit *units, int32_t count, const cge_unit *last, int at_once)
+/* The walk through its rows, or what is known of it. */
+static cge_unit_scratch known_or_walked(const cge_relay_net *n, const cge_style_choice *s, int32_t begin, int32_t end, cge_unit_scratch scratch)
 {
-    const cge_relay_net n = {model, layers, units, count};
+    const int16_t from = s->units[begin].begin, to = s->units[end].begin;
+    const int behind = begin > 0;
+    if (s->known != NULL && s->known->begin[behind] == from && s->known->end[behind] == to) return s->known->scratch[behind];
+    scratch.backward = cge_learning_relay_scratch(n, begin, end, s->level->at_once);
+    if (s->known == NULL) return scratch;
+    s->known->begin[behind] = from;
+    s->known->end[behind] = to;
+    s->known->scratch[behind] = scratch;
+    return scratch;
+}
+
+CGE_INTERNAL cge_unit_scratch cge_relay_scratch(const cge_style_choice *s, const cge_unit *last)
+{
+    const cge_relay_net n = {s->model, s->layers, s->units, s->unit_count};
     cge_unit_scratch scratch = {0, 0};
     int32_t windows = 0, end = 0, room, u;
-    while (units[end].begin != last->begin) end++;
-    room = relay_room(&n, end, units[end].style);
-    for (u = end - 1; u >= 0 && (units[u].style & CGE_UNIT_HANDS_ROWS_ON) != 0; u--) {
-        room = at_least(relay_room(&n, u, units[u].style), room);
+    while (n.units[end].begin != last->begin) end++;
+    room = relay_room(&n, end, n.units[end].style);
+    for (u = end - 1; u >= 0 && (n.units[u].style & CGE_UNIT_HANDS_ROWS_ON) != 0; u--) {
+        room = at_least(relay_room(&n, u, n.units[u].style), room);
         windows += relay_window_elems(&n, u);
     }
     scratch.forward = windows + room;
-    if ((last->style & CGE_UNIT_LEARNS_BY_ROWS) != 0) scratch.backward = cge_learning_relay_scratch(&n, end, at_once);
-    return scratch;
+    return (last->style & CGE_UNIT_LEARNS_BY_ROWS) != 0 ? known_or_walked(&n, s, u + 1, end, scratch) : scratch;
 }
 
 /* ---- choice ----

@@ -39,9 +39,9 @@ CGE_INTERNAL int32_t cge_last_of_relay(const cge_relay_net *n, int32_t u);
 /* Of a unit that reads bytes: elements that one of its rows looks at. They are made numbers for each row again. */
 CGE_INTERNAL int32_t cge_relay_source_elems(const cge_relay_net *n, int32_t u);
 
-/* Of a relay that learns: whether units 0 .. end can be one, and elements of its scratch backward. */
-CGE_INTERNAL int cge_units_could_learn_by_rows(const cge_relay_net *n, int32_t end);
-CGE_INTERNAL int32_t cge_learning_relay_scratch(const cge_relay_net *n, int32_t end, int at_once);
+/* Of a relay that learns: whether units begin .. end can be one, and elements of its scratch backward. */
+CGE_INTERNAL int cge_units_could_learn_by_rows(const cge_relay_net *n, int32_t begin, int32_t end);
+CGE_INTERNAL int32_t cge_learning_relay_scratch(const cge_relay_net *n, int32_t begin, int32_t end, int at_once);
 
 /* ---- at work ---- */
 

@@ -842,7 +842,7 @@ static int enter_backward(net_slice *s, int32_t unit)
     if (s->net->options.plan->level->at_once && s->step->trial != CGE_TRIES) s->step->changing = 1;
     while (unit >= 0 && (!units[unit].learns || cge_rests_backward(units, unit))) unit--;
     if (unit < 0) return end_sample(s);
-    if (cge_is_shared_behind(&units[unit]) && !cge_unit_learns_with_others(&units[unit])) return enter(s, STAGE_SHARED, unit);
+    if (cge_is_shared_behind(s->net->options.plan, unit) && !cge_unit_learns_with_others(&units[unit])) return enter(s, STAGE_SHARED, unit);
     return enter(s, STAGE_BACKWARD, unit);
 }
 

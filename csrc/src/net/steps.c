@@ -338,7 +338,7 @@ CGE_INTERNAL void cge_set_backward_call(const cge_network *net, int32_t number, 
     c->dy = cge_tensor_at(net, u->dy);
     c->draw.trains = 1;
     cge_set_unit_scratch(net, u->backward, c);
-    if (u->learns == CGE_FORGETS && cge_is_shared_behind(u)) net->options.plan->level->masks->take_mask_of_y(net, number, c);
+    if (u->learns == CGE_FORGETS && cge_is_shared_behind(net->options.plan, number)) net->options.plan->level->masks->take_mask_of_y(net, number, c);
     if (u->x[1] == CGE_NO_UNIT) (void)cge_set_unit_input(net, u, 0, x, c);
 }
 
@@ -359,7 +359,7 @@ CGE_INTERNAL int cge_unit_backward(const cge_network *net, int32_t number, const
     if (cge_unit_learns_with_others(u)) return back_through_all(net, number, x);
     cge_set_backward_call(net, number, x, &c);
     all.end = c.count * cge_shape_elems(c.out);
-    if (cge_is_shared_behind(u)) cge_shared_backward(&c, all);
+    if (cge_is_shared_behind(net->options.plan, number)) cge_shared_backward(&c, all);
     if (u->x[1] == CGE_NO_UNIT) return unit_backward(net, u, &c);
     merge_backward(net, u, x, &c);
     return 1;

@@ -22,7 +22,7 @@ CGE_INTERNAL int32_t cge_styles_of(const cge_model *model, const cge_memory_leve
 
 static int32_t uses_of_styles(const cge_style_choice *s)
 {
-    return cge_find_uses(s->model, s->layers, s->level, s->training, s->masks, s->units, s->unit_count, s->tensors);
+    return cge_find_uses(s);
 }
 
 /* What is alive during an operation, `quick` elements, if the unit had that style: it changes the scratch of that operation. A
@@ -34,7 +34,7 @@ static int32_t elems_with_style(const cge_style_choice *s, const cge_unit *u, in
     cge_unit_scratch other;
     int32_t elems = quick - (scratch < 0 ? 0 : s->tensors[scratch].elems);
     changed.style = (int16_t)(u->style | style);
-    other = cge_scratch_of_unit(s->model, s->layers, s->level, s->training, s->units, &changed);
+    other = cge_scratch_of_unit(s, &changed);
     if ((style & CGE_UNIT_ROW_BY_ROW) != 0) return elems + other.forward;
     if ((style & CGE_UNIT_DX_FIRST) != 0 && source != NULL && source->learns && source->dy == source->y) elems += s->tensors[source->y].elems;
     return elems + other.backward;
@@ -288,36 +288,85 @@ static int32_t choose_together(const cge_style_choice *s)
     return limit;
 }
 
-/* Units 0 .. end as a relay that learns, in place of a stem, and blocks behind it. Returns what is alive at most. */
-static int32_t choose_behind_learning(const cge_style_choice *s, int32_t end)
+/* ---- only where a level has relays that learn ---- */
+
+/* The first units as one relay that learns, or as two, one behind the other: the last unit of each. 0: there is none. */
+typedef struct learning_choice {
+    int32_t first, second, elems;
+} learning_choice;
+
+static void set_learning_styles(const cge_style_choice *s, int32_t begin, int32_t end)
 {
     int32_t u;
-    for (u = 0; u < s->unit_count; u++) s->units[u].style = (int16_t)(u > end ? 0 : CGE_UNIT_RELAY | CGE_UNIT_LEARNS_BY_ROWS | (u < end ? CGE_UNIT_HANDS_ROWS_ON : 0));
-    choose_within(s, 0);
-    return choose_blocks_beside(s, elems_of_styles(s));
+    for (u = begin; u < s->unit_count; u++) {
+        const int32_t hands_on = u < end ? CGE_UNIT_HANDS_ROWS_ON : 0;
+        s->units[u].style = (int16_t)(u > end ? 0 : CGE_UNIT_RELAY | CGE_UNIT_LEARNS_BY_ROWS | hands_on);
+    }
 }
 
-/* Of the relays that learn the one with which the least is alive, where that is less than `limit`. Its last unit; 0: none. */
-static int32_t best_learning_relay(const cge_style_choice *s, int32_t limit)
+/* Whether the scratch of units begin .. end, which have these styles, leaves room for anything else. */
+static int learning_fits(const cge_style_choice *s, int32_t end, int32_t limit)
 {
-    int32_t end, best = 0, elems;
-    for (end = 1; end < s->unit_count; end++) {
-        if (!s->level->relays->could_learn_by_rows(s, end)) continue;
-        elems = choose_behind_learning(s, end);
-        if (elems >= limit) continue;
-        limit = elems;
-        best = end;
+    return s->level->relays->relay_scratch(s, &s->units[end]).backward < limit;
+}
+
+/* With blocks of the fewest channels behind them. Returns what is alive at most during the operations of units 0 .. before. */
+static int32_t try_learning(const cge_style_choice *s, int32_t first, int32_t second, learning_choice *best, int32_t before)
+{
+    int32_t count, elems, u, most = 0;
+    choose_within(s, 0);
+    make_all_blocks(s);
+    count = uses_of_styles(s);
+    elems = cge_most_elems_alive(s->tensors, count);
+    for (u = 0; u <= before; u++) {
+        const int32_t forward = cge_elems_alive(s->tensors, count, u), backward = cge_elems_alive(s->tensors, count, 2 * s->unit_count - u);
+        most = forward > most ? forward : most;
+        most = backward > most ? backward : most;
     }
-    return best;
+    if (elems >= best->elems) return most;
+    best->first = first;
+    best->second = second;
+    best->elems = elems;
+    return most;
+}
+
+static void try_behind(const cge_style_choice *s, int32_t first, learning_choice *best)
+{
+    int32_t second;
+    for (second = first + 2; second < s->unit_count && second < first + 1 + CGE_MOST_LEARNING_UNITS; second++) {
+        if (!s->level->relays->could_learn_by_rows(s, first + 1, second)) continue;
+        set_learning_styles(s, first + 1, second);
+        if (learning_fits(s, second, best->elems)) (void)try_learning(s, first, second, best, 0);
+    }
+}
+
+/* Those with which the least is alive, where that is less than best->elems. */
+static void choose_learning(const cge_style_choice *s, learning_choice *best)
+{
+    int32_t first;
+    for (first = 1; first < s->unit_count && first < CGE_MOST_LEARNING_UNITS; first++) {
+        if (!s->level->relays->could_learn_by_rows(s, 0, first)) continue;
+        set_learning_styles(s, 0, first);
+        if (!learning_fits(s, first, best->elems)) continue;
+        if (try_learning(s, first, 0, best, first - 1) < best->elems) try_behind(s, first, best);
+    }
 }
 
 /* Returns what is alive at most. */
 static int32_t choose_with(const cge_style_choice *s)
 {
-    int32_t limit = choose_together(s), end;
+    learning_choice best = {0, 0, 0};
+    int32_t limit = best.elems = choose_together(s);
     if (s->level->relays != NULL && s->training) {
-        end = best_learning_relay(s, limit);
-        limit = end > 0 ? choose_behind_learning(s, end) : choose_together(s);
+        choose_learning(s, &best);
+        if (best.first == 0) {
+            limit = choose_together(s);
+        } else {
+            set_learning_styles(s, 0, best.first);
+            if (best.second > 0) set_learning_styles(s, best.first + 1, best.second);
+            choose_within(s, 0);
+            limit = choose_blocks_beside(s, elems_of_styles(s));
+        }
     }
     choose_within(s, limit);
     return cge_most_elems_alive(s->tensors, uses_of_styles(s));
@@ -332,20 +381,25 @@ static int something_is_forgotten(const cge_style_choice *s)
 }
 
 /* With masks, if these take less. */
-CGE_INTERNAL int32_t cge_choose_styles(const cge_model *model, const cge_layer_plan *layers, const cge_memory_level *level, int32_t training, cge_unit *units, int32_t unit_count, cge_tensor *tensors)
+CGE_INTERNAL int32_t cge_choose_styles(cge_style_choice *s)
 {
-    cge_style_choice s = {model, layers, level, training, units, unit_count, tensors, level->masks};
-    int32_t limit, without = 0;
-    choose_within(&s, 0);
-    if (something_is_forgotten(&s)) {
-        s.masks = NULL;
-        without = choose_with(&s);
-        s.masks = level->masks;
+    const cge_masks *masks = s->level->masks;
+    cge_known_relays known = {{-1, -1}, {0, 0}, {{0, 0}, {0, 0}}};
+    int32_t limit, without = 0, tensor_count;
+    s->known = &known;
+    s->masks = masks;
+    choose_within(s, 0);
+    if (something_is_forgotten(s)) {
+        s->masks = NULL;
+        without = choose_with(s);
+        s->masks = masks;
     }
-    limit = choose_with(&s);
+    limit = choose_with(s);
     if (without > 0 && limit >= without) {
-        s.masks = NULL;
-        (void)choose_with(&s);
+        s->masks = NULL;
+        (void)choose_with(s);
     }
-    return uses_of_styles(&s);
+    tensor_count = uses_of_styles(s);
+    s->known = NULL;
+    return tensor_count;
 }

@@ -12,13 +12,20 @@
 #include "samples.h"
 #include "../layers/unit.h"
 
-enum { CGE_MOST_STEM_UNITS = 4 };
+enum { CGE_MOST_STEM_UNITS = 4, CGE_MOST_LEARNING_UNITS = 16 };
 
 /* Where a unit stays between two slices (slice.c): what that takes on 32-bit processors. */
 enum { CGE_SLICE_ELEMS = 99 };
 
 /* What is known of a step of layers that learn at once (cge_step.trial): the bound is asked, or backward tries, or has tried. */
 enum { CGE_ASKS, CGE_TRIES, CGE_TRIED };
+
+/* Scratch of relays that learn, by the layers with which their first and last unit begin. To find it takes a walk through all
+ * of their rows. */
+typedef struct cge_known_relays {
+    int16_t begin[2], end[2];
+    cge_unit_scratch scratch[2];
+} cge_known_relays;
 
 /* What styles are chosen for (styles.c). */
 typedef struct cge_style_choice {
@@ -29,7 +36,8 @@ typedef struct cge_style_choice {
     cge_unit *units;
     int32_t unit_count;
     cge_tensor *tensors;
-    const struct cge_masks *masks; /* NULL: without */
+    const struct cge_masks *masks; /* NULL: no unit forgets its output */
+    cge_known_relays *known; /* NULL: none is known */
 } cge_style_choice;
 
 /* Units that hand rows on (relay.c), with what they need only if a level has them. */
@@ -39,15 +47,15 @@ typedef struct cge_relays {
     /* Relays, where less is alive with them than with the stem that was chosen. Returns what is. */
     int32_t (*choose_relays)(const cge_style_choice *s, int32_t with_stem);
     /* Of the relay whose last unit is like `end`. */
-    cge_unit_scratch (*relay_scratch)(const cge_model *model, const cge_layer_plan *layers, const cge_unit *units, int32_t unit_count, const cge_unit *end, int at_once);
+    cge_unit_scratch (*relay_scratch)(const cge_style_choice *s, const cge_unit *end);
     /* The relay whose last unit is `end`; returns what it puts out. *largest, if not NULL, becomes the largest |x| between
      * its units if it was smaller. */
     const cge_real *(*run_relay)(const cge_network *net, const cge_real *params, int32_t end, const void *x, cge_real *largest);
     /* What backward does of one that learns in the operation of unit `number`, its last or the one before. 0: a gradient is not
      * finite. */
     int (*back_through_relay)(const cge_network *net, int32_t number, const void *x);
-    /* Whether units 0 .. end can be one that learns. */
-    int (*could_learn_by_rows)(const cge_style_choice *s, int32_t end);
+    /* Whether units begin .. end can be one that learns. */
+    int (*could_learn_by_rows)(const cge_style_choice *s, int32_t begin, int32_t end);
     /* Backward of a mean over all rows, a row of dx at a time, which may lie over x. Returns 1. */
     int (*spread_mean)(const cge_unit_call *c);
 } cge_relays;
@@ -59,10 +67,10 @@ CGE_INTERNAL int32_t cge_choose_relay_styles(const cge_style_choice *s, int32_t 
  * `memory` has two tensors a unit. */
 CGE_INTERNAL void cge_choose_relays(const cge_model *model, const cge_layer_plan *layers, cge_unit *units, int32_t unit_count,
                                     cge_tensor *memory, int32_t limit, int learning);
-CGE_INTERNAL cge_unit_scratch cge_relay_scratch(const cge_model *model, const cge_layer_plan *layers, const cge_unit *units, int32_t unit_count, const cge_unit *end, int at_once);
+CGE_INTERNAL cge_unit_scratch cge_relay_scratch(const cge_style_choice *s, const cge_unit *end);
 CGE_INTERNAL const cge_real *cge_run_relay(const cge_network *net, const cge_real *params, int32_t end, const void *x, cge_real *largest);
 CGE_INTERNAL int cge_back_through_relay(const cge_network *net, int32_t number, const void *x);
-CGE_INTERNAL int cge_could_learn_by_rows(const cge_style_choice *s, int32_t end);
+CGE_INTERNAL int cge_could_learn_by_rows(const cge_style_choice *s, int32_t begin, int32_t end);
 
 /* Units that run by groups of channels (block.c), with what they need only if a level has them. */
 typedef struct cge_blocks {
@@ -135,6 +143,15 @@ static inline int cge_walks_back(const cge_unit *units, int32_t number)
     const int32_t end = number + ((units[number].style & CGE_UNIT_HANDS_ROWS_ON) != 0);
     if ((units[end].style & (CGE_UNIT_LEARNS_BY_ROWS | CGE_UNIT_HANDS_ROWS_ON)) != CGE_UNIT_LEARNS_BY_ROWS) return 0;
     return number == (units[end - 1].learns ? end - 1 : end);
+}
+
+/* Whether a relay that learns reads unit `number`, which is none of its units; then nobody else does, if the unit learns. */
+static inline int cge_is_read_by_rows(const cge_unit *units, int32_t count, int32_t number)
+{
+    int32_t r = number + 1;
+    if ((units[number].style & CGE_UNIT_LEARNS_BY_ROWS) != 0 && (units[number].style & CGE_UNIT_HANDS_ROWS_ON) != 0) return 0;
+    while (r < count && units[r].x[0] != number && units[r].x[1] != number) r++;
+    return r < count && (units[r].style & CGE_UNIT_LEARNS_BY_ROWS) != 0;
 }
 
 /* Whether backward has nothing to do for unit `number`, since others do. */
@@ -301,16 +318,14 @@ CGE_INTERNAL int cge_set_unit_input(const cge_network *net, const cge_unit *u, i
 CGE_INTERNAL void cge_set_unit_scratch(const cge_network *net, int32_t number, cge_unit_call *c);
 
 /* Chooses the units' styles, then finds their uses (cge_find_uses). */
-CGE_INTERNAL int32_t cge_choose_styles(const cge_model *model, const cge_layer_plan *layers, const cge_memory_level *level, int32_t training, cge_unit *units, int32_t unit_count, cge_tensor *tensors);
+CGE_INTERNAL int32_t cge_choose_styles(cge_style_choice *s);
 
-/* With masks (NULL: no unit forgets its output) fills in the tensors of all units, whose styles are given, without offsets, and
- * which unit has which. Returns how many, at most 5 a unit. */
-CGE_INTERNAL int32_t cge_find_uses(const cge_model *model, const cge_layer_plan *layers,
-                                   const cge_memory_level *level, int32_t training, const cge_masks *masks, cge_unit *units,
-                                   int32_t unit_count, cge_tensor *tensors);
+/* Fills in the tensors of all units, whose styles are given, without offsets, and which unit has which. Returns how many, at most
+ * 5 a unit. */
+CGE_INTERNAL int32_t cge_find_uses(const cge_style_choice *s);
 
-/* Scratch of unit *u, none of a stem, among `units`, of which those before it are known. */
-CGE_INTERNAL cge_unit_scratch cge_scratch_of_unit(const cge_model *model, const cge_layer_plan *layers, const cge_memory_level *level, int32_t training, const cge_unit *units, const cge_unit *u);
+/* Scratch of unit *u, none of a stem, among s->units, of which those before it are known. */
+CGE_INTERNAL cge_unit_scratch cge_scratch_of_unit(const cge_style_choice *s, const cge_unit *u);
 
 /* Whether a plan has just these units and tensors, wherever they lie. */
 CGE_INTERNAL int cge_uses_match(const cge_model *model, const cge_plan *plan);
@@ -331,10 +346,12 @@ CGE_INTERNAL CGE_MUST_USE cge_status cge_check_sealed_plan(const cge_model *mode
                                                            cge_network_plan *counts);
 CGE_INTERNAL uint32_t cge_seal_word(uint32_t seal, int32_t word);
 
-/* Others read a unit's output more than once: the sum of their gradients goes through its activation first, here some elements. */
-static inline int cge_is_shared_behind(const cge_unit *u)
+/* Others read unit `number`'s output more than once: the sum of their gradients goes through its activation first, here some
+ * elements. A relay that learns has done that with what it reads. */
+static inline int cge_is_shared_behind(const cge_plan *plan, int32_t number)
 {
-    return u->shared && u->activation >= 0;
+    const cge_unit *u = &plan->units[number];
+    return u->shared && u->activation >= 0 && !cge_is_read_by_rows(plan->units, plan->unit_count, number);
 }
 CGE_INTERNAL void cge_shared_backward(const cge_unit_call *c, cge_range elems);
 

@@ -13,6 +13,7 @@ typedef struct uses {
     int32_t training;
     int graph;
     const cge_masks *masks; /* NULL: no unit forgets its output */
+    cge_known_relays *known;
     int32_t stem; /* units that run as one, as the last of them */
     cge_stem_scratch stem_scratch;
 } uses;
@@ -139,12 +140,18 @@ static int forgets(const uses *s, int32_t u)
     return s->units[u].learns == CGE_FORGETS;
 }
 
+static int is_read_by_rows(const uses *s, int32_t u)
+{
+    return cge_is_read_by_rows(s->units, s->unit_count, u);
+}
+
 /* Backward needs unit u's output: as the x of who learns from it, or for a slope. Sums and channels side by side need no x. */
 static int backward_needs_y(const uses *s, int32_t u)
 {
     const cge_unit *unit = &s->units[u];
     int32_t r;
     if (forgets(s, u)) return 0;
+    if (is_read_by_rows(s, u)) return 1;
     if (unit->learns && (main_reads_y(s, unit) || unit->activation >= 0)) return 1;
     for (r = next_reader(s, u, u); r < s->unit_count; r = next_reader(s, u, r))
         if (s->units[r].learns && !two_inputs(s, r) && !drops(s, r)) return 1;
@@ -155,7 +162,7 @@ static int backward_needs_y(const uses *s, int32_t u)
 static int dy_is_of_sum(const uses *s, int32_t u)
 {
     const int32_t reader = next_reader(s, u, u);
-    if (forgets(s, u) && s->units[u].activation >= 0) return 0;
+    if ((forgets(s, u) && s->units[u].activation >= 0) || is_read_by_rows(s, u)) return 0;
     return reader < s->unit_count && !s->units[u].shared && !backward_needs_y(s, u) && sums_in_place(s, reader);
 }
 
@@ -186,6 +193,7 @@ static int writes_dx_over_x(const uses *s, const cge_unit *u)
 static int dy_over_y(const uses *s, int32_t u)
 {
     const int32_t reader = next_reader(s, u, u);
+    if (is_read_by_rows(s, u)) return 1;
     if (main_reads_y(s, &s->units[u]) || s->units[u].shared) return 0;
     if (reader == s->unit_count) return s->units[u].activation < 0;
     return backward_needs_y(s, u) && (two_inputs(s, reader) || writes_dx_over_x(s, &s->units[reader]));
@@ -207,35 +215,39 @@ static int32_t max_of(int32_t a, int32_t b)
     return a > b ? a : b;
 }
 
-static int32_t first_use_of_dy(const uses *s, int32_t u)
-{
-    return backward_of(s, last_reader(s, u, CGE_UNIT_BLOCK));
-}
-
-/* In whose operation backward goes through unit `number`: a relay that learns has one for all (cge_walks_back). */
+/* In whose operation backward goes through unit `number`: a relay that learns has one for all. */
 static int32_t unit_that_walks(const uses *s, int32_t number)
 {
-    const int by_rows = (s->units[number].style & CGE_UNIT_LEARNS_BY_ROWS) != 0;
-    return by_rows && !cge_walks_back(s->units, number) ? number - 1 : number;
+    if ((s->units[number].style & CGE_UNIT_LEARNS_BY_ROWS) == 0) return number;
+    while (has_no_whole_output(&s->units[number])) number++;
+    return cge_walks_back(s->units, number) ? number : number - 1;
+}
+
+/* A block and a relay that learns work backward as their last unit. */
+static int32_t first_use_of_dy(const uses *s, int32_t u)
+{
+    const int32_t together = is_read_by_rows(s, u) ? CGE_UNIT_LEARNS_BY_ROWS : CGE_UNIT_BLOCK;
+    const int32_t reader = last_reader(s, u, together);
+    return backward_of(s, reader < s->unit_count ? unit_that_walks(s, reader) : reader);
 }
 
 /* The last operation that uses the gradient of unit u's output: of a sum, units before it may have the same. */
 static int32_t last_use_of_dy(const uses *s, int32_t u)
 {
     int32_t before;
-    if ((s->units[u].style & CGE_UNIT_LEARNS_BY_ROWS) != 0) return backward_of(s, unit_that_walks(s, u));
     for (before = sums_in_place(s, u) ? 0 : u; before < u; before++) {
         int32_t of = before, sum;
         while (of < u && (sum = sum_with_dy(s, of)) >= 0) of = sum;
         if (of == u && s->units[before].learns) break;
     }
-    return backward_of(s, before);
+    return backward_of(s, unit_that_walks(s, before));
 }
 
 /* Backward of unit r reads x, which unit u put out: for the weights' gradient, or because dx is handed on to u. */
 static int reads_x_again(const uses *s, int32_t r, int32_t u)
 {
     const cge_unit *reader = &s->units[r];
+    if ((reader->style & CGE_UNIT_LEARNS_BY_ROWS) != 0) return 1;
     if (!reader->learns || two_inputs(s, r)) return 0;
     if ((reader->style & CGE_UNIT_BLOCK) != 0) return 1;
     if (drops(s, r)) return s->units[u].activation >= 0;
@@ -251,7 +263,7 @@ static int32_t last_use_of_own_y(const uses *s, int32_t u)
     if (unit->learns && dy_over_y(s, u)) return last_use_of_dy(s, u);
     if (unit->learns && (main_reads_y(s, unit) || (unit->shared && unit->activation >= 0))) return backward_of(s, u);
     for (r = last; r > u; r--)
-        if (r < s->unit_count && unit_reads(&s->units[r], u) && reads_x_again(s, r, u)) last = backward_of(s, r);
+        if (r < s->unit_count && unit_reads(&s->units[r], u) && reads_x_again(s, r, u)) last = max_of(last, backward_of(s, unit_that_walks(s, r)));
     return last;
 }
 
@@ -338,7 +350,8 @@ static int writes_dx_alone(const uses *s, const cge_unit *u)
 
 static cge_unit_scratch scratch_of_relay(const uses *s, const cge_unit *u)
 {
-    return s->level->relays->relay_scratch(s->model, s->layers, s->units, s->unit_count, u, s->level->at_once);
+    const cge_style_choice choice = {s->model, s->layers, s->level, s->training, s->units, s->unit_count, s->tensors, s->masks, s->known};
+    return s->level->relays->relay_scratch(&choice, u);
 }
 
 /* Without the window on the model's input. */
@@ -367,17 +380,26 @@ CGE_NOINLINE cge_unit_scratch scratch_of(const uses *s, const cge_unit *u, const
     return scratch;
 }
 
-CGE_INTERNAL cge_unit_scratch cge_scratch_of_unit(const cge_model *model, const cge_layer_plan *layers, const cge_memory_level *level, int32_t training, const cge_unit *units, const cge_unit *u)
+static void set_uses(const cge_style_choice *choice, uses *s)
+{
+    memset(s, 0, sizeof *s);
+    s->model = choice->model;
+    s->layers = choice->layers;
+    s->units = choice->units;
+    s->tensors = choice->tensors;
+    s->unit_count = choice->unit_count;
+    s->training = choice->training;
+    s->level = choice->level;
+    s->masks = choice->masks;
+    s->known = choice->known;
+}
+
+CGE_INTERNAL cge_unit_scratch cge_scratch_of_unit(const cge_style_choice *choice, const cge_unit *u)
 {
     cge_unit_call c;
     uses s;
-    memset(&s, 0, sizeof s);
-    s.model = model;
-    s.layers = layers;
-    s.level = level;
-    s.training = training;
-    s.units = (cge_unit *)(uintptr_t)units; /* read only */
-    cge_describe_unit(model, layers, u, &c);
+    set_uses(choice, &s);
+    cge_describe_unit(s.model, s.layers, u, &c);
     return scratch_of(&s, u, &c);
 }
 
@@ -574,20 +596,10 @@ static void find_uses(uses *s)
     for (u = s->unit_count - 1; u >= 0; u--) find_uses_of(s, u, layers ? find_layer_backward_uses : find_backward_uses);
 }
 
-CGE_INTERNAL int32_t cge_find_uses(const cge_model *model, const cge_layer_plan *layers, const cge_memory_level *level,
-                                   int32_t training, const cge_masks *masks, cge_unit *units, int32_t unit_count,
-                                   cge_tensor *tensors)
+CGE_INTERNAL int32_t cge_find_uses(const cge_style_choice *choice)
 {
     uses s;
-    memset(&s, 0, sizeof s);
-    s.model = model;
-    s.layers = layers;
-    s.units = units;
-    s.tensors = tensors;
-    s.unit_count = unit_count;
-    s.training = training;
-    s.level = level;
-    s.masks = masks;
+    set_uses(choice, &s);
     find_uses(&s);
     return s.tensor_count;
 }
@@ -603,17 +615,12 @@ static const cge_masks *masks_of(const cge_plan *plan)
 
 CGE_INTERNAL int cge_uses_match(const cge_model *model, const cge_plan *plan)
 {
+    cge_unit *units = (cge_unit *)(uintptr_t)plan->units; /* read only */
+    const cge_style_choice choice = {model, plan->layers, plan->level, plan->training, units, plan->unit_count, NULL, masks_of(plan), NULL};
     uses s;
-    memset(&s, 0, sizeof s);
-    s.model = model;
-    s.layers = plan->layers;
-    s.units = (cge_unit *)(uintptr_t)plan->units; /* read only */
+    set_uses(&choice, &s);
     s.expected = plan->tensors;
     s.expected_count = plan->tensor_count;
-    s.unit_count = plan->unit_count;
-    s.training = plan->training;
-    s.level = plan->level;
-    s.masks = masks_of(plan);
     find_uses(&s);
     return !s.differs && s.tensor_count == plan->tensor_count;
 }
