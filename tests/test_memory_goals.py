@@ -14,18 +14,8 @@ import memory_goals  # noqa: E402
 
 # Bytes where a goal is missed: they may fall.
 MISSED = {
-    ("ResNet-8", "all"): 671_656,
-    ("ResNet-8", "momentum"): 982_480,
-    ("ResNet-8", "batch > 1"): 953_424,
-    ("DS-CNN", "all"): 221_080,
-    ("DS-CNN", "momentum"): 311_496,
-    ("DS-CNN", "batch > 1"): 311_056,
-    ("MobileNetV1 x0.25", "all"): 1_276_584,
-    ("MobileNetV1 x0.25", "momentum"): 2_119_984,
-    ("MobileNetV1 x0.25", "batch > 1"): 2_119_440,
-    ("MobileNetV2 x0.35", "all"): 1_302_056,
-    ("MobileNetV2 x0.35", "momentum"): 2_284_368,
-    ("MobileNetV2 x0.35", "biases"): 342_824,
+    ("ResNet-8", "batch > 1"): 738_384,
+    ("ResNet-8", "last 2 layers"): 215_848,
     ("Frontnet 160x32", "last layer"): 87_056,
     ("Frontnet 160x32", "predict"): 56_320,
 }

@@ -151,6 +151,9 @@ HOSTILE_CFLAGS = (
 def wheel(unpacked, tmp_path_factory):
     """Built from the source archive, where nothing may be missing, with flags that must not matter."""
     directory, build = tmp_path_factory.mktemp("wheel"), ("--quiet", "--no-deps", "--no-build-isolation", "-w")
+    native = unpacked / "convgrad_embedded" / "_build" / "native.py"
+    assert '"-O3"' in native.read_text()
+    native.write_text(native.read_text().replace('"-O3"', '"-O0"'))  # a fifth of the time
     python("-m", "pip", "wheel", *build, directory, ".", cwd=unpacked, CFLAGS=HOSTILE_CFLAGS)
     return next(directory.iterdir())
 

@@ -5,7 +5,7 @@
 #include "suites.h"
 #include "relayed_net.h"
 
-enum { STEEP_LEARNING = CHECK_FEWER ? 6 : 40 };
+enum { STEEP_LEARNING = CHECK_FEWER ? 10 : 40 };
 
 #define CONCAT(first, second) {.kind = &cge_kind_concat, .from = {first, second}}
 #define TALL(filters, height, width, stride, top, bottom) \
@@ -148,7 +148,7 @@ static void test_steep_rows(const cge_memory_level *plain, const cge_memory_leve
         if ((by_row && !force_learning(&n, (int32_t)(seed >> 1 & 1), 1 + (int32_t)(seed & 1), 0)) || !begin_in_arena(&n)) return;
         for (int32_t l = 0; l < n.model->layer_count; l++) {
             const cge_layer_plan *row = &n.plan.layers[l];
-            const uint32_t exponent = 127 - 20 + mix32(seed * 16 + (uint32_t)l) % 90;
+            const uint32_t exponent = 127 - 20 + mix32(seed * 16 + (uint32_t)l) % 80;
             for (int32_t i = 0; i < row->weights; i++) n.net.params[row->params + i] *= float_from_bits(exponent << 23);
         }
         status[by_row] = cge_network_train_batch(&n.net, n.x, &targets, 1, &loss);
@@ -168,5 +168,5 @@ void suite_learning_relay(void)
         test_steep_rows(&cge_memory_small, &cge_memory_small_tight, seed, &refused);
         test_steep_rows(&cge_memory_smallest, &cge_memory_smallest_tight, seed, &refused);
     }
-    CHECK(refused > STEEP_LEARNING / 4 && refused < STEEP_LEARNING * 7 / 4);
+    CHECK(refused > 0 && refused < 2 * STEEP_LEARNING); /* at both levels */
 }
