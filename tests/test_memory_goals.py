@@ -82,7 +82,7 @@ def test_inverted_residuals_live_the_same_life_at_every_level(learns, optimizer,
 
 def test_mcunets_sparse_updates_take_what_they_are_to_take():
     """The goal is missed: the figure may fall."""
-    assert memory_goals.SPARSE_GOAL < memory_goals.sparse_bytes() <= 533_960
+    assert memory_goals.SPARSE_GOAL < memory_goals.sparse_bytes() <= 499_656
 
 
 def test_sparse_updates_live_the_same_life_at_every_level(rng):

@@ -9,16 +9,17 @@ enum { STEEP_LEARNING = CHECK_FEWER ? 10 : 40 };
 
 #define CONCAT(first, second) {.kind = &cge_kind_concat, .from = {first, second}}
 #define TALL(filters, height, width, stride, top, bottom) \
-    {.kind = &cge_kind_conv2d, CONV2D_CONFIG(.out_c = filters, WINDOW(height, width, stride, 1, top, 0, bottom, 0), .groups = 1)}
+    {.kind = &cge_kind_conv2d,                                \
+     CONV2D_CONFIG(.out_c = filters, WINDOW(height, width, stride, 1, top, 0, bottom, 0), .groups = 1)}
 
 static const cge_layer skips[] = { /* around two convolutions, past a stride, to a sum of sums */
     CONV2D(4, 3, 1, 1, .groups = 1), PLAIN(relu),                                                              /*  0 */
-    CONV2D(4, 3, 1, 1, .groups = 1), PLAIN(relu6), CONV2D(4, 3, 1, 1, .groups = 1), ADD(0, 2), PLAIN(relu),    /*  2: its skip is row 1 */
+    CONV2D(4, 3, 1, 1, .groups = 1), PLAIN(relu6), CONV2D(4, 3, 1, 1, .groups = 1), ADD(0, 2), PLAIN(relu),    /*  2: reads row 1 */
     CONV2D(6, 3, 2, 1, .groups = 1), PLAIN(relu), CONV2D(6, 3, 1, 1, .groups = 1),                             /*  7 */
-    CONV2D_OF(7, 6, 1, 2), ADD(10, 11), ADD(0, 10), PLAIN(tanh), DENSE(3, 0, 0)};                              /* 10: reads row 6 */
+    CONV2D_OF(7, 6, 1, 2), ADD(10, 11), ADD(0, 10), PLAIN(tanh), DENSE(3, 0, 0)};                              /* 10: of row 6 */
 static const cge_layer apart[] = { /* strides, dilation and a kernel beyond its image; groups; no activation, and no ReLU */
-    CONV2D(6, 5, 2, 2, .groups = 1), LEAKY(0.5f), CONV2D(6, 3, 1, 2, SIX_FAR_APART), PLAIN(tanh), NO_BIAS(4, 1, 1, 0, .groups = 2),
-    CONV2D(5, 7, 3, 3, .groups = 1), PLAIN(relu), DENSE(3, 0, 0)};
+    CONV2D(6, 5, 2, 2, .groups = 1), LEAKY(0.5f), CONV2D(6, 3, 1, 2, SIX_FAR_APART), PLAIN(tanh),
+    NO_BIAS(4, 1, 1, 0, .groups = 2), CONV2D(5, 7, 3, 3, .groups = 1), PLAIN(relu), DENSE(3, 0, 0)};
 static const cge_layer uneven[] = { /* rows that reach nothing: a stride that is longer than its kernel, padding on one side */
     TALL(3, 2, 3, 3, 0, 0), PLAIN(relu), TALL(4, 3, 1, 1, 2, 0), PLAIN(relu), TALL(2, 1, 2, 2, 0, 1), DENSE(3, 0, 0)};
 static const cge_layer both[] = { /* channels side by side, one's rows twice, the image beside a map */
@@ -28,16 +29,18 @@ static const cge_layer some_stay[] = { /* the first, one between, the last */
     FROZEN(3, 3, 1, 1, .groups = 1), PLAIN(relu), CONV2D(3, 3, 1, 1, .groups = 1), PLAIN(relu), FROZEN(4, 3, 2, 1, .groups = 1),
     PLAIN(relu), CONV2D(4, 3, 1, 1, .groups = 1), FROZEN(3, 1, 1, 0, .groups = 1), PLAIN(relu), DENSE(3, 0, 0)};
 static const cge_layer biases[] = { /* alone, around what learns weights, all and some */
-    BIASES(3, 3, 1, 1, .groups = 1), PLAIN(relu), BIASES(12, 1, 1, 0, .groups = 1), PLAIN(relu6), CONV2D(12, 3, 2, 1, .groups = 12),
-    PLAIN(relu6), BIASES(3, 1, 1, 0, .groups = 1),
+    BIASES(3, 3, 1, 1, .groups = 1), PLAIN(relu), BIASES(12, 1, 1, 0, .groups = 1), PLAIN(relu6),
+    CONV2D(12, 3, 2, 1, .groups = 12), PLAIN(relu6), BIASES(3, 1, 1, 0, .groups = 1),
     {.kind = &cge_kind_conv2d, WEIGHTED(3, 3, 1, 1, .groups = 1), .trains = 2}, PLAIN(relu), DENSE(3, 0, 0)};
 static const cge_layer before_blocks[] = { /* inverted residuals; a block whose output is read again */
-    CONV2D(3, 3, 2, 1, .groups = 1), PLAIN(relu), CONV2D(3, 3, 1, 1, .groups = 3), PLAIN(relu), CONV2D(3, 1, 1, 0, .groups = 1), /* 0 */
-    NO_BIAS(12, 1, 1, 0, .groups = 1), PLAIN(relu6), NO_BIAS(12, 3, 1, 1, .groups = 12), PLAIN(relu6),                         /* 5 */
+    CONV2D(3, 3, 2, 1, .groups = 1), PLAIN(relu), CONV2D(3, 3, 1, 1, .groups = 3), PLAIN(relu),        /* 0 */
+    CONV2D(3, 1, 1, 0, .groups = 1),                                                                   /* 4 */
+    NO_BIAS(12, 1, 1, 0, .groups = 1), PLAIN(relu6), NO_BIAS(12, 3, 1, 1, .groups = 12), PLAIN(relu6), /* 5 */
     NO_BIAS(3, 1, 1, 0, .groups = 1), ADD(0, 5), CONV2D(3, 3, 2, 1, .groups = 3), PLAIN(relu), CONV2D(5, 1, 1, 0, .groups = 1),
     PLAIN(relu), DENSE(3, 0, 0)};
 static const cge_layer tall[] = { /* whose maps take more than a few rows of each */
-    CONV2D(4, 3, 1, 1, .groups = 1), PLAIN(relu), CONV2D(4, 3, 1, 1, .groups = 1), PLAIN(relu), CONV2D(2, 3, 4, 1, .groups = 1), DENSE(3, 0, 0)};
+    CONV2D(4, 3, 1, 1, .groups = 1), PLAIN(relu), CONV2D(4, 3, 1, 1, .groups = 1), PLAIN(relu),
+    CONV2D(2, 3, 4, 1, .groups = 1), DENSE(3, 0, 0)};
 static const cge_layer steep_units[] = { /* without activations: each factor is in the gradients before it */
     CONV2D(3, 3, 1, 1, .groups = 1), CONV2D(3, 3, 1, 1, .groups = 1), CONV2D(4, 1, 1, 0, .groups = 1), DENSE(3, 0, 0)};
 static const test_model by_rows[] = {
@@ -46,7 +49,8 @@ static const test_model by_rows[] = {
     MODEL("learn by rows, uneven", 15, 6, 1, uneven, &cge_mean_squared_error, 0.05f, 0, 0, 0),
     MODEL("learn by rows, both", 6, 5, 2, both, &cge_softmax_cross_entropy, 0.05f, 0.5f, 0, 0),
     MODEL("learn by rows, some stay", 8, 7, 2, some_stay, &cge_softmax_cross_entropy, 0.05f, 0.9f, 0, 0),
-    {"learn by rows, bytes", {{17, 8, 2}, TABLE(apart), &cge_softmax_cross_entropy, {&cge_sgd, 0.05f, 0, 0, 0}, &cge_input_u8, 0x1p-8f, 3}},
+    {"learn by rows, bytes", {{17, 8, 2}, TABLE(apart), &cge_softmax_cross_entropy, {&cge_sgd, 0.05f, 0, 0, 0},
+                              &cge_input_u8, 0x1p-8f, 3}},
     {"learn by rows, always tried", {{7, 4, 2}, TABLE(skips), &cge_mean_squared_error,
                                      ADAPTIVE(adam, 0.01f, 0.9f, 0, 0.999f, 1e-20f), NULL, 0, 0}},
     MODEL("learn by rows, biases", 9, 6, 2, biases, &cge_softmax_cross_entropy, 0.05f, 0.9f, 0, 0),
@@ -54,7 +58,8 @@ static const test_model by_rows[] = {
                                       ADAPTIVE(adam, 0.01f, 0.9f, 0, 0.999f, 1e-8f), NULL, 0, 0}},
 };
 static const test_model tall_model = MODEL("learn by rows, tall", 24, 4, 1, tall, &cge_softmax_cross_entropy, 0.05f, 0, 0, 0);
-static const test_model steep_rows = MODEL("learn by rows, steep", 5, 4, 1, steep_units, &cge_softmax_cross_entropy, 0.05f, 0.5f, 0, 0);
+static const test_model steep_rows =
+    MODEL("learn by rows, steep", 5, 4, 1, steep_units, &cge_softmax_cross_entropy, 0.05f, 0.5f, 0, 0);
 
 static cge_unit *units_of(const relayed_net *n)
 {
@@ -75,7 +80,8 @@ static int force_learning(relayed_net *n, int32_t begin, int32_t end, int blocks
     for (int32_t u = 0; u < n->plan.unit_count; u++) units[u].style = 0;
     for (; end < n->plan.unit_count; end++) {
         if (!could_learn(n, begin, end)) continue;
-        for (int32_t u = begin; u <= end; u++) units[u].style = CGE_UNIT_RELAY | CGE_UNIT_LEARNS_BY_ROWS | CGE_UNIT_HANDS_ROWS_ON;
+        for (int32_t u = begin; u <= end; u++)
+            units[u].style = CGE_UNIT_RELAY | CGE_UNIT_LEARNS_BY_ROWS | CGE_UNIT_HANDS_ROWS_ON;
         units[end].style = CGE_UNIT_RELAY | CGE_UNIT_LEARNS_BY_ROWS;
         begin = end + 1;
     }
@@ -145,7 +151,8 @@ static void test_steep_rows(const cge_memory_level *plain, const cge_memory_leve
     if (!make_room(&n, &steep_rows)) return;
     for (int by_row = 0; by_row < 2; by_row++) {
         if (!plan_with(&n, by_row ? level : plain, 1)) return;
-        if ((by_row && !force_learning(&n, (int32_t)(seed >> 1 & 1), 1 + (int32_t)(seed & 1), 0)) || !begin_in_arena(&n)) return;
+        if (by_row && !force_learning(&n, (int32_t)(seed >> 1 & 1), 1 + (int32_t)(seed & 1), 0)) return;
+        if (!begin_in_arena(&n)) return;
         for (int32_t l = 0; l < n.model->layer_count; l++) {
             const cge_layer_plan *row = &n.plan.layers[l];
             const uint32_t exponent = 127 - 20 + mix32(seed * 16 + (uint32_t)l) % 80;

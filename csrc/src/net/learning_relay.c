@@ -1,10 +1,10 @@
 /*
- * Relays that learn: units run by rows through all of them, forward and backward. What one hands on to the next never exists as a
- * whole, and neither does its gradient. All that they read of others is one map, their source, or the model's input.
+ * Relays that learn: units run by rows through all of them, forward and backward. What one hands on to the next never exists as
+ * a whole, and neither does its gradient. All that they read of others is one map, their source, or the model's input.
  *
- * Backward knows all of the gradient of the last unit's output. It makes the rows of the maps again, and of each gradient the next
- * row as soon as the rows are there that it is a sum over. A unit learns from a row of its gradient and from the rows of its input
- * that this one looks at. Each unit's rows are in ascending order, so all sums have the order that they have elsewhere.
+ * Backward knows all of the gradient of the last unit's output. It makes the rows of the maps again, and of each gradient the
+ * next row as soon as the rows are there that it is a sum over. A unit learns from a row of its gradient and from the rows of its
+ * input that this one looks at. Each unit's rows are in ascending order, so all sums have the order that they have elsewhere.
  *
  * Two windows stand for a unit's output: rows of the map and rows of its gradient. A row leaves them when nobody looks at it any
  * more. The source, or else the first unit, asks for the next row of its gradient, that for what it lacks, and so on: so everyone
@@ -134,8 +134,10 @@ static int map_is_wanted(const learning_net *n, int32_t u)
 {
     int32_t r;
     if (n->of.units[u].learns && n->of.units[u].activation >= 0) return 1;
-    for (r = u + 1; r <= n->end; r++)
-        if (cge_relay_reads(&n->of, r, u) && (unit_learns_weights(&n->of, r) || (n->wanted >> (r - n->begin) & 1) != 0)) return 1;
+    for (r = u + 1; r <= n->end; r++) {
+        const int reads = unit_learns_weights(&n->of, r) || (n->wanted >> (r - n->begin) & 1) != 0;
+        if (reads && cge_relay_reads(&n->of, r, u)) return 1;
+    }
     return 0;
 }
 
@@ -291,8 +293,10 @@ static row_step next_row_step(const learning_net *n, const row_counts *rows)
     while ((lacking = lacking_gradient(n, rows, s.unit)) >= 0) s.unit = lacking;
     lacking = lacking_map(n, rows, s.unit);
     s.back = lacking < 0;
-    for (; lacking >= 0; lacking = lacking_row(n, rows, lacking, cge_rows_looked_for(&n->of, lacking, rows->made[lacking - n->begin]).end))
+    while (lacking >= 0) {
         s.unit = lacking;
+        lacking = lacking_row(n, rows, lacking, cge_rows_looked_for(&n->of, lacking, rows->made[lacking - n->begin]).end);
+    }
     return s;
 }
 

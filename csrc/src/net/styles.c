@@ -290,9 +290,10 @@ static int32_t choose_together(const cge_style_choice *s)
 
 /* ---- only where a level has relays that learn ---- */
 
-/* The first units as one relay that learns, or as two, one behind the other: the last unit of each. 0: there is none. */
+/* The first relay that learns, units begin .. first, and one behind it up to unit `second`, if that is not 0. begin < 0: there is
+ * none. */
 typedef struct learning_choice {
-    int32_t first, second, elems;
+    int32_t begin, first, second, elems;
 } learning_choice;
 
 static void set_learning_styles(const cge_style_choice *s, int32_t begin, int32_t end)
@@ -304,6 +305,12 @@ static void set_learning_styles(const cge_style_choice *s, int32_t begin, int32_
     }
 }
 
+/* Units before `begin`, which do not learn, as relays: with the least alive, or with no more than limit > 0 and the fewest. */
+static void choose_before_learning(const cge_style_choice *s, int32_t begin, int32_t limit)
+{
+    if (begin > 0) cge_choose_relays(s->model, s->layers, s->units, begin, s->tensors, limit, 0);
+}
+
 /* Whether the scratch of units begin .. end, which have these styles, leaves room for anything else. */
 static int learning_fits(const cge_style_choice *s, int32_t end, int32_t limit)
 {
@@ -311,62 +318,78 @@ static int learning_fits(const cge_style_choice *s, int32_t end, int32_t limit)
 }
 
 /* With blocks of the fewest channels behind them. Returns what is alive at most during the operations of units 0 .. before. */
-static int32_t try_learning(const cge_style_choice *s, int32_t first, int32_t second, learning_choice *best, int32_t before)
+static int32_t try_learning(const cge_style_choice *s, learning_choice with, learning_choice *best, int32_t before)
 {
-    int32_t count, elems, u, most = 0;
+    int32_t count, u, most = 0;
     choose_within(s, 0);
     make_all_blocks(s);
     count = uses_of_styles(s);
-    elems = cge_most_elems_alive(s->tensors, count);
+    with.elems = cge_most_elems_alive(s->tensors, count);
     for (u = 0; u <= before; u++) {
-        const int32_t forward = cge_elems_alive(s->tensors, count, u), backward = cge_elems_alive(s->tensors, count, 2 * s->unit_count - u);
+        const int32_t forward = cge_elems_alive(s->tensors, count, u);
+        const int32_t backward = cge_elems_alive(s->tensors, count, 2 * s->unit_count - u);
         most = forward > most ? forward : most;
         most = backward > most ? backward : most;
     }
-    if (elems >= best->elems) return most;
-    best->first = first;
-    best->second = second;
-    best->elems = elems;
+    if (with.elems < best->elems) *best = with;
     return most;
 }
 
-static void try_behind(const cge_style_choice *s, int32_t first, learning_choice *best)
+static void try_behind(const cge_style_choice *s, learning_choice with, learning_choice *best)
 {
-    int32_t second;
-    for (second = first + 2; second < s->unit_count && second < first + 1 + CGE_MOST_LEARNING_UNITS; second++) {
-        if (!s->level->relays->could_learn_by_rows(s, first + 1, second)) continue;
-        set_learning_styles(s, first + 1, second);
-        if (learning_fits(s, second, best->elems)) (void)try_learning(s, first, second, best, 0);
+    const int32_t begin = with.first + 1;
+    for (with.second = begin + 1; with.second < s->unit_count && with.second < begin + CGE_MOST_LEARNING_UNITS; with.second++) {
+        if (!s->level->relays->could_learn_by_rows(s, begin, with.second)) continue;
+        set_learning_styles(s, begin, with.second);
+        if (learning_fits(s, with.second, best->elems)) (void)try_learning(s, with, best, 0);
     }
 }
+
+static void try_learning_from(const cge_style_choice *s, int32_t begin, learning_choice *best)
+{
+    learning_choice with = {0, 0, 0, 0};
+    with.begin = begin;
+    for (with.first = begin + 1; with.first < s->unit_count && with.first < begin + CGE_MOST_LEARNING_UNITS; with.first++) {
+        if (!s->level->relays->could_learn_by_rows(s, begin, with.first)) continue;
+        set_learning_styles(s, begin, with.first);
+        if (!learning_fits(s, with.first, best->elems)) continue;
+        choose_before_learning(s, begin, 0);
+        if (try_learning(s, with, best, with.first - 1) < best->elems) try_behind(s, with, best);
+    }
+}
+
+enum { LEARNING_BEFORE = 3 }; /* units that do not learn, before the first that does, as what an inverted residual ends with */
 
 /* Those with which the least is alive, where that is less than best->elems. */
 static void choose_learning(const cge_style_choice *s, learning_choice *best)
 {
-    int32_t first;
-    for (first = 1; first < s->unit_count && first < CGE_MOST_LEARNING_UNITS; first++) {
-        if (!s->level->relays->could_learn_by_rows(s, 0, first)) continue;
-        set_learning_styles(s, 0, first);
-        if (!learning_fits(s, first, best->elems)) continue;
-        if (try_learning(s, first, 0, best, first - 1) < best->elems) try_behind(s, first, best);
-    }
+    int32_t begin, learner = 0;
+    while (learner < s->unit_count && !s->units[learner].learns) learner++;
+    for (begin = learner > LEARNING_BEFORE ? learner - LEARNING_BEFORE : 0; begin <= learner; begin++)
+        try_learning_from(s, begin, best);
+}
+
+static int32_t set_learning_choice(const cge_style_choice *s, const learning_choice *best)
+{
+    int32_t limit;
+    set_learning_styles(s, best->begin, best->first);
+    if (best->second > 0) set_learning_styles(s, best->first + 1, best->second);
+    choose_before_learning(s, best->begin, 0);
+    choose_within(s, 0);
+    limit = choose_blocks_beside(s, elems_of_styles(s));
+    choose_before_learning(s, best->begin, limit);
+    if (elems_of_styles(s) > limit) choose_before_learning(s, best->begin, 0);
+    return limit;
 }
 
 /* Returns what is alive at most. */
 static int32_t choose_with(const cge_style_choice *s)
 {
-    learning_choice best = {0, 0, 0};
+    learning_choice best = {-1, 0, 0, 0};
     int32_t limit = best.elems = choose_together(s);
     if (s->level->relays != NULL && s->training) {
         choose_learning(s, &best);
-        if (best.first == 0) {
-            limit = choose_together(s);
-        } else {
-            set_learning_styles(s, 0, best.first);
-            if (best.second > 0) set_learning_styles(s, best.first + 1, best.second);
-            choose_within(s, 0);
-            limit = choose_blocks_beside(s, elems_of_styles(s));
-        }
+        limit = best.begin < 0 ? choose_together(s) : set_learning_choice(s, &best);
     }
     choose_within(s, limit);
     return cge_most_elems_alive(s->tensors, uses_of_styles(s));

@@ -263,7 +263,8 @@ static int32_t last_use_of_own_y(const uses *s, int32_t u)
     if (unit->learns && dy_over_y(s, u)) return last_use_of_dy(s, u);
     if (unit->learns && (main_reads_y(s, unit) || (unit->shared && unit->activation >= 0))) return backward_of(s, u);
     for (r = last; r > u; r--)
-        if (r < s->unit_count && unit_reads(&s->units[r], u) && reads_x_again(s, r, u)) last = max_of(last, backward_of(s, unit_that_walks(s, r)));
+        if (r < s->unit_count && unit_reads(&s->units[r], u) && reads_x_again(s, r, u))
+            last = max_of(last, backward_of(s, unit_that_walks(s, r)));
     return last;
 }
 
@@ -350,7 +351,8 @@ static int writes_dx_alone(const uses *s, const cge_unit *u)
 
 static cge_unit_scratch scratch_of_relay(const uses *s, const cge_unit *u)
 {
-    const cge_style_choice choice = {s->model, s->layers, s->level, s->training, s->units, s->unit_count, s->tensors, s->masks, s->known};
+    const cge_style_choice choice = {s->model,      s->layers,  s->level, s->training, s->units,
+                                     s->unit_count, s->tensors, s->masks, s->known};
     return s->level->relays->relay_scratch(&choice, u);
 }
 
@@ -616,7 +618,8 @@ static const cge_masks *masks_of(const cge_plan *plan)
 CGE_INTERNAL int cge_uses_match(const cge_model *model, const cge_plan *plan)
 {
     cge_unit *units = (cge_unit *)(uintptr_t)plan->units; /* read only */
-    const cge_style_choice choice = {model, plan->layers, plan->level, plan->training, units, plan->unit_count, NULL, masks_of(plan), NULL};
+    const cge_masks *masks = masks_of(plan);
+    const cge_style_choice choice = {model, plan->layers, plan->level, plan->training, units, plan->unit_count, NULL, masks, NULL};
     uses s;
     set_uses(&choice, &s);
     s.expected = plan->tensors;
