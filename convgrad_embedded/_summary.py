@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 # at -O2, on a Cortex-M with FPU. An upper bound that the project's tests keep.
 CODE_BYTES = 24 * 1024
 # What training in a plan takes more, likewise.
-PLAN_CODE_BYTES = 29 * 1024
+PLAN_CODE_BYTES = 30 * 1024
 PLAN_STACK_BYTES = 1472
 
 _MOST_COLUMNS = 128  # of a timeline
