@@ -14,9 +14,9 @@ enum { STEEP_LEARNING = CHECK_FEWER ? 10 : 40 };
 
 static const cge_layer skips[] = { /* around two convolutions, past a stride, to a sum of sums */
     CONV2D(4, 3, 1, 1, .groups = 1), PLAIN(relu),                                                              /*  0 */
-    CONV2D(4, 3, 1, 1, .groups = 1), PLAIN(relu6), CONV2D(4, 3, 1, 1, .groups = 1), ADD(0, 2), PLAIN(relu),    /*  2: reads row 1 */
+    CONV2D(4, 3, 1, 1, .groups = 1), PLAIN(relu6), CONV2D(4, 3, 1, 1, .groups = 1), ADD(0, 2), PLAIN(relu), /*  2: of row 1 */
     CONV2D(6, 3, 2, 1, .groups = 1), PLAIN(relu), CONV2D(6, 3, 1, 1, .groups = 1),                             /*  7 */
-    CONV2D_OF(7, 6, 1, 2), ADD(10, 11), ADD(0, 10), PLAIN(tanh), DENSE(3, 0, 0)};                              /* 10: of row 6 */
+    CONV2D_OF(7, 6, 1, 2), ADD(10, 11), ADD(0, 10), PLAIN(tanh), DENSE(3, 0, 0)};                           /* 10: of row 6 */
 static const cge_layer apart[] = { /* strides, dilation and a kernel beyond its image; groups; no activation, and no ReLU */
     CONV2D(6, 5, 2, 2, .groups = 1), LEAKY(0.5f), CONV2D(6, 3, 1, 2, SIX_FAR_APART), PLAIN(tanh),
     NO_BIAS(4, 1, 1, 0, .groups = 2), CONV2D(5, 7, 3, 3, .groups = 1), PLAIN(relu), DENSE(3, 0, 0)};
@@ -38,11 +38,19 @@ static const cge_layer before_blocks[] = { /* inverted residuals; a block whose 
     NO_BIAS(12, 1, 1, 0, .groups = 1), PLAIN(relu6), NO_BIAS(12, 3, 1, 1, .groups = 12), PLAIN(relu6), /* 5 */
     NO_BIAS(3, 1, 1, 0, .groups = 1), ADD(0, 5), CONV2D(3, 3, 2, 1, .groups = 3), PLAIN(relu), CONV2D(5, 1, 1, 0, .groups = 1),
     PLAIN(relu), DENSE(3, 0, 0)};
+static const cge_layer beside[] = { /* what the second one reads, the third does, too, and theirs meet later */
+    CONV2D(3, 3, 1, 1, .groups = 1), PLAIN(relu), CONV2D(3, 3, 1, 1, .groups = 1), CONV2D_OF(2, 3, 1, 1),
+    CONV2D(3, 3, 1, 1, .groups = 1), ADD(0, 3), DENSE(3, 0, 0)};
+static const cge_layer told_by_y[] = { /* the sigmoid's gradient reads what a gradient would replace; a pooling; other rows */
+    CONV2D(3, 3, 1, 1, .groups = 1), PLAIN(relu), PLAIN(sigmoid), CONV2D(3, 3, 1, 1, .groups = 1),
+    CONV2D(3, 3, 1, 1, .groups = 1), POOL(maxpool2d, 2, 2, 0, 0, 0, 0, 0, 0), PLAIN(flatten), CONV2D(3, 1, 1, 0, .groups = 1), CONV2D(2, 1, 1, 0, .groups = 1),
+    DENSE(3, 0, 0)};
 static const cge_layer tall[] = { /* whose maps take more than a few rows of each */
     CONV2D(4, 3, 1, 1, .groups = 1), PLAIN(relu), CONV2D(4, 3, 1, 1, .groups = 1), PLAIN(relu),
     CONV2D(2, 3, 4, 1, .groups = 1), DENSE(3, 0, 0)};
 static const cge_layer steep_units[] = { /* without activations: each factor is in the gradients before it */
     CONV2D(3, 3, 1, 1, .groups = 1), CONV2D(3, 3, 1, 1, .groups = 1), CONV2D(4, 1, 1, 0, .groups = 1), DENSE(3, 0, 0)};
+static const cge_layer one_of_many = CONV2D(2, 1, 1, 0, .groups = 1);
 static const test_model by_rows[] = {
     MODEL("learn by rows, skips", 9, 6, 2, skips, &cge_softmax_cross_entropy, 0.05f, 0.9f, 0, 0),
     MODEL("learn by rows, apart", 17, 8, 2, apart, &cge_softmax_cross_entropy, 0.05f, 0.5f, 0.01f, 0),
@@ -54,6 +62,8 @@ static const test_model by_rows[] = {
     {"learn by rows, always tried", {{7, 4, 2}, TABLE(skips), &cge_mean_squared_error,
                                      ADAPTIVE(adam, 0.01f, 0.9f, 0, 0.999f, 1e-20f), NULL, 0, 0}},
     MODEL("learn by rows, biases", 9, 6, 2, biases, &cge_softmax_cross_entropy, 0.05f, 0.9f, 0, 0),
+    MODEL("learn by rows, beside", 6, 5, 1, beside, &cge_softmax_cross_entropy, 0.05f, 0, 0, 0),
+    MODEL("learn by rows, told by y", 6, 4, 1, told_by_y, &cge_softmax_cross_entropy, 0.05f, 0, 0, 0),
     {"learn by rows, before blocks", {{14, 8, 2}, TABLE(before_blocks), &cge_softmax_cross_entropy,
                                       ADAPTIVE(adam, 0.01f, 0.9f, 0, 0.999f, 1e-8f), NULL, 0, 0}},
 };
@@ -94,6 +104,17 @@ static int force_learning(relayed_net *n, int32_t begin, int32_t end, int blocks
     return place_anew(n);
 }
 
+/* Styles of units that cannot learn so are refused. */
+static void check_impossible(relayed_net *n, int32_t begin, int32_t end)
+{
+    cge_unit *units = units_of(n);
+    for (int32_t u = 0; u < n->plan.unit_count; u++) {
+        const int hands_on = u < end ? CGE_UNIT_HANDS_ROWS_ON : 0;
+        units[u].style = (int16_t)(u < begin || u > end ? 0 : CGE_UNIT_RELAY | CGE_UNIT_LEARNS_BY_ROWS | hands_on);
+    }
+    CHECK(!cge_relays_are_possible(n->model, n->plan.layers, units, n->plan.unit_count));
+}
+
 /* `ends`: the units up to which the first ones can learn by rows. */
 static void test_bits_by_rows(const test_model *m, const char *ends)
 {
@@ -108,7 +129,10 @@ static void test_bits_by_rows(const test_model *m, const char *ends)
         for (int32_t begin = 0; begin < n.plan.unit_count; begin++)
             for (int32_t end = begin; end < n.plan.unit_count; end++) {
                 if (begin == 0) CHECK(could_learn(&n, 0, end) == (strchr(ends, '0' + end) != NULL));
-                if (!could_learn(&n, begin, end)) continue;
+                if (!could_learn(&n, begin, end)) {
+                    check_impossible(&n, begin, end);
+                    continue;
+                }
                 if (force_learning(&n, begin, end, end & 1)) CHECK(train_relayed(&n, 0) == expected);
                 if (force_learning(&n, begin, end, !(end & 1))) CHECK(train_relayed(&n, 1) == expected);
             }
@@ -155,8 +179,11 @@ static void test_steep_rows(const cge_memory_level *plain, const cge_memory_leve
         if (!begin_in_arena(&n)) return;
         for (int32_t l = 0; l < n.model->layer_count; l++) {
             const cge_layer_plan *row = &n.plan.layers[l];
-            const uint32_t exponent = 127 - 20 + mix32(seed * 16 + (uint32_t)l) % 80;
-            for (int32_t i = 0; i < row->weights; i++) n.net.params[row->params + i] *= float_from_bits(exponent << 23);
+            const uint32_t chance = mix32(seed * 16 + (uint32_t)l);
+            const float any = float_from_bits((107 + chance % 80) << 23);
+            const float large = l == 0 ? 0.0f : float_from_bits((147 + chance % 25) << 23);
+            const float factor = seed % 4 == 0 ? large : any; /* with maps of zeros gradients alone grow */
+            for (int32_t i = 0; i < row->weights; i++) n.net.params[row->params + i] *= factor;
         }
         status[by_row] = cge_network_train_batch(&n.net, n.x, &targets, 1, &loss);
         CHECK_OK(cge_network_params_hash(&n.net, &hash[by_row]));
@@ -165,12 +192,30 @@ static void test_steep_rows(const cge_memory_level *plain, const cge_memory_leve
     *refused += status[0] != CGE_OK;
 }
 
+/* More units than a relay has, as one and as two. */
+static void test_long_learning(void)
+{
+    enum { CONVOLUTIONS = 36 };
+    static cge_layer layers[CONVOLUTIONS];
+    const test_model many = {"learn by rows, 36 of them", {{12, 2, 2}, layers, CONVOLUTIONS, &cge_mean_squared_error,
+                                                           {&cge_sgd, 0.1f, 0, 0, 0}, NULL, 0, 0}};
+    int32_t by_rows_so_far = 0;
+    relayed_net n;
+    for (int32_t l = 0; l < CONVOLUTIONS; l++) layers[l] = one_of_many;
+    if (!make_room(&n, &many) || !plan_with(&n, &cge_memory_smallest_tight, 1)) return;
+    CHECK(could_learn(&n, 3, 18) && !could_learn(&n, 3, 19));
+    for (int32_t u = 0; u < CONVOLUTIONS; u++) by_rows_so_far += (n.plan.units[u].style & CGE_UNIT_LEARNS_BY_ROWS) != 0;
+    CHECK(by_rows_so_far > 16 && by_rows_so_far <= 32);
+    CHECK(n.plan.peak_elems == n.plan.bound_elems);
+}
+
 void suite_learning_relay(void)
 {
-    static const char *const ends[] = {"38", "123", "12", "1345", "1234", "123", "38", "1234", "12678"};
+    static const char *const ends[] = {"38", "123", "12", "1345", "1234", "123", "38", "1234", "4", "", "12678"};
     int32_t refused = 0;
     for (int32_t i = 0; i < COUNT_OF(by_rows); i++) test_bits_by_rows(&by_rows[i], ends[i]);
     test_chosen_learning(&tall_model);
+    test_long_learning();
     for (uint32_t seed = 0; seed < STEEP_LEARNING; seed++) {
         test_steep_rows(&cge_memory_small, &cge_memory_small_tight, seed, &refused);
         test_steep_rows(&cge_memory_smallest, &cge_memory_smallest_tight, seed, &refused);

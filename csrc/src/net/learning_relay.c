@@ -100,7 +100,7 @@ static int hands_rows_back(const cge_relay_net *n, int32_t source, int32_t begin
     const cge_unit *unit = &n->units[source];
     cge_unit_call c;
     int32_t u;
-    if (unit->main < 0 || !is_read_within(n, source, begin, end)) return 0;
+    if (!is_read_within(n, source, begin, end)) return 0;
     if ((n->model->layers[unit->main].kind->traits & CGE_INPUT_GRAD_READS_Y) != 0) return 0;
     for (u = begin; u <= end; u++) {
         const cge_shape put_out = cge_shape_put_out(n, source);
@@ -115,9 +115,9 @@ static int hands_rows_back(const cge_relay_net *n, int32_t source, int32_t begin
 CGE_INTERNAL int cge_units_could_learn_by_rows(const cge_relay_net *n, int32_t begin, int32_t end)
 {
     int32_t u, source;
-    if (end <= begin || end - begin >= CGE_MOST_LEARNING_UNITS || end >= n->count || !n->units[end].learns) return 0;
+    if (end <= begin || end - begin >= CGE_MOST_LEARNING_UNITS || !n->units[end].learns) return 0;
     for (u = begin; u <= end; u++)
-        if (n->units[u].main < 0 || !can_learn_by_rows(n, begin, u) || (u < end && !is_read_within(n, u, begin, end))) return 0;
+        if (!can_learn_by_rows(n, begin, u) || (u < end && !is_read_within(n, u, begin, end))) return 0;
     source = source_of_units(n, begin, end);
     if (source == CGE_NO_UNIT) return 0;
     return source == CGE_MODEL_INPUT || !n->units[source].learns || hands_rows_back(n, source, begin, end);
@@ -216,7 +216,7 @@ static int32_t first_row_of_gradient(const learning_net *n, const row_counts *ro
     int slot;
     for (v = u; v >= n->begin; v--) {
         if (owner_of_gradient(n, v) != u) continue;
-        if (v < u && !is_through(n, rows, v)) first = at_most_rows(first, rows->back[place_of_unit(n, v)]);
+        if (v < u) first = at_most_rows(first, rows->back[place_of_unit(n, v)]);
         for (slot = 0; slot < 2; slot++) {
             const int32_t source = n->of.units[v].x[slot];
             if (source < 0 || !makes_gradient_of(n, source) || is_through(n, rows, source)) continue;
@@ -405,7 +405,7 @@ CGE_NOINLINE void set_learning_unit(const learning_walk *w, int32_t u, cge_unit_
         learning += cge_conv2d_unit_gradients(c);
     }
     cge_set_unit_call(w->maps.net, w->maps.params, u, w->maps.x, c);
-    if (unit_has_gradients(n, u)) cge_set_unit_params(w->maps.net, w->maps.params, n->units[u].main, learning, &c->params);
+    cge_set_unit_params(w->maps.net, w->maps.params, n->units[u].main, learning, &c->params);
 }
 
 CGE_NOINLINE void make_map_row(learning_walk *w, int32_t u)
@@ -472,7 +472,7 @@ CGE_NOINLINE cge_real *make_gradient_row(learning_walk *w, int32_t u)
     int slot;
     cge_move_window(window, at_most_rows(first_row_held(&w->of, &w->rows, u), row), row, elems);
     dx = window->rows + (row - window->first) * elems;
-    for (r = w->of.end; r > u && r >= w->of.begin; r--)
+    for (r = w->of.end; r >= at_least(u + 1, w->of.begin); r--)
         for (slot = 1; slot >= 0; slot--) {
             if (n->units[r].x[slot] != u) continue;
             row_from_reader(w, r, slot, row, count == 0 ? dx : w->maps.room);
@@ -518,7 +518,7 @@ CGE_NOINLINE void learn_from_gradient_row(const learning_walk *w, int32_t u)
     set_learning_unit(w, u, &c);
     p = cge_conv2d_unit_plan(&c);
     if (c.params.dw == NULL) {
-        if (c.params.db != NULL) cge_run_conv2d_bias_grad(&p, rows_of_gradient(w, u, row), c.params.db, one_row);
+        cge_run_conv2d_bias_grad(&p, rows_of_gradient(w, u, row), c.params.db, one_row);
         return;
     }
     cge_conv2d_narrow(&p, c.layer);

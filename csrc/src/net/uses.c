@@ -151,7 +151,6 @@ static int backward_needs_y(const uses *s, int32_t u)
     const cge_unit *unit = &s->units[u];
     int32_t r;
     if (forgets(s, u)) return 0;
-    if (is_read_by_rows(s, u)) return 1;
     if (unit->learns && (main_reads_y(s, unit) || unit->activation >= 0)) return 1;
     for (r = next_reader(s, u, u); r < s->unit_count; r = next_reader(s, u, r))
         if (s->units[r].learns && !two_inputs(s, r) && !drops(s, r)) return 1;
@@ -223,12 +222,9 @@ static int32_t unit_that_walks(const uses *s, int32_t number)
     return cge_walks_back(s->units, number) ? number : number - 1;
 }
 
-/* A block and a relay that learns work backward as their last unit. */
 static int32_t first_use_of_dy(const uses *s, int32_t u)
 {
-    const int32_t together = is_read_by_rows(s, u) ? CGE_UNIT_LEARNS_BY_ROWS : CGE_UNIT_BLOCK;
-    const int32_t reader = last_reader(s, u, together);
-    return backward_of(s, reader < s->unit_count ? unit_that_walks(s, reader) : reader);
+    return backward_of(s, last_reader(s, u, CGE_UNIT_BLOCK));
 }
 
 /* The last operation that uses the gradient of unit u's output: of a sum, units before it may have the same. */
