@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Literal, Union
+from typing import TYPE_CHECKING, Any, Callable, Literal, NoReturn, Union
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -388,6 +388,9 @@ class Network:
             if hasattr(type(self), name):
                 return object.__getattribute__(self, name)  # a property that says why it has no value
             raise AttributeError(_names.missing_from_network(name, dir(type(self))))
+
+        def __call__(self, *arguments: Any, **named: Any) -> NoReturn:
+            raise TypeError("a network is not called; use predict(x)")
 
     def __repr__(self) -> str:
         optimizer = None if self._optimizer is None else self.optimizer
