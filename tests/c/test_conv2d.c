@@ -402,8 +402,8 @@ static void test_not_finite(void)
 }
 
 /*
- * Gradients that TensorFlow's own tests expect (tensorflow/compiler/tests/conv2d_test.py), where x, w and dy are 1, 2, 3, ... All
- * sums are whole numbers below 2^24, so any order of additions and any arithmetic gives just these.
+ * Gradients that TensorFlow's own tests expect (tensorflow/compiler/tests/conv2d_test.py), where x, w and dy are 1, 2, 3, ...
+ * All sums are whole numbers below 2^24, so any order of additions and any arithmetic gives just these.
  */
 enum { OUTSIDE_ELEMS = 36 };
 
