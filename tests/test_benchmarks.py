@@ -1,6 +1,7 @@
 """The benchmarks run, agree with themselves, and notice when something became worse. No time is tested."""
 
 import csv
+import importlib.util
 import math
 import subprocess
 import sys
@@ -83,6 +84,9 @@ def test_host_benchmark_runs_and_all_kernel_sets_agree(root, tmp_path):
     wanted = {("kernel", shape.name, name) for shape in cases.SHAPES for name in cases.PASSES}
     assert wanted <= {(row["kind"], row["case"], row["pass"]) for row in rows}
     assert {"step", "overhead", "threads", "fused"} < {row["kind"] for row in rows}
+    calls = {row["pass"]: row for row in rows if row["kind"] == "python"}
+    assert {"conv2d_forward", "relu_input_grad", "train_on_batch"} < set(calls) and float(calls["predict"]["reference_us"]) > 0
+    assert importlib.util.find_spec("torch") is None or float(calls["dense_forward"]["torch_ratio"]) > 0
     for row in rows:
         assert math.isfinite(float(row["ours_us"])) and float(row["ours_us"]) > 0
 
@@ -148,6 +152,10 @@ def test_committed_baselines_hold_what_the_picture_shows(root):
     bars = picture.host_bars(host)
     assert len(bars) == len(cases.PASSES) * len(cases.BATCHES) + len(cases.NETS) * len(cases.BATCHES)
     assert all("PyTorch" in heights for heights in bars.values())
+
+    ratios = {"dense_forward": "2.50", "predict": ""}
+    calls = [{"kind": "python", "pass": name, "torch_ratio": ratio} for name, ratio in ratios.items()]
+    assert picture.python_bars([*calls, *host[:3]])["dense\nforward"] == {"PyTorch": 2.5}
 
     peers = read(root / "benchmarks" / "peers_mcu.csv")
     board = read(root / "benchmarks" / "baselines" / "bench_netduinoplus2.csv")
