@@ -6,6 +6,7 @@ import math
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 
@@ -163,3 +164,16 @@ def test_committed_baselines_hold_what_the_picture_shows(root):
     assert all(picture.OURS in heights and len(heights) > 1 for heights in bars.values())
     assert {name for heights in bars.values() for name in heights} == {picture.OURS} | {row["package"] for row in peers}
     assert (root / "docs" / "benchmark.svg").stat().st_size < 100_000
+
+
+def test_models_of_others_agree_with_what_is_predicted_elsewhere(tmp_path):
+    import outside_models
+    from tflite_files import Model
+
+    m = Model(x=(1, 4))
+    m.constant("d", np.eye(3, 4, dtype=np.float32))
+    m.op("FULLY_CONNECTED", ["x", "d"], "y", (1, 3), {})
+    path = m.write(tmp_path / "eye.tflite")
+    row = outside_models.compare(path, lambda path, x: x[:, :3])
+    assert row == {"file": "eye.tflite", "parameters": 12, "max_difference": "0.00e+00", "agrees": True}
+    assert not outside_models.compare(path, lambda path, x: x[:, :3] + 2e-5)["agrees"]
