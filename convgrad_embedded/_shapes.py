@@ -51,6 +51,8 @@ def _axes(axis: str, shape: Shape) -> str:
     """What may have been meant by a shape that is too small along that axis."""
     if axis == "w" and shape[1] == 1:
         return f"; a picture of one channel is ({shape[0]}, {shape[2]}, 1)"
+    if tuple(shape[:2]) == (1, 1):
+        return "; rows and columns end at the first Dense or Flatten"
     if axis == "h" and shape[0] in (1, 3) and shape[1] > 1 and shape[2] > 4:
         return f"; channels come last: ({shape[1]}, {shape[2]}, {shape[0]})"
     return ""

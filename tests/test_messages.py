@@ -617,3 +617,24 @@ def test_convolutions_of_arrays_in_pytorchs_order_say_how_to_turn_them(rng):
 def test_layers_without_a_shape_before_them():
     expected = "input_shape: expected (H, W, C) or (n,), got layers; the shape comes before them: Network((28, 28, 1), [...])"
     assert message(lambda: cge.Network([cge.Dense(10)]), TypeError) == expected
+
+
+def test_files_and_their_bytes_are_no_paths(tmp_path):
+    net = cge.Network((4,), [cge.Dense(2)])
+    with open(tmp_path / "net.cge", "wb") as file:
+        expected = "path: expected a path, got BufferedWriter; to_bytes() gives what it would hold"
+        assert message(lambda: net.save(file), TypeError) == expected
+    expected = "path: expected a path, got bytes; from_bytes takes what a file holds"
+    assert message(lambda: cge.Network.load(net.to_bytes()), TypeError) == expected
+
+
+def test_a_state_dict_is_no_list_of_weights():
+    net = cge.Network((4,), [cge.Dense(2)])
+    expected = "weights: expected a list of arrays, got a dict; Network.from_torch takes a state_dict()"
+    assert message(lambda: net.set_weights(net.state_dict()), TypeError) == expected
+
+
+@pytest.mark.parametrize("flat", [cge.Dense(9), cge.Flatten()])
+def test_a_window_behind_a_vector_says_where_the_picture_ended(flat):
+    text = message(lambda: cge.Network((3, 3, 1), [flat, cge.Conv2d(8, 3)]), ValueError)
+    assert text.endswith(", got 3; rows and columns end at the first Dense or Flatten")
