@@ -30,6 +30,7 @@ import numpy as np  # noqa: E402
 from cases import BATCHES, NETS, PASSES, SHAPES, Net, Shape  # noqa: E402
 from ours import Library, Problem, Step, build, from_python, network, pictures, problem  # noqa: E402
 from peers import announce, load  # noqa: E402
+from python_calls import FUNCTIONS, NETWORK_CALLS  # noqa: E402
 
 import convgrad_embedded as cge  # noqa: E402
 
@@ -41,6 +42,7 @@ FIELDS = [
     "torch_ratio", "torch_best_ratio", "jax_ratio", "ort_ratio",
 ]  # fmt: skip
 RATIOS = [field for field in FIELDS if field.endswith("_ratio")]
+CALLS = 50  # of a function in a row, where a call is shorter than the clock can tell
 Times = Dict[Any, float]  # {"ours", "reference" or (peer, setting): seconds}
 
 
@@ -177,6 +179,18 @@ def overhead(library: Library, net: Net, batch: int, rounds: int, budget: float)
     return times
 
 
+def called(name: str, rounds: int, budget: float, with_peers: bool) -> Times:
+    """A function as a Python user calls it, on a tiny array, beside its C function (as the reference) and PyTorch's."""
+    import python_calls
+
+    def contestant(run: Callable[[], Any]) -> Callable[[float], float]:
+        run()
+        return lambda budget: shortest(lambda: [run() for _ in range(CALLS)], budget) / CALLS
+
+    ways = {who: contestant(run) for who, run in python_calls.contestants(name).items() if with_peers or isinstance(who, str)}
+    return take_turns(ways, rounds, budget)
+
+
 def threads(library: Library, net: Net, batch: int, rounds: int, budget: float) -> Times:
     """Two threads, beside one (as the reference); not pinned."""
     x, labels = pictures(batch)
@@ -196,9 +210,16 @@ TUNED_ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "33554432", "MALLOC_TRIM_THRESHOLD_
 
 
 @dataclass(frozen=True)
+class Calls:
+    """Functions of the package and of a network, one for each pass."""
+
+    name: str = "call"
+
+
+@dataclass(frozen=True)
 class Case:
     kind: str
-    what: Any  # a Shape or a Net
+    what: Any  # a Shape, a Net or Calls
     passes: tuple[str, ...]
     batch: int
     rounds: int
@@ -209,6 +230,7 @@ def cases(quick: bool) -> list[Case]:
     rounds, budget, batches = (1, 0.0005, (1,)) if quick else (5, 0.02, BATCHES)
     found = [Case("threads", NETS[0], ("two beside one",), BATCHES[-1], rounds * 4, budget * 4)]
     found += [Case("overhead", NETS[0], ("Python beside C",), 1, rounds * 4, budget)]
+    found += [Case("python", Calls(), (*FUNCTIONS, *NETWORK_CALLS), 1, rounds, budget)]
     found += [Case("step", net, ("train_on_batch",), batch, rounds, budget * 5) for net in NETS for batch in batches]
     found += [Case("kernel", shape, PASSES, batch, rounds, budget) for batch in batches for shape in SHAPES]
     found += [Case("fused", shape, PASSES, batches[-1], rounds, budget) for shape in SHAPES]
@@ -226,6 +248,8 @@ def run_case(case: Case, peer_names: list[str]) -> list[Times]:
     if case.kind == "fused":
         peers = [peer for peer in peers if hasattr(peer, "convolution")]
         return [fused(peers, case.what, name, *how) for name in case.passes]
+    if case.kind == "python":
+        return [called(name, case.rounds, case.budget, bool(peers)) for name in case.passes]
     if case.kind == "step":
         return [step(peers, case.what, *how)]
     return [(overhead if case.kind == "overhead" else threads)(library, case.what, *how)]
@@ -256,7 +280,8 @@ def measure(quick: bool) -> Iterator[dict[str, Any]]:
     peak = library.peak(library.best)
     print(f"kernels: {library.best}; peak {2e-9 * peak:.0f} GFLOP/s on one core", flush=True)
     for case in cases(quick):
-        has_peers = case.kind in ("kernel", "fused", "step") and not (quick and case.what not in (NETS[0], SHAPES[0]))
+        in_quick = case.what in (NETS[0], SHAPES[0], Calls())
+        has_peers = case.kind in ("kernel", "fused", "step", "python") and (in_quick or not quick)
         times = in_child(case, names if has_peers else [])
         if has_peers and "PyTorch" in names:
             times = list(map(merged, times, in_child(case, ["PyTorch"], **TUNED_ALLOCATOR)))

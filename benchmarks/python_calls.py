@@ -102,6 +102,9 @@ def torch_calls():
         }
 
 
+NETWORK_CALLS = ("train_on_batch", "predict", "evaluate")
+
+
 def network_calls():
     """{name: (the call, the C function with all its arguments ready)}"""
     layers = [cge.Conv2d(8, 3), cge.ReLU(), cge.Dense(10)]
@@ -118,6 +121,14 @@ def network_calls():
             lambda: net.evaluate(X, LABEL), lambda: core._evaluate_labelled(core._net, c_x, c_labels, 4, 1, c_loss, correct)
         ),
     }  # fmt: skip
+
+
+def contestants(name):
+    """{who: the call} of one function: as a user writes it, its C function, PyTorch where it has one."""
+    networks = network_calls() if name in NETWORK_CALLS else {}
+    ours, in_c = networks.get(name) or (FUNCTIONS[name], c_call(name))
+    torch = torch_calls().get(name)
+    return {"ours": ours, "reference": in_c, **({} if torch is None else {("PyTorch", "default"): torch})}
 
 
 def main():

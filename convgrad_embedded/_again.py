@@ -145,8 +145,9 @@ def _key_of_two(settings: bytes, a: Any, b: Any) -> Any:
 
 
 def _key_of_three(settings: bytes, a: Any, b: Any, c: Any) -> Any:
-    """The last may be None."""
-    return _arithmetic(), a.shape, a.dtype, b.shape, b.dtype, None if c is None else (c.shape, c.dtype), settings
+    """The second and the last may be None."""
+    second, last = None if b is None else (b.shape, b.dtype), None if c is None else (c.shape, c.dtype)
+    return _arithmetic(), a.shape, a.dtype, second, last, settings
 
 
 def _run_one(call: Call, x: Any) -> Any:
@@ -175,11 +176,20 @@ def _run_with_labels(call: Call, x: Any, labels: Any) -> Any:
 
 def _run_three(call: Call, a: Any, b: Any, c: Any) -> Any:
     function, sizes, (a_step, b_step, c_step, out_step), new, shape, dtype = call
-    c_a, c_b, c_c = _from_buffer(a), _from_buffer(b), _NULL if c is None else _from_buffer(c)
+    c_a, c_b, c_c = _from_buffer(a), _NULL if b is None else _from_buffer(b), _NULL if c is None else _from_buffer(c)
     y = new(shape, dtype)
-    if (len(c_a), len(c_b), 0 if c is None else len(c_c)) != sizes:
+    if (len(c_a), 0 if b is None else len(c_b), 0 if c is None else len(c_c)) != sizes:
         return None
     return y if function(c_a, a_step, c_b, b_step, c_c, c_step, _from_buffer(y), out_step) == 0 else None
+
+
+def _run_with_labels_between(call: Call, x: Any, labels: Any, c: Any) -> Any:
+    function, sizes, (step, _, c_step, out_step), new, shape, dtype = call
+    c_x, own, c_c = _from_buffer(x), _new_labels(labels.tolist()), _from_buffer(c)
+    y = new(shape, dtype)
+    if (len(c_x), len(own), len(c_c)) != sizes:
+        return None
+    return y if function(c_x, step, own, c_c, c_step, _from_buffer(y), out_step) == 0 else None
 
 
 _WAYS: dict[int, tuple[Function, Function]] = {
@@ -192,8 +202,8 @@ _WAYS: dict[int, tuple[Function, Function]] = {
 def _quick(operator: Operator, door: _Door) -> Function:
     count = len(door.arrays)
     key_of, run_again = _WAYS[count]
-    if door.arrays[-1][0] == "labels":
-        run_again = _run_with_labels
+    if "labels" in dict(door.arrays):
+        run_again = _run_with_labels if door.arrays[-1][0] == "labels" else _run_with_labels_between
 
     def call(*given: Any, **named: Any) -> Any:
         arrays, settings, key = given, _NONE, None
@@ -212,8 +222,12 @@ def _quick(operator: Operator, door: _Door) -> Function:
 
 
 def quick(module: dict[str, Any], names: Iterable[str]) -> None:
-    """Makes these functions quick, which a module defines and which call run(); called at its end with its globals()."""
+    """Makes these functions quick, which a module defines and which call run(); called at its end with its globals().
+
+    Their arrays come first and in C's order. A public function with another order calls one of its own name behind a _.
+    """
     for name in names:
-        operator = OPERATORS[name] = Operator(name)
+        operator = Operator(name.lstrip("_"))
+        OPERATORS[operator.name] = operator
         door = _Door(operator, module[name])
         module[name] = functools.wraps(module[name])(_quick(operator, door))

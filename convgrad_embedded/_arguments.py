@@ -3,7 +3,8 @@
 import difflib
 import functools
 import inspect
-from collections.abc import Callable, Iterable
+import sys
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar, cast
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -24,6 +25,12 @@ _SYNONYMS = {
     "lr": "learning_rate",
     "lr_mult": "learning_rate_factor",
 }
+_AT_ONCE = "samples go through it in parts of its own choice; Network takes capacity, how many at once"
+# Of one function each, as it calls itself.
+_OF_FUNCTIONS = {
+    "Network.predict": {"batch_size": _AT_ONCE, "verbose": "it prints nothing"},
+    "Network.evaluate": {"batch_size": _AT_ONCE, "verbose": "it prints nothing"},
+}
 _KNOWN_BEFORE = "what comes in is known from the layer before, or from the network's input_shape"
 # What they say by an argument, and we otherwise.
 _OTHERWISE = {
@@ -42,6 +49,13 @@ _OTHERWISE = {
     "metrics": "fit and evaluate tell the accuracy, and cge.metrics has others",
     "name": 'layers have numbers, and several outputs have names by Network(outputs={"a": ..., "b": ...})',
     "monitor": "it follows val_loss where there is one, else loss",
+    "clipnorm": "fit takes clip_norm",
+    "clipvalue": "fit takes clip_value",
+    "decay": "learning_rate may be a schedule such as cge.schedules.Step(...)",
+    "axis": "channels are the last axis",
+    "workers": "Network takes threads",
+    "device": "it computes on the processor, and Network takes threads",
+    "dtype": "a network computes in float32, an operator in the type of its arrays",
 }
 
 
@@ -49,7 +63,8 @@ def check(what: str, given: Iterable[str], known: tuple[str, ...]) -> None:
     """Raises TypeError for the first name that is none of the known ones."""
     for name in given:
         if name not in known:
-            raise TypeError(f"{what}: there is no argument {name}; {_hint(name, known)}")
+            hint = _OF_FUNCTIONS.get(what, {}).get(name) or _hint(name, known)
+            raise TypeError(f"{what}: there is no argument {name}; {hint}")
 
 
 def _hint(name: str, known: tuple[str, ...]) -> str:
@@ -62,13 +77,24 @@ def _hint(name: str, known: tuple[str, ...]) -> str:
     return f"did you mean {close[0]}?" if close else f"these are: {', '.join(known) or 'none'}"
 
 
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
 def checked(function: _Function) -> _Function:
     """The function, which checks the names that it is called with."""
     of_object = "." in function.__qualname__
-    known = tuple(inspect.signature(function).parameters)[1 if of_object else 0 :]
+    parameters = inspect.signature(function).parameters.values()
+    known = tuple(parameter.name for parameter in parameters)[1 if of_object else 0 :]
+    named_only = sum(parameter.kind == inspect.Parameter.KEYWORD_ONLY for parameter in parameters)
+    most = len(parameters) - named_only if named_only else sys.maxsize
 
     @functools.wraps(function)
     def call(*arguments: Any, **named: Any) -> Any:
+        if len(arguments) > most:
+            first = known[: len(known) - named_only]
+            expected = f"{_listed(first)} by position and all others by name" if first else "all arguments by name"
+            raise TypeError(f"{function.__qualname__}: expected {expected}, got {len(arguments) - of_object} by position")
         if not named:
             return function(*arguments)
         constructs = function.__name__ == "__init__"

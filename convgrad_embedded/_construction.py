@@ -24,6 +24,9 @@ def table(
         output, keys = _graph.one_output(outputs)
         shape, found, sources = _graph.table(inputs, output)
         return shape, tuple(found), sources, keys
+    if isinstance(input_shape, (list, tuple)) and any(isinstance(each, Layer) for each in input_shape):
+        hint = "the shape comes before them: Network((28, 28, 1), [...])"
+        raise TypeError(f"input_shape: expected (H, W, C) or (n,), got layers; {hint}")
     for name, given, what in (("input_shape", input_shape, "(H, W, C) or (n,)"), ("layers", layers, "a list of layers")):
         if given is None:
             raise TypeError(f"{name}: expected {what}, got None; a graph is given by inputs= and outputs=")

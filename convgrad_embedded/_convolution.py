@@ -49,6 +49,19 @@ def _conv2d_weights(w: ArrayLike, like: Real | None = None) -> Real:
     return array
 
 
+def _check_channels(x: Real, w: Real, groups: int) -> None:
+    """ValueError if w does not go with the channels of x, with a hint for arrays in PyTorch's order."""
+    try:
+        _arrays.shaped("w", w, w.shape[:2] + (_channels_per_group(x.shape[3], groups), w.shape[3]))
+    except ValueError as error:
+        channels = w.shape[1] * groups  # if w is (K, C / groups, KH, KW)
+        if channels not in (x.shape[1], x.shape[3]):
+            raise
+        pictures = "" if channels == x.shape[3] else "np.moveaxis(x, 1, -1) and "
+        turned = f"{pictures}np.transpose(w, (2, 3, 1, 0))"
+        raise ValueError(f"{error}; channels first become channels last by {turned}") from None
+
+
 def conv2d_forward(
     x: ArrayLike,
     w: ArrayLike,
@@ -75,7 +88,7 @@ def conv2d_forward(
     images = _arrays.images("x", x)
     weights = _conv2d_weights(w, images)
     count, in_h, in_w, in_c = images.shape
-    _arrays.shaped("w", weights, weights.shape[:2] + (_channels_per_group(in_c, groups), weights.shape[3]))
+    _check_channels(images, weights, groups)
     bias = None if b is None else _arrays.shaped("b", _arrays.real("b", b, images), (weights.shape[3],))
     g, out = _conv2d((in_h, in_w), in_c, weights.shape[3], weights.shape[:2], stride, padding, dilation, groups)
     y = np.empty((count, *out), images.dtype)

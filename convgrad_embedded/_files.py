@@ -14,6 +14,14 @@ from pathlib import Path
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
+def path(value: str | os.PathLike[str], otherwise: str) -> Path:
+    """TypeError for what is no path, such as an open file or its bytes, with what to do then."""
+    try:
+        return Path(value)
+    except TypeError:
+        raise TypeError(f"path: expected a path, got {type(value).__name__}; {otherwise}") from None
+
+
 def write(files: Mapping[Path, bytes]) -> None:
     """Writes all of them, or (if one cannot be written) leaves all as they were.
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import functools
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any, Callable, ClassVar, Literal, NamedTuple, TypeVar, Union
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import MISSING, FrozenInstanceError, dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, Callable, ClassVar, Literal, NamedTuple, NoReturn, TypeVar, Union
 
 import numpy as np
 
-from convgrad_embedded import _arguments, _arrays, _core, _graph
+from convgrad_embedded import _arguments, _arrays, _core, _graph, _names
 from convgrad_embedded._arrays import Padding, Pair
 from convgrad_embedded._graph import Tensor
 
@@ -209,6 +209,17 @@ class _Described:
         return f"{type(self).__name__}({', '.join(given)})"
 
 
+def refuse_to_set(classes: Iterable[type], what: str, hints: Mapping[str, str]) -> None:
+    """Says for frozen dataclasses why an attribute cannot be set, and by the hint for its name what can be done."""
+
+    def refuse(self: object, name: str, value: object) -> NoReturn:
+        hint = f". {hints[name]}" if name in hints else ""
+        raise FrozenInstanceError(f"{name}: cannot be set; {what} stays as it was made{hint}")
+
+    for cls in classes:
+        cls.__setattr__ = refuse  # type: ignore[assignment]
+
+
 # ---- layers ----------------------------------------------------------------------------------------------------------
 
 _Class = TypeVar("_Class", bound=type)
@@ -276,6 +287,11 @@ class Layer(_Described):
             self.c_row((1, 1))
         except (TypeError, ValueError) as error:
             raise type(error)(f"{type(self).__name__}: {error}") from None
+
+    if not TYPE_CHECKING:  # which knows what a layer has
+
+        def __getattr__(self, name: str) -> NoReturn:
+            raise AttributeError(_names.missing_from_layer(type(self).__name__, name))
 
     def check_input(self, in_shape: tuple[int, int, int]) -> None:
         """ValueError if no layer like this may follow one of that output."""
@@ -1079,6 +1095,9 @@ def at_place(layer: Layer, number: int) -> Layer:
     """The layer, wherever it stands, as it is at this place of a network."""
     return replace(layer, layer=number) if isinstance(layer, Dropout) and layer.layer is None else layer
 
+
+_MAY_LEARN = "Say trainable= where the layer is made, or use net.freeze(upto=...)"
+refuse_to_set(LAYERS.values(), "a layer", dict.fromkeys(("trainable", "frozen", "requires_grad"), _MAY_LEARN))
 
 CONFIGS = {kind: cls.config for kind, cls in LAYERS.items()}
 

@@ -7,7 +7,7 @@ from typing import Any, Callable
 import numpy as np
 from numpy.typing import ArrayLike
 
-from convgrad_embedded import _again, _arguments, _arrays, _core
+from convgrad_embedded import _again, _arguments, _arrays
 from convgrad_embedded._core import Real
 from convgrad_embedded._operators import _vectors
 
@@ -142,8 +142,9 @@ def _distilled(
     of_teacher = _vectors("teacher", teacher, like=rows, count=len(rows), size=rows.shape[1])
     settings = _arrays.positive("temperature", temperature), _arrays.share("alpha", alpha)
     result = np.empty(rows.shape[:out_rank], rows.dtype)
-    operands = (rows, True), (checked_labels, True), (of_teacher, True), (result, True)
-    _core.run(operator, rows.dtype, len(rows), [rows.shape[1], *settings], *operands)
+    shape = _arrays.like_batch(result, x, 2).shape
+    operands = [(rows, True), (checked_labels, True), (of_teacher, True), (result, True)]
+    _again.run(operator, len(rows), [rows.shape[1], *settings], operands, shape)
     return _arrays.like_batch(result, x, 2)
 
 
@@ -163,7 +164,7 @@ _again.quick(
     globals(),
     [
         f"{loss}_{name}"
-        for loss in ("binary_cross_entropy", "mean_absolute_error", "huber", "smoothed_cross_entropy")
+        for loss in ("binary_cross_entropy", "mean_absolute_error", "huber", "smoothed_cross_entropy", "distillation")
         for name in ("forward", "input_grad")
     ],
 )

@@ -405,6 +405,10 @@ _FOREIGN = {
     "crossentropy": "softmax_cross_entropy",
     "kl_divergence": "distillation",
     "smooth_l1": "huber",
+    "CrossEntropyLoss": "softmax_cross_entropy",
+    "MSELoss": "mean_squared_error",
+    "L1Loss": "mean_absolute_error",
+    "BCEWithLogitsLoss": "binary_cross_entropy",
     "l1": "mean_absolute_error",
     "l2": "mean_squared_error",
 }

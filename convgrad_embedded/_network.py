@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Literal, Union
+from typing import TYPE_CHECKING, Any, Callable, Literal, NoReturn, Union
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -388,6 +388,9 @@ class Network:
             if hasattr(type(self), name):
                 return object.__getattribute__(self, name)  # a property that says why it has no value
             raise AttributeError(_names.missing_from_network(name, dir(type(self))))
+
+        def __call__(self, *arguments: Any, **named: Any) -> NoReturn:
+            raise TypeError("a network is not called; use predict(x)")
 
     def __repr__(self) -> str:
         optimizer = None if self._optimizer is None else self.optimizer
@@ -1108,6 +1111,8 @@ class Network:
         """
         params = np.empty_like(self._runtime.params)
         views = self._by_layer(params)
+        if isinstance(weights, Mapping):
+            raise TypeError("weights: expected a list of arrays, got a dict; Network.from_torch takes a state_dict()")
         weights = _arrays.sequence("weights", weights, "a list of arrays")
         if len(weights) != len(views):
             raise ValueError(f"weights: expected {len(views)} arrays, got {len(weights)}")
@@ -1187,7 +1192,7 @@ class Network:
         >>> net = cge.Network((2,), [cge.Dense(1)])
         >>> net.save("net.cge")
         """
-        _files.write({Path(path): self.to_bytes()})
+        _files.write({_files.path(path, "to_bytes() gives what it would hold"): self.to_bytes()})
 
     @classmethod
     def load(
@@ -1210,7 +1215,8 @@ class Network:
         Network((2,), [Dense(1)], loss='mean_squared_error', optimizer=Adam())
         """
         settings = (capacity, threads, memory, frozen_in, memory_ranges)
-        return _saved.restored(cls, Path(path).read_bytes(), str(path), output_names, *settings)
+        data = _files.path(path, "from_bytes takes what a file holds").read_bytes()
+        return _saved.restored(cls, data, str(path), output_names, *settings)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Copies and pickles are what the file holds, with the settings for speed and memory, and the history."""

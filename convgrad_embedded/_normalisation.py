@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from convgrad_embedded import _arguments, _arrays, _core
+from convgrad_embedded import _again, _arguments, _arrays, _core
 from convgrad_embedded._core import Real, Shape
 
 
@@ -39,12 +39,18 @@ def group_norm_forward(
     >>> cge.group_norm_forward([[[1.0, 3.0]]], groups=1).round(3)
     array([[[-1.,  1.]]])
     """
+    return _group_norm_forward(x, w, b, groups, eps)
+
+
+def _group_norm_forward(x: ArrayLike, w: ArrayLike | None, b: ArrayLike | None, groups: int, eps: float) -> Real:
     images = _arrays.images("x", x)
     g = _group_norm(images.shape[1:], groups, eps)
     weights, bias = _of_channels("w", w, images), _of_channels("b", b, images)
     y = np.empty_like(images)
-    _core.run("group_norm_forward", y.dtype, len(y), [g], (images, True), (weights, False), (bias, False), (y, True))
-    return _arrays.like_batch(y, x)
+    result = _arrays.like_batch(y, x)
+    operands = [(images, True), (weights, False), (bias, False), (y, True)]
+    _again.run("group_norm_forward", len(y), [g], operands, result.shape)
+    return result
 
 
 def group_norm_weight_grad(x: ArrayLike, dy: ArrayLike, groups: int, *, eps: float = 1e-5) -> Real:
@@ -59,7 +65,7 @@ def group_norm_weight_grad(x: ArrayLike, dy: ArrayLike, groups: int, *, eps: flo
     g = _group_norm(images.shape[1:], groups, eps)
     grads = _arrays.images("dy", dy, like=images, shape=images.shape[1:], count=len(images))
     dw = np.zeros(images.shape[-1], images.dtype)
-    _core.run("group_norm_weight_grad", dw.dtype, len(images), [g], (images, True), (grads, True), (dw, False))
+    _again.run("group_norm_weight_grad", len(images), [g], [(images, True), (grads, True), (dw, False)], dw.shape)
     return dw
 
 
@@ -72,7 +78,7 @@ def group_norm_bias_grad(dy: ArrayLike) -> Real:
     grads = _arrays.images("dy", dy)
     g = _group_norm(grads.shape[1:], 1, 1e-5)
     db = np.zeros(grads.shape[-1], grads.dtype)
-    _core.run("group_norm_bias_grad", db.dtype, len(grads), [g], (grads, True), (db, False))
+    _again.run("group_norm_bias_grad", len(grads), [g], [(grads, True), (db, False)], db.shape)
     return db
 
 
@@ -85,13 +91,22 @@ def group_norm_input_grad(x: ArrayLike, dy: ArrayLike, groups: int, w: ArrayLike
     >>> dx.round(3), abs(dx.sum()) < 1e-12
     (array([[[ 0.176, -0.22 ,  0.044]]]), np.True_)
     """
+    return _group_norm_input_grad(x, w, dy, groups, eps)
+
+
+def _group_norm_input_grad(x: ArrayLike, w: ArrayLike | None, dy: ArrayLike, groups: int, eps: float) -> Real:
     images = _arrays.images("x", x)
     g = _group_norm(images.shape[1:], groups, eps)
     weights = _of_channels("w", w, images)
     grads = _arrays.images("dy", dy, like=images, shape=images.shape[1:], count=len(images))
     dx = np.empty_like(images)
-    _core.run("group_norm_input_grad", dx.dtype, len(dx), [g], (images, True), (weights, False), (grads, True), (dx, True))
-    return _arrays.like_batch(dx, x)
+    result = _arrays.like_batch(dx, x)
+    operands = [(images, True), (weights, False), (grads, True), (dx, True)]
+    _again.run("group_norm_input_grad", len(dx), [g], operands, result.shape)
+    return result
 
 
 _arguments.check_functions(globals())
+_again.quick(
+    globals(), ["_group_norm_forward", "group_norm_weight_grad", "group_norm_bias_grad", "_group_norm_input_grad"]
+)

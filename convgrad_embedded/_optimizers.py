@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Union
 
 from convgrad_embedded import _arguments, _arrays, _core
-from convgrad_embedded._layers import _by_position, _Described, shortest
+from convgrad_embedded._layers import _by_position, _Described, refuse_to_set, shortest
 from convgrad_embedded.schedules import ReduceOnPlateau, Schedule
 
 Rate = Union[float, Schedule, ReduceOnPlateau]
@@ -297,6 +297,10 @@ def _positive(name: str, value: Any, below: float = float("inf")) -> None:
     _arrays.number(name, value, below)
     if _core.float32(value) < _core.SMALLEST_NORMAL:
         raise ValueError(f"{name}: expected a number above 0, at least {_core.SMALLEST_NORMAL:.8g}, got {value}")
+
+
+_BETWEEN_STEPS = {name: f"Between two steps set net.{name}" for name in ("learning_rate", "momentum")}
+refuse_to_set(OPTIMIZERS.values(), "an optimizer", {**_BETWEEN_STEPS, "lr": _BETWEEN_STEPS["learning_rate"]})
 
 
 def decode(c: _core.Optimizer) -> Optimizer:

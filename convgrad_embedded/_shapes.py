@@ -22,7 +22,8 @@ def why_impossible(kind: str, fields: Mapping[str, Any], inputs: Sequence[Shape]
     if kind == "conv2d":
         return _why_not_grouped(fields, inputs[0][2]) or _why_too_large("kernel_size", fields, inputs[0])
     if kind.endswith("pool2d") and not kind.startswith("global"):
-        return _why_too_much_padding(fields) or _why_too_large("pool_size", fields, inputs[0])
+        name = "kernel_size" if kind == "pool2d" else "pool_size"  # an operator's, a layer's
+        return _why_too_much_padding(fields) or _why_too_large(name, fields, inputs[0])
     return None
 
 
@@ -42,9 +43,19 @@ def _why_too_large(name: str, fields: Mapping[str, Any], shape: Shape) -> str | 
         reach = (kernel - 1) * dilation + 1
         if reach > room:
             spread = f" with dilation {dilation}, which reaches over {reach}" if dilation > 1 else ""
-            picture = f"; a picture of one channel is ({shape[0]}, {shape[2]}, 1)" if axis == "w" and shape[1] == 1 else ""
-            return f"{name}: expected at most {room}, the {word} of the padded input, got {kernel}{spread}{picture}"
+            return f"{name}: expected at most {room}, the {word} of the padded input, got {kernel}{spread}{_axes(axis, shape)}"
     return None
+
+
+def _axes(axis: str, shape: Shape) -> str:
+    """What may have been meant by a shape that is too small along that axis."""
+    if axis == "w" and shape[1] == 1:
+        return f"; a picture of one channel is ({shape[0]}, {shape[2]}, 1)"
+    if tuple(shape[:2]) == (1, 1):
+        return "; rows and columns end at the first Dense or Flatten"
+    if axis == "h" and shape[0] in (1, 3) and shape[1] > 1 and shape[2] > 4:
+        return f"; channels come last: ({shape[1]}, {shape[2]}, {shape[0]})"
+    return ""
 
 
 def _why_too_much_padding(fields: Mapping[str, Any]) -> str | None:

@@ -24,7 +24,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Union
 
-from convgrad_embedded import _arguments, _arrays
+from convgrad_embedded import _arguments, _arrays, _names
 
 if TYPE_CHECKING:
     from convgrad_embedded._network import Network
@@ -248,3 +248,7 @@ def _path(value: Any) -> str:
     if not isinstance(path, str):
         raise TypeError(f"path: expected a path, got {_arrays.describe(value)}")
     return path
+
+
+if not TYPE_CHECKING:  # which knows what there is
+    __getattr__ = _names.of_module(globals())

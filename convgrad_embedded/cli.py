@@ -155,16 +155,27 @@ def _plan(given: argparse.Namespace) -> Result:
 
 
 def _train(given: argparse.Namespace) -> Result:
+    """An interrupt loses nothing: a new file gets what was learned, and the one that it came from stays."""
     network = _network(given)
+    out = given.out or given.network
+    if not Path(out).absolute().parent.is_dir():
+        raise FileNotFoundError(f"--out: there is no directory for {out}")
     (x, y), test = _data(given.data)
     if given.learning_rate is not None:
         network.learning_rate = given.learning_rate
-    history = network.fit(
-        x, y, epochs=given.epochs, batch_size=given.batch_size, validation_data=test, verbose=0 if given.json else 2
-    )
-    network.save(given.out or given.network)
-    report = {"history": history, "weights": network.weights_hash(), "saved": str(given.out or given.network)}
-    return _FINE, report, f"saved to {given.out or given.network}: weights {network.weights_hash()}"
+    try:
+        history = network.fit(
+            x, y, epochs=given.epochs, batch_size=given.batch_size, validation_data=test, verbose=0 if given.json else 2
+        )
+    except KeyboardInterrupt:
+        if out != given.network:
+            network.save(out)
+        left = f"{out} is as it was" if out == given.network else f"saved to {out}"
+        print(f"convgrad-embedded train: interrupted; {left}", file=sys.stderr)
+        raise
+    network.save(out)
+    report = {"history": history, "weights": network.weights_hash(), "saved": str(out)}
+    return _FINE, report, f"saved to {out}: weights {network.weights_hash()}"
 
 
 def _evaluate(given: argparse.Namespace) -> Result:

@@ -15,12 +15,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Union
+from typing import TYPE_CHECKING, Any, Union
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from convgrad_embedded import _arguments, _arrays, _core
+from convgrad_embedded import _arguments, _arrays, _core, _names
 from convgrad_embedded._layers import _by_position, _Described
 
 __all__ = ["permutation", "Augmentation", "ReplayBuffer"]
@@ -228,3 +228,7 @@ def _counters(value: Any, count: int) -> list[int]:
 
 
 _arguments.check_functions(globals())
+
+
+if not TYPE_CHECKING:  # which knows what there is
+    __getattr__ = _names.of_module(globals())

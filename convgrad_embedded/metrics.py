@@ -11,12 +11,12 @@ array([[0, 0],
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from convgrad_embedded import _arguments, _arrays
+from convgrad_embedded import _arguments, _arrays, _names
 
 Counts = NDArray[Any]  # of integers
 _AVERAGES = ("macro", "micro", "weighted")
@@ -163,3 +163,7 @@ def _length(name: str, array: NDArray[Any]) -> int:
 
 
 _arguments.check_functions(globals())
+
+
+if not TYPE_CHECKING:  # which knows what there is
+    __getattr__ = _names.of_module(globals())

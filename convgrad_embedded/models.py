@@ -12,9 +12,9 @@ memory, input_scale ... Without them it trains by SGD(0.01). loss=None makes a n
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal, Optional
+from typing import TYPE_CHECKING, Any, Literal, Optional
 
-from convgrad_embedded import _arrays
+from convgrad_embedded import _arrays, _names
 from convgrad_embedded._graph import Input, Tensor
 from convgrad_embedded._layers import (
     Add,
@@ -227,3 +227,7 @@ def _with_defaults(options: dict[str, Any], loss: str) -> dict[str, Any]:
     """The optimizer belongs to networks with a loss."""
     optimizer = SGD(0.01) if options.get("loss", loss) is not None else None
     return {"loss": loss, "optimizer": optimizer, **options}
+
+
+if not TYPE_CHECKING:  # which knows what there is
+    __getattr__ = _names.of_module(globals())

@@ -16,7 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from convgrad_embedded import _arguments, _arrays, _core
+from convgrad_embedded import _arguments, _arrays, _core, _names
 from convgrad_embedded._layers import _by_position, _Described
 
 __all__ = ["Schedule", "Constant", "Step", "Exponential", "Linear", "Cosine", "OneCycle", "ReduceOnPlateau"]
@@ -260,3 +260,7 @@ class ReduceOnPlateau(_Described):
 def _share(name: str, value: Any) -> None:
     if _arrays.number(name, value) > 1:
         raise ValueError(f"{name}: expected a number from 0 to 1, got {value}")
+
+
+if not TYPE_CHECKING:  # which knows what there is
+    __getattr__ = _names.of_module(globals())

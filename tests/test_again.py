@@ -26,6 +26,7 @@ UP, UPWARDS = numbers(2, 4, 2, 8), dict(stride=(2, 1), padding=1, output_padding
 UP_DY = np.empty_like(cge.conv_transpose2d_forward(UP, W, **UPWARDS))
 UP_DY[...] = numbers(*UP_DY.shape)
 POOLED = numbers(2, 3, 3, 4)
+EPS = dict(eps=1e-3)
 
 CALLS = {  # a function, arrays, settings
     "conv2d_forward": (cge.conv2d_forward, (X, W, B), GEOMETRY),
@@ -70,9 +71,25 @@ CALLS = {  # a function, arrays, settings
     "prelu_forward": (cge.prelu_forward, (V, numbers(5)), {}),
     "prelu_weight_grad": (cge.prelu_weight_grad, (V, V[::-1].copy()), dict(num_parameters=5)),
     "prelu_input_grad": (cge.prelu_input_grad, (V, numbers(5), V[::-1].copy()), {}),
+    **{
+        f"distillation_{direction}": (getattr(cge, f"distillation_{direction}"), (O, LABELS, SHARES), dict(alpha=0.25))
+        for direction in ("forward", "input_grad")
+    },
+    "group_norm_forward": (lambda x, w, b, **g: cge.group_norm_forward(x, 2, w, b, **g), (X, numbers(4), numbers(4)), EPS),
+    "group_norm_forward without w and b": (lambda x, **g: cge.group_norm_forward(x, 2, **g), (X,), EPS),
+    "group_norm_forward without w": (lambda x, b, **g: cge.group_norm_forward(x, 2, b=b, **g), (X, numbers(4)), EPS),
+    "group_norm_weight_grad": (cge.group_norm_weight_grad, (X, X[::-1].copy()), dict(groups=2)),
+    "group_norm_bias_grad": (cge.group_norm_bias_grad, (X,), {}),
+    "group_norm_input_grad": (lambda x, dy, w: cge.group_norm_input_grad(x, dy, 2, w), (X, X[::-1].copy(), numbers(4)), {}),
+    "group_norm_input_grad without w": (cge.group_norm_input_grad, (X, X[::-1].copy()), dict(groups=2)),
     "leaky_relu_forward": (cge.leaky_relu_forward, (V,), dict(alpha=0.3)),
     "leaky_relu_input_grad": (cge.leaky_relu_input_grad, (V, V[::-1].copy()), dict(alpha=0.3)),
 }
+
+
+def test_every_operator_has_a_short_way():
+    operators = {name for name in cge.__all__ if name.endswith(("_forward", "_grad"))}
+    assert operators == set(_again.OPERATORS)
 
 
 def forget():

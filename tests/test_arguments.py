@@ -2,6 +2,7 @@
 
 import inspect
 
+import numpy as np
 import pytest
 from nets import SPECS
 
@@ -66,6 +67,12 @@ OF_OTHER_LIBRARIES = {
     "rate": (lambda: cge.Dropout(rate=0.1), "did you mean p?"),
     "size": (lambda: cge.Upsample2d(size=2), "did you mean scale_factor?"),
     "lr": (lambda: cge.Adam(lr=0.1), "did you mean learning_rate?"),
+    "clipnorm": (lambda: cge.Adam(clipnorm=1.0), "fit takes clip_norm"),
+    "decay": (lambda: cge.SGD(0.1, decay=0.1), "learning_rate may be a schedule such as cge.schedules.Step(...)"),
+    "axis": (lambda: cge.Concat(axis=-1), "channels are the last axis"),
+    "workers": (lambda: network().fit([], [], workers=4), "Network takes threads"),
+    "batch_size": (lambda: network().predict([], batch_size=4), "samples go through it in parts of its own choice"),
+    "verbose": (lambda: network().evaluate([], [], verbose=0), "it prints nothing"),
 }
 
 
@@ -119,3 +126,10 @@ def test_layers_say_what_has_a_name_and_a_rate():
         cge.SGD(lr=0.1)
     with pytest.raises(TypeError, match="no argument monitor; it follows val_loss where there is one"):
         cge.schedules.ReduceOnPlateau(0.1, monitor="val_what_loss")
+
+
+def test_what_has_a_name_says_so():
+    with pytest.raises(TypeError, match=r"^Network\.fit: expected x and y by position and all others by name, got 3 by "):
+        network().fit([], [], 3)
+    with pytest.raises(TypeError, match=r"^conv2d_forward: expected x, w and b by position and all others by name, got 4 by "):
+        cge.conv2d_forward(*[np.zeros((1, 3, 3, 1))] * 3, 1)

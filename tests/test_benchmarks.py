@@ -1,10 +1,12 @@
 """The benchmarks run, agree with themselves, and notice when something became worse. No time is tested."""
 
 import csv
+import importlib.util
 import math
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 
@@ -83,6 +85,9 @@ def test_host_benchmark_runs_and_all_kernel_sets_agree(root, tmp_path):
     wanted = {("kernel", shape.name, name) for shape in cases.SHAPES for name in cases.PASSES}
     assert wanted <= {(row["kind"], row["case"], row["pass"]) for row in rows}
     assert {"step", "overhead", "threads", "fused"} < {row["kind"] for row in rows}
+    calls = {row["pass"]: row for row in rows if row["kind"] == "python"}
+    assert {"conv2d_forward", "relu_input_grad", "train_on_batch"} < set(calls) and float(calls["predict"]["reference_us"]) > 0
+    assert importlib.util.find_spec("torch") is None or float(calls["dense_forward"]["torch_ratio"]) > 0
     for row in rows:
         assert math.isfinite(float(row["ours_us"])) and float(row["ours_us"]) > 0
 
@@ -149,9 +154,26 @@ def test_committed_baselines_hold_what_the_picture_shows(root):
     assert len(bars) == len(cases.PASSES) * len(cases.BATCHES) + len(cases.NETS) * len(cases.BATCHES)
     assert all("PyTorch" in heights for heights in bars.values())
 
+    ratios = {"dense_forward": "2.50", "predict": ""}
+    calls = [{"kind": "python", "pass": name, "torch_ratio": ratio} for name, ratio in ratios.items()]
+    assert picture.python_bars([*calls, *host[:3]])["dense\nforward"] == {"PyTorch": 2.5}
+
     peers = read(root / "benchmarks" / "peers_mcu.csv")
     board = read(root / "benchmarks" / "baselines" / "bench_netduinoplus2.csv")
     bars = picture.board_bars(board, peers)
     assert all(picture.OURS in heights and len(heights) > 1 for heights in bars.values())
     assert {name for heights in bars.values() for name in heights} == {picture.OURS} | {row["package"] for row in peers}
     assert (root / "docs" / "benchmark.svg").stat().st_size < 100_000
+
+
+def test_models_of_others_agree_with_what_is_predicted_elsewhere(tmp_path):
+    import outside_models
+    from tflite_files import Model
+
+    m = Model(x=(1, 4))
+    m.constant("d", np.eye(3, 4, dtype=np.float32))
+    m.op("FULLY_CONNECTED", ["x", "d"], "y", (1, 3), {})
+    path = m.write(tmp_path / "eye.tflite")
+    row = outside_models.compare(path, lambda path, x: x[:, :3])
+    assert row == {"file": "eye.tflite", "parameters": 12, "max_difference": "0.00e+00", "agrees": True}
+    assert not outside_models.compare(path, lambda path, x: x[:, :3] + 2e-5)["agrees"]

@@ -280,14 +280,29 @@ def test_what_is_not_understood_is_one_line(run, saved, arguments, message):
     assert err.startswith(f"convgrad-embedded {arguments[0]}: ")
 
 
-def test_an_interrupt_ends_with_its_status(run, saved, monkeypatch):
+def test_an_interrupt_ends_with_its_status_and_what_was_learned(run, saved, monkeypatch, tmp_path):
     """128 + SIGINT, as shells have it."""
+    fit, before, out = cge.Network.fit, saved.read_bytes(), tmp_path / "out.cge"
 
-    def interrupted(*arguments, **options):
+    def interrupted(self, *arguments, **options):
+        fit(self, *arguments, **options)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(cge.Network, "fit", interrupted)
-    assert run("train", saved, "--data", "digits", "--epochs", 1) == (130, "", "")
+    training = ("train", saved, "--data", "digits", "--json")
+    assert run(*training) == (130, "", f"convgrad-embedded train: interrupted; {saved} is as it was\n")
+    assert run(*training, "--out", out) == (130, "", f"convgrad-embedded train: interrupted; saved to {out}\n")
+    assert saved.read_bytes() == before
+    monkeypatch.undo()
+    run(*training)
+    assert cge.Network.load(out).weights_hash() == cge.Network.load(saved).weights_hash()
+
+
+def test_a_directory_that_does_not_exist_is_told_before_the_training(run, saved, monkeypatch, tmp_path):
+    monkeypatch.setattr(cge.Network, "fit", None)
+    out = tmp_path / "none" / "out.cge"
+    text = f"convgrad-embedded train: --out: there is no directory for {out}\n"
+    assert run("train", saved, "--data", "digits", "--out", out) == (2, "", text)
 
 
 def test_as_a_module(saved):

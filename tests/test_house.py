@@ -17,6 +17,9 @@ import oracles
 import pytest
 from host import ROOT
 
+sys.path.insert(0, str(ROOT / "benchmarks"))
+import picture  # noqa: E402
+
 WIDTH = 128
 # Lines that are wider: there may be fewer, and then the number here falls.
 MOST_WIDE_LINES = {"csrc": 606, "tests/c": 380, "benchmarks": 11, "examples": 1}
@@ -67,6 +70,20 @@ TOOLS_OF_HOSTS = {"kernels/sets_host.c"}  # looks at the processor and the envir
 
 def part_of(path):
     return PurePosixPath(path).parts[0] if "/" in path else PurePosixPath(path).stem.split("_")[-1]
+
+
+def below_in_the_picture(part):
+    """What docs/architecture.svg leads to from there."""
+    found = set()
+    for known in picture.PARTS[part][3]:
+        found |= {*known.split(", ")} | below_in_the_picture(known)
+    return found
+
+
+def test_the_picture_of_the_parts_shows_these_arrows():
+    shown = {name: below_in_the_picture(part) - {name} for part in picture.PARTS for name in part.split(", ")}
+    assert {name: below for name, below in shown.items() if name in BELOW} == BELOW
+    assert ">Python<" in (ROOT / "docs" / "architecture.svg").read_text(encoding="utf-8")
 
 
 def arrows_up(texts):

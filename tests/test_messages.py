@@ -5,6 +5,7 @@ import inspect
 import mmap
 import re
 import tempfile
+from dataclasses import FrozenInstanceError
 
 import numpy as np
 import pytest
@@ -435,7 +436,7 @@ def test_an_operator_that_does_not_fit_says_which_argument():
     assert message(lambda: cge.conv2d_forward(x, np.ones((9, 3, 4, 2))), ValueError) == expected
     expected = "groups: expected a divisor of 3, the number of filters, got 2"
     assert message(lambda: cge.conv2d_forward(x, np.ones((3, 3, 2, 3)), groups=2), ValueError) == expected
-    expected = "pool_size: expected at most 9, the width of the padded input, got 10"
+    expected = "kernel_size: expected at most 9, the width of the padded input, got 10"
     assert message(lambda: cge.maxpool2d_forward(x, (2, 10)), ValueError) == expected
 
 
@@ -517,3 +518,123 @@ def test_a_missing_directory_is_named_as_the_caller_knows_it(tmp_path):
     with pytest.raises(FileNotFoundError) as caught:
         cge.Network((4,), [cge.Dense(2)]).save(path)
     assert caught.value.filename == str(path)
+
+
+@pytest.mark.parametrize(
+    "name, hint",
+    [
+        ("Activation", "an activation is a layer of its own, such as ReLU()"),
+        ("nn", "layers are here, such as cge.Conv2d"),
+        ("layers", "layers are here, such as cge.Conv2d"),
+        ("optim", "optimizers are here, such as cge.SGD"),
+        ("losses", "losses are here, such as cge.Huber, and Network takes their names"),
+        ("save", "a network has save(path)"),
+        ("LSTM", "there are no recurrent layers"),
+    ],
+)
+def test_the_package_says_what_it_has_in_place_of_other_names(name, hint):
+    assert message(lambda: getattr(cge, name), AttributeError) == f"convgrad_embedded has no {name}; {hint}"
+
+
+@pytest.mark.parametrize(
+    "name, hint",
+    [
+        ("callbacks.ReduceLROnPlateau", "fit takes learning_rate=cge.schedules.ReduceOnPlateau(...)"),
+        ("callbacks.EarlyStop", "did you mean EarlyStopping?"),
+        ("schedules.CosineDecay", "did you mean Cosine?"),
+        ("schedules.CosineAnnealingLR", "did you mean Cosine?"),
+        ("schedules.StepLR", "did you mean Step?"),
+        ("schedules.ReduceLROnPlateau", "did you mean ReduceOnPlateau?"),
+        ("metrics.accuracy", "use net.evaluate(x, y).accuracy"),
+        ("metrics.f1_score", "did you mean precision_recall_f1?"),
+        ("datasets.load_mnist", "load_idx reads its files, and load_digits is here"),
+        ("datasets.fashion_mnist", "did you mean load_fashion_mnist?"),
+        ("models.Sequential", "use cge.Network"),
+        ("models.ResNet8", "did you mean resnet8?"),
+        ("data.Augment", "did you mean Augmentation?"),
+        ("data.xyzzy", ""),
+    ],
+)
+def test_the_modules_know_what_others_call_it(name, hint):
+    module, _, missing = name.partition(".")
+    expected = f"{module} has no {missing}" + (f"; {hint}" if hint else "")
+    assert message(lambda: getattr(getattr(cge, module), missing), AttributeError) == expected
+
+
+def test_what_modules_propose_exists():
+    for module, hints in cge._names._OF_MODULES.items():
+        assert not [name for name in hints if name in vars(getattr(cge, module))]
+        for hint in hints.values():
+            if hint.startswith("did you mean "):
+                assert hint[len("did you mean ") : -1] in vars(getattr(cge, module))
+
+
+def test_a_network_is_not_called():
+    net = cge.Network((4,), [cge.Dense(2)])
+    assert message(lambda: net(np.ones((1, 4))), TypeError) == "a network is not called; use predict(x)"
+
+
+def test_what_is_fixed_says_what_can_be_done():
+    net = cge.Network((4,), [cge.Dense(2)], "mse", cge.SGD(0.1))
+    layer = net.layers[0]
+    start = "cannot be set; a layer stays as it was made"
+    expected = f"trainable: {start}. Say trainable= where the layer is made, or use net.freeze(upto=...)"
+    assert message(lambda: setattr(layer, "trainable", False), FrozenInstanceError) == expected
+    assert message(lambda: setattr(layer, "units", 3), FrozenInstanceError) == f"units: {start}"
+    expected = "learning_rate: cannot be set; an optimizer stays as it was made. Between two steps set net.learning_rate"
+    assert message(lambda: setattr(net.optimizer, "learning_rate", 1.0), FrozenInstanceError) == expected
+    assert layer == cge.Dense(2) and net.optimizer == cge.SGD(0.1)
+
+
+def test_weights_are_looked_for_in_the_network():
+    layer = cge.Conv2d(8, 3)
+    for name in ("weight", "get_weights", "bias"):
+        assert message(lambda name=name: getattr(layer, name), AttributeError) == f"Conv2d has no {name}; {WEIGHTS}"
+    assert message(lambda: layer.xyzzy, AttributeError) == "Conv2d has no xyzzy"
+
+
+WEIGHTS = "the network has them: use get_weights()"
+
+
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 40)])
+def test_a_shape_with_channels_first_is_recognised(shape):
+    text = message(lambda: cge.Network(shape, [cge.Conv2d(8, 5)]), ValueError)
+    assert text.endswith(f", got 5; channels come last: ({shape[1]}, {shape[2]}, {shape[0]})")
+    assert "channels" not in message(lambda: cge.Network((4, 28, 28), [cge.Conv2d(8, 5)]), ValueError)
+
+
+def test_convolutions_of_arrays_in_pytorchs_order_say_how_to_turn_them(rng):
+    x, w = rng.normal(size=(2, 3, 9, 8)), rng.normal(size=(4, 3, 5, 3))
+    text = message(lambda: cge.conv2d_forward(x, w), ValueError)
+    turned = "np.moveaxis(x, 1, -1) and np.transpose(w, (2, 3, 1, 0))"
+    assert text == f"w: expected shape (4, 3, 8, 3), got (4, 3, 5, 3); channels first become channels last by {turned}"
+    assert cge.conv2d_forward(np.moveaxis(x, 1, -1), np.transpose(w, (2, 3, 1, 0))).shape == (2, 5, 6, 4)
+    text = message(lambda: cge.conv2d_forward(np.moveaxis(x, 1, -1), w), ValueError)
+    assert text.endswith("; channels first become channels last by np.transpose(w, (2, 3, 1, 0))")
+    assert "channels first" not in message(lambda: cge.conv2d_forward(x, rng.normal(size=(4, 5, 5, 3))), ValueError)
+
+
+def test_layers_without_a_shape_before_them():
+    expected = "input_shape: expected (H, W, C) or (n,), got layers; the shape comes before them: Network((28, 28, 1), [...])"
+    assert message(lambda: cge.Network([cge.Dense(10)]), TypeError) == expected
+
+
+def test_files_and_their_bytes_are_no_paths(tmp_path):
+    net = cge.Network((4,), [cge.Dense(2)])
+    with open(tmp_path / "net.cge", "wb") as file:
+        expected = "path: expected a path, got BufferedWriter; to_bytes() gives what it would hold"
+        assert message(lambda: net.save(file), TypeError) == expected
+    expected = "path: expected a path, got bytes; from_bytes takes what a file holds"
+    assert message(lambda: cge.Network.load(net.to_bytes()), TypeError) == expected
+
+
+def test_a_state_dict_is_no_list_of_weights():
+    net = cge.Network((4,), [cge.Dense(2)])
+    expected = "weights: expected a list of arrays, got a dict; Network.from_torch takes a state_dict()"
+    assert message(lambda: net.set_weights(net.state_dict()), TypeError) == expected
+
+
+@pytest.mark.parametrize("flat", [cge.Dense(9), cge.Flatten()])
+def test_a_window_behind_a_vector_says_where_the_picture_ended(flat):
+    text = message(lambda: cge.Network((3, 3, 1), [flat, cge.Conv2d(8, 3)]), ValueError)
+    assert text.endswith(", got 3; rows and columns end at the first Dense or Flatten")

@@ -161,12 +161,13 @@ def wheel(unpacked, tmp_path_factory):
 def test_the_source_archive_holds_core_toolchains_and_tests(unpacked):
     assert unpacked.name == f"convgrad_embedded-{cge.__version__}"
     for pattern in ("csrc/**/*.[chi]*", "toolchains/**/*", "convgrad_embedded/**/*.py", "tests/**/*.py", "tests/**/*.[ch]",
-                    "examples/**/*"):
+                    "examples/**/*", "benchmarks/**/*", "docs/**/*"):
         tracked = [p for p in ROOT.glob(pattern) if p.is_file() and "__pycache__" not in p.parts and p.suffix != ".so"]
         assert tracked, pattern
         missing = [str(path.relative_to(ROOT)) for path in tracked if not (unpacked / path.relative_to(ROOT)).is_file()]
         assert not missing, missing
-    for name in ("LICENSE", "README.md", "Makefile", "pyproject.toml", "setup.py"):
+    documents = ("LICENSE", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")
+    for name in (*documents, "Makefile", "pyproject.toml", "setup.py"):
         assert (unpacked / name).is_file(), name
 
 

@@ -296,3 +296,10 @@ def test_keeping_batch_norm_is_of_modules():
     layers = [cge.Conv2d(6, 3, use_bias=False), cge.BatchNorm(), cge.Dense(3)]
     with pytest.raises(ValueError, match="source: 1: expected weight, running_mean and running_var"):
         cge.Network.from_torch(state, (8, 7, 2), layers)
+
+
+def test_a_shape_with_channels_first_is_recognised():
+    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
+    with pytest.raises(ValueError, match=r"do not fit an input of 8 channels; channels come last: \(9, 8, 3\)$"):
+        cge.Network.from_torch(module, (3, 9, 8))
+    assert cge.Network.from_torch(module, (9, 8, 3)).output_shape == (7, 6, 4)

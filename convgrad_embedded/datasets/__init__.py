@@ -15,12 +15,12 @@ import math
 import os
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from convgrad_embedded import _core
+from convgrad_embedded import _core, _names
 
 Split = tuple[NDArray[np.float32], NDArray[np.int32]]  # images (N, H, W, 1) in 0 .. 1, labels (N,)
 
@@ -122,3 +122,7 @@ def _load(directory: Path, name: str, kind: str, rank: int) -> NDArray[Any]:
     if array.dtype != np.uint8 or array.ndim != rank:
         raise ValueError(f"{path}: expected unsigned bytes with {rank} axes, got {array.dtype} with {array.ndim}")
     return array
+
+
+if not TYPE_CHECKING:  # which knows what there is
+    __getattr__ = _names.of_module(globals())

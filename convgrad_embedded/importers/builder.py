@@ -126,10 +126,10 @@ class Builder:
         self._is_picture(name, x)
         kernel_h, kernel_w, group_in, filters = weight.shape
         if groups < 1 or group_in * groups != x.shape[2] or filters % groups:
-            raise self.refuse(
-                name,
-                f"weights for {group_in * groups} channels in {groups} groups do not fit an input of {x.shape[2]} channels",
-            )
+            channels = group_in * groups
+            last = f"; channels come last: {(*x.shape[1:], x.shape[0])}" if x.shape[0] == channels else ""
+            text = f"weights for {channels} channels in {groups} groups do not fit an input of {x.shape[2]} channels{last}"
+            raise self.refuse(name, text)
         padding = _sum_of(padding, x.padding)
         out_h, out_w = self._out(name, x.shape, (kernel_h, kernel_w), stride, padding, dilation)
         arguments = _given(stride=(stride, (1, 1)), dilation=(dilation, (1, 1)), groups=(groups, 1))

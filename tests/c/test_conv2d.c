@@ -401,8 +401,73 @@ static void test_not_finite(void)
         CHECK_SAME(input_grad_exact(&f, w, dy, i / f.in_c / f.in_w, i / f.in_c % f.in_w, i % f.in_c), dx[i], i);
 }
 
+/*
+ * Gradients that TensorFlow's own tests expect (tensorflow/compiler/tests/conv2d_test.py), where x, w and dy are 1, 2, 3, ...
+ * All sums are whole numbers below 2^24, so any order of additions and any arithmetic gives just these.
+ */
+enum { OUTSIDE_ELEMS = 36 };
+
+static const struct {
+    const char *name;
+    cge_conv2d g;
+    int32_t is_input_grad;
+    float expected[OUTSIDE_ELEMS];
+} outside[] = {
+    {"filter 1x1", {4, 4, 3, 2, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1}, 0, {8056, 8432, 8312, 8704, 8568, 8976}},
+    {"filter 1x2", {3, 3, 1, 1, 1, 2, 1, 1, 1, 1, 0, 0, 0, 0, 1}, 0, {120, 141}},
+    {"filter 2x2, depth 1", {2, 3, 1, 1, 2, 2, 1, 1, 1, 1, 0, 0, 0, 0, 1}, 0, {5, 8, 14, 17}},
+    {"filter 2x2, depth 3", {2, 3, 3, 3, 2, 2, 1, 1, 1, 1, 0, 0, 0, 0, 1}, 0,
+     {17, 22, 27, 22, 29, 36, 27, 36, 45, 32, 43, 54, 37, 50, 63, 42, 57, 72,
+      62, 85, 108, 67, 92, 117, 72, 99, 126, 77, 106, 135, 82, 113, 144, 87, 120, 153}},
+    {"filter 1x2, stride 3, width 5", {1, 5, 1, 1, 1, 2, 3, 3, 1, 1, 0, 0, 0, 0, 1}, 0, {9, 12}},
+    {"filter 1x2, stride 3, width 6", {1, 6, 1, 1, 1, 2, 3, 3, 1, 1, 0, 0, 0, 0, 1}, 0, {9, 12}},
+    {"filter 1x2, stride 3, width 7", {1, 7, 1, 1, 1, 2, 3, 3, 1, 1, 0, 0, 0, 0, 1}, 0, {9, 12}},
+    {"filter 1x3", {1, 4, 1, 1, 1, 3, 1, 1, 1, 1, 0, 0, 0, 0, 1}, 0, {5, 8, 11}},
+    {"filter 1x3, same", {1, 4, 1, 1, 1, 3, 1, 1, 1, 1, 0, 1, 0, 1, 1}, 0, {20, 30, 20}},
+    {"filter 1x3, same, stride 2", {1, 4, 1, 1, 1, 3, 2, 2, 1, 1, 0, 0, 0, 1, 1}, 0, {7, 10, 3}},
+    {"filter 2x2, same", {2, 3, 1, 1, 2, 2, 1, 1, 1, 1, 0, 0, 1, 1, 1}, 0, {91, 58, 32, 17}},
+    {"filter 1x3, stride 2", {3, 5, 1, 1, 1, 3, 2, 2, 1, 1, 0, 0, 0, 0, 1}, 0, {92, 102, 112}},
+    {"filter 2x2, same, stride 2", {2, 3, 1, 1, 2, 2, 2, 2, 1, 1, 0, 0, 0, 1, 1}, 0, {7, 2, 16, 5}},
+    {"filter 2x2, dilation 2x1", {3, 6, 1, 1, 2, 2, 1, 1, 2, 1, 0, 0, 0, 0, 1}, 0, {55, 70, 235, 250}},
+    {"filter 2x2, dilation 1x2", {2, 3, 1, 1, 2, 2, 1, 1, 1, 2, 0, 0, 0, 0, 1}, 0, {1, 3, 4, 6}},
+    {"filter 2x2, dilation 2x2", {3, 4, 3, 3, 2, 2, 1, 1, 2, 2, 0, 0, 0, 0, 1}, 0,
+     {17, 22, 27, 22, 29, 36, 27, 36, 45, 47, 64, 81, 52, 71, 90, 57, 78, 99,
+      137, 190, 243, 142, 197, 252, 147, 204, 261, 167, 232, 297, 172, 239, 306, 177, 246, 315}},
+    {"filter as wide as the input, dilation 2x2", {3, 3, 1, 2, 2, 2, 1, 1, 2, 2, 0, 0, 0, 0, 1}, 0,
+     {1, 2, 3, 6, 7, 14, 9, 18}},
+    {"input, dilation 2x1", {3, 6, 1, 1, 2, 2, 1, 1, 2, 1, 0, 0, 0, 0, 1}, 1,
+     {1, 4, 7, 10, 13, 10, 0, 0, 0, 0, 0, 0, 3, 10, 17, 24, 31, 20}},
+    {"input, dilation 1x2", {2, 3, 1, 1, 2, 2, 1, 1, 1, 2, 0, 0, 0, 0, 1}, 1, {1, 0, 2, 3, 0, 4}},
+    {"input, depth 3, dilation 2x1", {3, 2, 3, 3, 2, 2, 1, 1, 2, 1, 0, 0, 0, 0, 1}, 1,
+     {14, 32, 50, 68, 86, 104, 0, 0, 0, 0, 0, 0, 122, 140, 158, 176, 194, 212}},
+    {"input as wide as the filter, dilation 2x2", {3, 3, 1, 2, 2, 2, 1, 1, 2, 2, 0, 0, 0, 0, 1}, 1,
+     {5, 0, 11, 0, 0, 0, 17, 0, 23}},
+};
+
+static float *count_up(int32_t elems)
+{
+    float *numbers = check_floats(elems);
+    for (int32_t i = 0; i < elems; i++) numbers[i] = (float)(i + 1);
+    return numbers;
+}
+
+static void test_outside(int32_t number)
+{
+    const cge_conv2d *g = &outside[number].g;
+    geometry f = fill(g);
+    int32_t grads = outside[number].is_input_grad ? x_elems(&f) : w_elems(&f);
+    if (!check_room(outside[number].name, sizeof(float) * (size_t)(x_elems(&f) + w_elems(&f) + y_elems(&f)))) return;
+    float *operands = count_up(outside[number].is_input_grad ? w_elems(&f) : x_elems(&f)), *dy = count_up(y_elems(&f));
+    float *got = check_floats(grads);
+    for (int32_t i = 0; i < grads; i++) got[i] = 0;
+    if (outside[number].is_input_grad) CHECK_OK(cge_conv2d_input_grad_f32(g, operands, dy, got));
+    else CHECK_OK(cge_conv2d_weight_grad_f32(g, operands, dy, got));
+    for (int32_t i = 0; i < grads; i++) CHECK_SAME(outside[number].expected[i], got[i], i);
+}
+
 void suite_conv2d(void)
 {
+    for (int32_t i = 0; i < COUNT_OF(outside); i++) test_outside(i);
     for (int32_t i = 0; i < COUNT_OF(geometries); i++) test_geometry(geometries[i].name, &geometries[i].g);
     test_channels();
     test_widths();
