@@ -517,3 +517,10 @@ def test_a_missing_directory_is_named_as_the_caller_knows_it(tmp_path):
     with pytest.raises(FileNotFoundError) as caught:
         cge.Network((4,), [cge.Dense(2)]).save(path)
     assert caught.value.filename == str(path)
+
+
+def test_fewer_targets_than_samples_are_no_matter_of_axes():
+    net = cge.Network((4,), [cge.Dense(3)], "mse", cge.SGD(0.1))
+    with pytest.raises(ValueError, match=r"y: expected shape \(5, 3\), got \(4, 3\)") as error:
+        net.fit(np.zeros((5, 4), np.float32), np.zeros((4, 3), np.float32))
+    assert "channels" not in str(error.value)
