@@ -4,8 +4,10 @@
     python3 tests/mutants.py python [OPTIONS] [PATH ...]    of convgrad_embedded/; run it with .venv/bin/python
     python3 tests/mutants.py list c|python [PATH ...]       all mutants, none run
 
---tests NAME,... runs these alone, which takes seconds: suites of C in one build, or test files of Python. Its survivors
-have not met the others.
+A mutant of C meets the suites that run its line in one build that compiles soon, and if they do not see it, all suites in
+all builds. One of Python meets the tests that run its line, the quickest first; what each test runs is recorded once and
+kept until its file or the package changes. --tests NAME,... runs these alone: suites of C in the one build, or test files
+of Python. Its survivors have not met the others.
 
 --count mutants, 0 for all, are drawn with --seed from those of all files, or of the PATHs, folders, files or file:line.
 No new one is begun --minutes after the start, so that every run ends with a score. One CSV row for each:
@@ -270,6 +272,12 @@ class PythonMutants(ast.NodeVisitor):
         self.generic_visit(node)
 
 
+def is_in_function(tree, line):
+    """In its body: defaults and decorators are not."""
+    functions = (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
+    return any(node.body[0].lineno <= line <= node.end_lineno for node in functions)
+
+
 def python_mutants(path, source):
     visitor = PythonMutants(path, source)
     visitor.visit(ast.parse(source))
@@ -331,7 +339,7 @@ class Rung(NamedTuple):
 
     name: str
     make: list
-    seconds: float  # many times what the tests take
+    seconds: float  # many times what the tests take, where nothing else runs
     sets: list = [None]  # CGE_KERNELS
 
 
@@ -355,7 +363,9 @@ def objects_of(rung):
 
 
 def make(rung, *options):
-    return run(["make", *options, *rung.make, f"BUILD={build_of(rung)}", "QUIET=1", build_of(rung) / "tests.elf"], 600, TREE)
+    """Without ccache's relative names, by which make does not know what a header or an .inc file is in."""
+    command = ["make", *options, *rung.make, f"BUILD={build_of(rung)}", "QUIET=1", build_of(rung) / "tests.elf"]
+    return run(command, 600, TREE, CCACHE_BASEDIR="")
 
 
 def run_rung(rung):
@@ -376,15 +386,18 @@ class CHalf:
 
     def __init__(self, rungs=RUNGS):
         copy_tree()
-        self.rungs, self.clean = rungs, {}
+        self.rungs, self.clean = [], {}
         for rung in rungs:
             built = make(rung)
             if not built.ok:
                 sys.exit(f"{rung.name}: does not build\n{built.text}")
             self.clean[rung.name] = objects_of(rung)
-            failed = run_rung(rung)
+            started = time.monotonic()
+            failed = run_rung(rung._replace(seconds=10 * rung.seconds))
             if failed:
                 sys.exit(f"the tests fail without a mutant: {failed}")
+            took = (time.monotonic() - started) / len(rung.sets)
+            self.rungs.append(rung._replace(seconds=max(rung.seconds, 5 * took)))
 
     def mutants(self, paths):
         return chosen(
@@ -431,7 +444,7 @@ class SuitesHalf(CHalf):
             sys.exit(f"{NEAR.name}: does not build\n{built.text}")
         self.clean, self.suites, self.lines = objects_of(NEAR), {}, {}
         self.notes = BUILD / "notes"  # which lines there are: those of mutants are in their place meanwhile
-        shutil.copytree(build_of(NEAR) / "lib", self.notes, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.[oda]"))
+        shutil.copytree(build_of(NEAR) / "lib", self.notes, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.[oa]"))
         for suite in suites:
             started = time.monotonic()
             shutil.rmtree(BUILD / "counts" / suite, ignore_errors=True)
@@ -443,13 +456,19 @@ class SuitesHalf(CHalf):
     def _run_suite(self, suite, seconds, counts):
         return run([build_of(NEAR) / "tests.elf", suite], seconds, TREE, GCOV_PREFIX=BUILD / counts / suite)
 
+    def objects_with(self, path):
+        """Names of those that a source is in, but for the copy in double precision, which mutants leave as it is."""
+        notes = [note for note in sorted(self.notes.glob("*.d")) if note.stem != "f64"]
+        return [note.stem for note in notes if path in map(os.path.normpath, note.read_text().replace(":", " ").split())]
+
     def lines_of(self, suite, path):
-        """Lines of a source that this suite runs."""
+        """Lines of a source that this suite runs, in whichever objects the source is."""
         if (suite, path) not in self.lines:
-            name = Path(path).stem
             counts = Path(f"{BUILD / 'counts' / suite}{build_of(NEAR) / 'lib'}")
-            shutil.copy(self.notes / f"{name}.gcno", counts)
-            text = run(["gcov", "--json-format", "--stdout", counts / f"{name}.gcda"], 60, TREE).text
+            counted = [name for name in self.objects_with(path) if (counts / f"{name}.gcda").exists()]
+            for name in counted:
+                shutil.copy(self.notes / f"{name}.gcno", counts)
+            text = run(["gcov", "--json-format", "--stdout", *(counts / f"{name}.gcda" for name in counted)], 60, TREE).text
             entries = [entry for row in text.splitlines() if row.startswith("{") for entry in json.loads(row)["files"]]
             lines = [line for entry in entries if os.path.normpath(entry["file"]) == path for line in entry["lines"]]
             self.lines[suite, path] = {line["line_number"] for line in lines if line["count"] > 0}
@@ -457,6 +476,7 @@ class SuitesHalf(CHalf):
 
     def _climb(self, mutant):
         built = make(NEAR, "-o", build_of(NEAR) / "lib" / "f64.o")  # the copy in double precision stays as it is
+        self.compiled = built.ok
         if not built.ok or objects_of(NEAR) == self.clean:
             return None
         at = [suite for suite in self.suites if mutant.line in self.lines_of(suite, mutant.path)]
@@ -464,6 +484,29 @@ class SuitesHalf(CHalf):
             if not self._run_suite(suite, 20 + 10 * self.suites[suite], "ran").ok:
                 return suite
         return ""
+
+
+def all_suites():
+    return sorted(set(re.findall(r"\bX\((\w+)\)", (ROOT / "tests" / "c" / "suites.h").read_text())))
+
+
+class EveryHalf:
+    """All suites in the build that compiles soonest; what they do not see climbs all builds, each made when first needed."""
+
+    mutants = CHalf.mutants
+
+    def __init__(self, near=None):
+        self.near, self.far = near or SuitesHalf(all_suites()), {}
+
+    def judge(self, mutant, source):
+        found = [self.near.judge(mutant, source)]
+        for rung in RUNGS if self.near.compiled else []:
+            if found[-1]:
+                return found[-1]
+            if rung.name not in self.far:
+                self.far[rung.name] = CHalf([rung])
+            found.append(self.far[rung.name].judge(mutant, source))
+        return found[-1] or ("" if "" in found else None)
 
 
 # ---- Python: the tests that run the line, the quickest first -------------------------------------------------------------
@@ -480,6 +523,7 @@ SLOW = [  # they compile, emulate, install or read sources
     "test_foreign_flags.py",
     "test_freertos.py",
     "test_house.py",
+    "test_interruptions.py",  # traces lines itself
     "test_interrupts.py",
     "test_landing.py",
     "test_make_options.py",
@@ -490,13 +534,16 @@ SLOW = [  # they compile, emulate, install or read sources
     "test_public_types.py",
     "test_recipe.py",
     "test_recipes.py",
+    "test_showcase.py",
+    "test_site.py",
     "test_source_tree.py",
     "test_sources.py",
     "test_toolchain.py",
     "test_translation_units.py",
     "test_traps.py",
 ]
-LINES = BUILD / "lines.json"  # {test: [seconds, ["file:line", ..]]}
+LINES = BUILD / "lines.json"  # {test file: [what it was recorded of, {test: [seconds, ["file:line", ..]]}]}
+FIRST = 20  # tests that meet a mutant before the others are even imported
 
 
 def pytest(tests, seconds, **environment):
@@ -505,24 +552,29 @@ def pytest(tests, seconds, **environment):
 
 
 class LineRecorder:
-    """A pytest plugin that notes which lines of the package each test that passes runs, in any thread."""
+    """A pytest plugin that notes which lines of the package each test that passes runs, in any thread. Seconds are with the
+    test's fixtures, of which some compile."""
 
-    def __init__(self):
-        self.lines, self.tests, self.folder = set(), {}, str(TREE / "convgrad_embedded") + os.sep
+    def __init__(self, digests):
+        self.digests, self.lines, self.seconds, self.found = digests, set(), 0.0, {}
+        self.folder = str(TREE / "convgrad_embedded") + os.sep
 
     def trace(self, frame, event, _):
         if not frame.f_code.co_filename.startswith(self.folder):
             return None
         if event == "line":
-            self.lines.add(f"{frame.f_code.co_filename[len(str(TREE)) + 1 :]}:{frame.f_lineno}")
+            self.lines.add((frame.f_code.co_filename, frame.f_lineno))
         return self.trace
 
     def pytest_runtest_logreport(self, report):
+        self.seconds += report.duration
         if report.when == "call" and report.passed:
-            self.tests[report.nodeid] = [report.duration, sorted(self.lines)]
+            lines = sorted(f"{name[len(str(TREE)) + 1 :]}:{line}" for name, line in self.lines)
+            self.found.setdefault(Path(report.fspath).name, {})[report.nodeid] = [self.seconds, lines]
 
     def pytest_runtest_logstart(self, nodeid, location):
         self.lines.clear()
+        self.seconds = 0.0
         sys.settrace(self.trace)
         threading.settrace(self.trace)
 
@@ -530,37 +582,69 @@ class LineRecorder:
         sys.settrace(None)
         threading.settrace(None)
 
-    def pytest_sessionfinish(self):
-        LINES.write_text(json.dumps(self.tests))
+    def pytest_sessionfinish(self, exitstatus):
+        if exitstatus != 0:
+            return
+        new = {name: [digest, self.found.get(name, {})] for name, digest in self.digests.items()}
+        LINES.write_text(json.dumps({**recorded(), **new}))
+
+
+def recorded():
+    return json.loads(LINES.read_text()) if LINES.exists() else {}
+
+
+def digests_of(names):
+    """Of each test file, with all that it may run: the package, the core and the helpers of the tests."""
+    both = hashlib.sha256()
+    helpers = [path for path in (TREE / "tests").glob("*.py") if not path.name.startswith(("test_", "mutants."))]
+    package = [path for path in (TREE / "convgrad_embedded").rglob("*") if path.suffix in (".py", ".so")]
+    for path in [*sorted(package), *sorted(helpers)]:
+        both.update(path.read_bytes())
+    return {name: hashlib.sha256(both.digest() + (TREE / "tests" / name).read_bytes()).hexdigest() for name in names}
 
 
 def record_lines(*files):
+    """One file after the other, so that what is recorded stays when the time is over."""
     import pytest as runner
 
     os.chdir(TREE)
-    ignored = [f"--ignore={TREE / 'tests' / name}" for name in SLOW]
-    tests = [str(TREE / "tests" / name) for name in files or [""]]
-    runner.main(["-q", "-p", "no:cacheprovider", *ignored, *tests], plugins=[LineRecorder()])
+    for name, digest in digests_of(files).items():
+        command = ["-q", "-p", "no:cacheprovider", str(TREE / "tests" / name)]
+        if runner.main(command, plugins=[LineRecorder({name: digest})]):
+            return 1
     return 0
 
 
 class PythonHalf:
     def __init__(self, files=()):
         copy_tree()
-        done = run([sys.executable, "-B", Path(__file__).resolve(), "record", *files], 1200, TREE, PYTHONPATH=str(TREE))
+        files = files or sorted({path.name for path in (TREE / "tests").glob("test_*.py")} - set(SLOW))
+        digests, before = digests_of(files), recorded()
+        new = [name for name in files if before.get(name, [None])[0] != digests[name]]
+        done = run([sys.executable, "-B", Path(__file__).resolve(), "record", *new], 3600, TREE, PYTHONPATH=str(TREE))
         if not done.ok:
             sys.exit(f"the tests fail without a mutant:\n{done.text}")
-        self.tests = {name: (seconds, set(lines)) for name, (seconds, lines) in json.loads(LINES.read_text()).items()}
+        of_files = [tests for name, (_, tests) in recorded().items() if name in files]
+        self.tests = {name: (seconds, set(lines)) for tests in of_files for name, (seconds, lines) in tests.items()}
 
     def mutants(self, paths):
         files = [path for path in (ROOT / "convgrad_embedded").rglob("*.py") if path.parent.name != "_build"]
         return chosen(files, paths, python_mutants)
 
+    def tests_of(self, mutant, source):
+        """(seconds, test) of those that run the line; else the quickest, which are enough for a function that runs when the
+        package is imported. A line outside of functions runs in the first test of many: there, those that run anything of
+        the file, or all."""
+        in_function = is_in_function(ast.parse(source), mutant.line)
+        numbers = range(mutant.line, mutant.end_line + 1) if in_function else range(1, source.count("\n") + 2)
+        touched = {f"{mutant.path}:{number}" for number in numbers}
+        found = [(seconds, name) for name, (seconds, lines) in self.tests.items() if lines & touched]
+        if found:
+            return sorted(found)
+        return sorted((seconds, name) for name, (seconds, _) in self.tests.items())[: FIRST if in_function else None]
+
     def judge(self, mutant, source):
-        touched = {f"{mutant.path}:{line}" for line in range(mutant.line, mutant.end_line + 1)}
-        tests = sorted((seconds, name) for name, (seconds, lines) in self.tests.items() if lines & touched)
-        if not tests:  # runs when it is imported: any test may see it
-            tests = sorted((seconds, name) for name, (seconds, _) in self.tests.items())
+        tests = self.tests_of(mutant, source)
         target = TREE / mutant.path
         changed = mutant.apply(source)
         try:
@@ -569,11 +653,17 @@ class PythonHalf:
             return None
         target.write_text(changed)
         try:
-            ended = pytest([name for _, name in tests], 60 + 10 * sum(seconds for seconds, _ in tests))
-            found = [line for line in ended.text.splitlines() if line.startswith(("FAILED", "ERROR", "E  ", "TIMEOUT"))]
-            return "" if ended.ok else (found or ended.text.splitlines() or ["ended"])[-1][:160]
+            return self._run(tests[:FIRST]) or self._run(tests[FIRST:])
         finally:
             target.write_text(source)
+
+    def _run(self, tests):
+        """What failed, or nothing."""
+        if not tests:
+            return ""
+        ended = pytest([name for _, name in tests], 60 + 10 * sum(seconds for seconds, _ in tests))
+        found = [line for line in ended.text.splitlines() if line.startswith(("FAILED", "ERROR", "E  ", "TIMEOUT"))]
+        return "" if ended.ok else (found or ended.text.splitlines() or ["ended"])[-1][:160]
 
 
 # ---- report --------------------------------------------------------------------------------------------------------------
@@ -643,7 +733,7 @@ def main(what, *rest):
     if given.half == "python":
         half = PythonHalf(given.tests)
     else:
-        half = SuitesHalf(given.tests) if given.tests else CHalf()
+        half = SuitesHalf(given.tests) if given.tests else EveryHalf()
     return report(half, given.count, given.seed, given.paths, started + 60 * given.minutes)
 
 

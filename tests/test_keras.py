@@ -46,7 +46,13 @@ def series():
     return keras.Sequential([L.Input((50, 3)), *layers, L.Flatten(), L.Dense(3, activation="sigmoid")])
 
 
-@pytest.mark.parametrize("make", [chain, graph, series])
+def noisy():
+    """With what Keras does in training only."""
+    layers = [L.GaussianNoise(0.5), L.Conv2D(3, 3), L.SpatialDropout2D(0.5), L.ReLU(), L.Flatten(), L.Dropout(0.5), L.Dense(2)]
+    return keras.Sequential([L.Input((6, 5, 2)), *layers])
+
+
+@pytest.mark.parametrize("make", [chain, graph, series, noisy])
 @pytest.mark.parametrize("source", ["memory", ".keras", ".h5"])
 def test_models_predict_the_same(tmp_path, make, source, rng):
     keras.utils.set_random_seed(1)

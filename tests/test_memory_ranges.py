@@ -115,6 +115,20 @@ def test_a_plan_says_what_lies_where():
     assert place.split("\n\n")[0] in network("smallest", memory_ranges=[activations + 64, blocks + 64]).summary(print_fn=None)
 
 
+def test_what_is_kept_in_the_arena_lies_before_what_alternates():
+    """Where all is in the arena and the second memory is empty; and what lies last ends where the arena does."""
+    net = network("small")
+    text = net.plan([net.arena_bytes, 300]).explain()
+    arena = text[text.index("the arena, ") : text.index("range 1, 0 of 300 bytes")]
+    rows = [re.fullmatch(r" +([\d,]+) +([\d,]+) (.*)", line) for line in arena.splitlines()[1:]]
+    places = [(int(row[1].replace(",", "")), int(row[2].replace(",", "")), row[3]) for row in rows]
+    kept, others = places[:3], places[3:]
+    assert [what for _, _, what in kept] == ["parameters", "gradients of parameters", "velocities"]
+    assert [begin for begin, _, _ in kept] == [0, kept[0][1], kept[0][1] + kept[1][1]]
+    assert min(begin for begin, _, _ in others) == sum(size for _, size, _ in kept)
+    assert max(begin + size for begin, size, _ in places) == int(re.match(r"the arena, ([\d,]+)", arena)[1].replace(",", ""))
+
+
 def test_places_are_within_their_memories_and_apart_while_they_live():
     net = network("smallest", memory_ranges=[1200, 2200, 2500])
     spread = net._memory_plan(training=True)

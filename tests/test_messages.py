@@ -638,3 +638,10 @@ def test_a_state_dict_is_no_list_of_weights():
 def test_a_window_behind_a_vector_says_where_the_picture_ended(flat):
     text = message(lambda: cge.Network((3, 3, 1), [flat, cge.Conv2d(8, 3)]), ValueError)
     assert text.endswith(", got 3; rows and columns end at the first Dense or Flatten")
+
+
+def test_fewer_targets_than_samples_are_no_matter_of_axes():
+    net = cge.Network((4,), [cge.Dense(3)], "mse", cge.SGD(0.1))
+    with pytest.raises(ValueError, match=r"y: expected shape \(5, 3\), got \(4, 3\)") as error:
+        net.fit(np.zeros((5, 4), np.float32), np.zeros((4, 3), np.float32))
+    assert "channels" not in str(error.value)

@@ -1,5 +1,7 @@
 """The mutation tester itself: which mutants it makes, and that it tells those that the tests see from those they do not."""
 
+import json
+
 import host
 import mutants
 import pytest
@@ -113,8 +115,81 @@ def test_of_the_named_suites_those_run_that_run_the_line(tmp_path, monkeypatch):
     seen = next(mutant for mutant in half.mutants([MATH]) if mutant.key(source)[2] == SEEN[0])
     assert seen.line in half.lines_of("math", MATH) and seen.line not in half.lines_of("crc32", MATH)
     assert half.judge(seen, source) == "math"
+    every = mutants.EveryHalf(half)
+    assert every.judge(seen, source) == "math" and not every.far
+    comment = mutants.Mutant(MATH, 1, 0, 1, 2, "/* ")
     half.suites.pop("math")
     assert half.judge(seen, source) == ""
+    monkeypatch.setattr(mutants, "RUNGS", [mutants.Rung("small", ["CC=gcc", "OPT=-O1", "SMALL=1"], 240)])
+    assert every.judge(seen, source).startswith("small: math")
+    assert every.judge(comment, source) is None
+    assert every.judge(comment._replace(text="no C "), source) is None
+    assert (mutants.TREE / MATH).read_text() == source
+
+
+def test_a_source_that_others_include_has_the_lines_that_they_run(tmp_path, monkeypatch):
+    """Beside the object of the same name there are those of a set, and the copy in double precision, which does not count."""
+    monkeypatch.setattr(mutants, "BUILD", tmp_path)
+    monkeypatch.setattr(mutants.SuitesHalf, "__init__", lambda half: None)
+    half = mutants.SuitesHalf()
+    half.notes = tmp_path
+    for name, source in {"lanes_a": "kernels/x.inc", "lanes_b": "kernels/lanes/../x.inc", "f64": "kernels/x.inc"}.items():
+        (tmp_path / f"{name}.d").write_text(f"{name}.o: csrc/src/{name}.c csrc/src/{source}\ncsrc/src/{source}:\n")
+    assert half.objects_with("csrc/src/kernels/x.inc") == ["lanes_a", "lanes_b"]
+    assert half.objects_with("csrc/src/lanes_a.c") == ["lanes_a"]
+
+
+PACKAGE = """\
+TWO = 2
+
+
+def half(x):
+    return x / TWO
+
+
+def third(x):
+    return x / 3
+"""
+PACKAGE_TESTS = """\
+import time
+from convgrad_embedded import half
+
+
+def test_quick():
+    half(1)
+
+
+def test_slow():
+    time.sleep(0.1)
+    assert half(4) == 2
+"""
+
+
+def test_python_meets_the_tests_that_run_the_line_and_recordings_stay(tmp_path, monkeypatch):
+    for name in ("ROOT", "TREE"):
+        monkeypatch.setattr(mutants, name, tmp_path / name.lower())
+    monkeypatch.setattr(mutants, "LINES", tmp_path / "lines.json")
+    monkeypatch.setattr(mutants, "FIRST", 1)
+    monkeypatch.setenv("MUTANTS_BUILD", str(tmp_path))
+    package, test = mutants.ROOT / "convgrad_embedded" / "__init__.py", mutants.ROOT / "tests" / "test_halves.py"
+    for path, text in ((package, PACKAGE), (test, PACKAGE_TESTS)):
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+    half = mutants.PythonHalf()
+    seen, unseen = (mutant for mutant in half.mutants([]) if " * " in mutant.text)
+    constant = half.mutants(["convgrad_embedded/__init__.py:1"])[-1]
+    assert constant.text == "3"
+    assert all("test_slow" in half.judge(mutant, PACKAGE) for mutant in (seen, constant))
+    assert half.judge(unseen, PACKAGE) == ""
+    assert (mutants.TREE / "convgrad_embedded" / "__init__.py").read_text() == PACKAGE
+
+    kept = mutants.recorded()
+    for entry in kept["test_halves.py"][1].values():
+        entry[0] = 1000.0
+    mutants.LINES.write_text(json.dumps(kept))
+    assert {seconds for seconds, _ in mutants.PythonHalf().tests.values()} == {1000.0}
+    test.write_text(PACKAGE_TESTS + "\n")
+    assert max(seconds for seconds, _ in mutants.PythonHalf().tests.values()) < 1000.0
 
 
 class FakeHalf:

@@ -56,6 +56,14 @@ def test_a_file_of_bytes_says_what_they_mean(tmp_path):
     assert net.predict(x).shape == (2, 2, 2, 2)
 
 
+def test_a_file_asks_for_no_later_operators_than_it_needs(tmp_path):
+    """Runtimes that know none behind version 13 read it."""
+    cge.Network((4,), [cge.Dense(2)]).to_onnx(tmp_path / "net.onnx")
+    file = pb.parse(memoryview((tmp_path / "net.onnx").read_bytes()))
+    assert pb.integer(file, 1) == 8
+    assert [(pb.text(row, 1), pb.integer(row, 2)) for row in pb.messages(file, 8)] == [("", 13)]
+
+
 def test_options_reach_the_network(tmp_path):
     net = cge.Network((8, 8, 1), [cge.Conv2d(4, 3), cge.ReLU(), cge.Dense(3)], seed=1)
     back = again(net, tmp_path / "net.onnx", loss="softmax_cross_entropy", optimizer=cge.SGD(0.1), memory="small")

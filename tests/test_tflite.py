@@ -115,6 +115,16 @@ def test_slopes_are_those_of_channels(tmp_path):
     assert net.layers == (cge.PReLU(2),) and np.array_equal(net.predict(x), np.where(x < 0, slopes * x, x))
 
 
+def test_differences_from_numbers_of_channels_and_to_them(tmp_path, rng):
+    m = Model(x=(1, 3, 3, 2))
+    m.constant("c", np.float32([0.5, -2.0]))
+    m.op("SUB", ["x", "c"], "a", (1, 3, 3, 2), {0: ("b", RELU)})
+    m.op("SUB", ["c", "a"], "y", (1, 3, 3, 2))
+    x = rng.normal(size=(4, 3, 3, 2)).astype(np.float32)
+    expected = np.float32([0.5, -2.0]) - np.maximum(x - np.float32([0.5, -2.0]), 0)
+    np.testing.assert_allclose(loaded(tmp_path, m).predict(x).reshape(expected.shape), expected, atol=1e-6)
+
+
 def test_a_flat_input_that_becomes_a_picture(tmp_path):
     m = Model(x=(1, 12))
     m.constant("to", np.array([-1, 3, 4, 1], np.int32)), m.constant("w", np.ones((1, 2, 2, 1), np.float32))
@@ -143,6 +153,10 @@ def bad_models():
     m.tensors[0][1] = ("b", 9)
     m.op("RELU", ["x"], "y", (1, 5, 5, 1))
     yield m, "a quantised model"
+    m = Model(x=(1, 2, 2, 1))
+    m.op("RELU", ["x"], "r", (1, 2, 2, 1))
+    m.op("SUB", ["x", "r"], "y", (1, 2, 2, 1))
+    yield m, "subtracts one branch from another"
     m = Model(a=(1, 5), b=(1, 5))
     m.op("ADD", ["a", "b"], "y", (1, 5))
     yield m, "2 inputs and 1 outputs"

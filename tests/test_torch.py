@@ -158,6 +158,44 @@ def test_what_cannot_be_expressed_is_refused_by_name(module, shape, message):
     assert "'0'" in str(error.value)
 
 
+class Applies(nn.Module):
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, x):
+        return self.function(x)
+
+
+@pytest.mark.parametrize(
+    "function, message",
+    [
+        (lambda x: F.pad(x, (1, 1, 1, 1), mode="reflect"), "pads with something else than zeros"),
+        (lambda x: F.pad(x, (1, 1, 1, 1), value=2.0), "pads with something else than zeros"),
+        (lambda x: F.pad(x, (1, 1)), "or other axes than height and width"),
+        (lambda x: x.mean((1, 2)), r"takes the mean over axes \[1, 2\]; expected height and width"),
+        (lambda x: x.view(2, -1), "reshapes the samples' axis"),
+        (lambda x: x.view(x.ndim, -1), "reads .ndim of a tensor"),
+    ],
+)
+def test_functions_that_cannot_be_expressed_are_refused(function, message):
+    with pytest.raises(ValueError, match=message):
+        cge.Network.from_torch(Applies(function), (4, 4, 2))
+
+
+def test_a_parameter_that_is_added_is_refused_for_what_it_is():
+    class Shifts(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = nn.Sequential(nn.Linear(4, 4))
+
+        def forward(self, x):
+            return x + self.inner[0].bias
+
+    with pytest.raises(ValueError, match="adds something else than two tensors that depend on the input"):
+        cge.Network.from_torch(Shifts(), (4,))
+
+
 def test_a_module_that_cannot_be_traced(rng):
     class Jumps(nn.Module):
         def forward(self, x):

@@ -183,6 +183,20 @@ static void test_borders(int32_t n)
     for (int32_t i = 0; i < n; i++) CHECK_SAME(i % 3 != 0 ? 0.0f : i % 2 == 0 ? weight : -weight, w[i], i);
 }
 
+/* Small weights end at +0 where they decay, and only there. */
+static void test_small_weights(void)
+{
+    const float small = float_from_bits(SMALLEST_WEIGHT) / 2;
+    for (int32_t i = 0; i < COUNT_OF(cases); i++) {
+        const float dw = 0, scale = 1;
+        float w = -small, m = 0, v = 0;
+        check_case(cases[i].name);
+        CHECK_OK(update(cases[i].kind, 1, &cases[i].o, 1, scale, &dw, &w, &m, &v));
+        if (cases[i].o.weight_decay > 0) CHECK(w > -small);
+        else CHECK_SAME(-small, w, 0);
+    }
+}
+
 void suite_adaptive(void)
 {
     for (int32_t i = 0; i < COUNT_OF(cases); i++) {
@@ -193,6 +207,7 @@ void suite_adaptive(void)
     }
     test_bias_correction();
     test_late_steps();
+    test_small_weights();
     for (int32_t n = 1; n <= 9; n++) test_borders(n);
 }
 

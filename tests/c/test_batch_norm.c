@@ -376,7 +376,8 @@ static void test_capacity(void *memory, size_t bytes)
 
 void suite_batch_norm_status(void)
 {
-    static const cge_batch_norm no_eps = {.eps = -1}, too_much = {.momentum = 1.5f}, below = {.momentum = -0.5f};
+    static const cge_batch_norm no_eps = {.eps = -1}, too_much = {.momentum = 1.5f}, below = {.momentum = -0.5f},
+                                all_of_it = {.momentum = 1};
     static const struct {
         const char *name;
         cge_layer layer;
@@ -401,6 +402,8 @@ void suite_batch_norm_status(void)
         check_case(rows[i].name);
         CHECK_STATUS(CGE_ERR_ARGUMENT, cge_layer_infer(&rows[i].layer, &in, &info));
     }
+    check_case("momentum 1");
+    CHECK_OK(cge_layer_infer(&(const cge_layer){.kind = &cge_kind_batch_norm, .config = &all_of_it}, &in, &info));
     check_case("too many channels");
     CHECK_STATUS(CGE_ERR_OVERFLOW, cge_layer_infer(&(const cge_layer){.kind = &cge_kind_batch_norm}, &wide, &info));
     if (!check_room("batch norm with a plan", 16384)) return;

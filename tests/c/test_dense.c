@@ -145,6 +145,9 @@ void suite_dense_status(void)
     if (!check_room("status", 256)) return;
     float *x = check_floats(4), *w = check_floats(4), *b = check_floats(4), *y = check_floats(4);
     test_bad_sizes(x, w, b, y);
+    check_case("NULL, of weights as many as there may be");
+    CHECK_REFUSED(CGE_ERR_NULL, cge_dense_forward_f32(1, CGE_MAX_ELEMS, NULL, w, b, y));
+    CHECK_REFUSED(CGE_ERR_NULL, cge_dense_bias_grad_f32(CGE_MAX_ELEMS, NULL, b));
     check_case("NULL");
     CHECK_REFUSED(CGE_ERR_NULL, cge_dense_forward_f32(2, 2, NULL, w, b, y));
     CHECK_REFUSED(CGE_ERR_NULL, cge_dense_forward_f32(2, 2, x, NULL, b, y));

@@ -311,10 +311,22 @@ static void test_refusals_of_fast_plans(void)
     CHECK_STATUS(CGE_ERR_MODE, cge_network_train_begin(&net, x, &targets, 1));
 }
 
+/* The gradient of what works in place lies where its input's does, that of the first layer as well. */
+static void test_gradients_in_place(void)
+{
+    static unsigned char memory[4096];
+    cge_plan plan;
+    check_case("gradients in place");
+    if (!CHECK_OK(cge_plan_make(&golden_model, &cge_memory_fast, 1, memory, sizeof memory, &plan))) return;
+    CHECK(plan.units[0].dy >= 0 && plan.units[0].dy == plan.units[1].dy && plan.units[2].dy == plan.units[3].dy);
+    CHECK(plan.units[1].dy != plan.units[2].dy);
+}
+
 static void test_host_level(void)
 {
     test_golden_graph("golden run, fast", &cge_memory_fast, 0);
     test_refusals_of_fast_plans();
+    test_gradients_in_place();
 }
 
 #else

@@ -253,7 +253,7 @@ static void test_bounds(void)
 {
     static const cge_prelu two = {.slopes = 2};
     static const cge_batch_norm eps = {.eps = 3};
-    static const float large[6] = {0, -7, 1, 2, 3, 4}, small[6] = {0, -0.5f, 0.25f, 0, 0, 0};
+    static const float large[7] = {0, -7, 1, 2, 3, 4, 90}, small[7] = {0, -0.5f, 0.25f, 0, 0, 0, 90}; /* 90 lies behind */
     static const float w[6] = {2, -5, 100, 200, 1, 13}; /* [3][2] of a norm: weights, means, variances */
     const cge_layer one_slope = {.kind = &cge_kind_prelu}, slopes = {.kind = &cge_kind_prelu, .config = &two};
     const cge_layer scale = {.kind = &cge_kind_scale}, norm = {.kind = &cge_kind_batch_norm, .config = &eps};

@@ -2,6 +2,7 @@
 #include "../../csrc/src/layers/layer.h"
 
 #include "check.h"
+#include "models.h"
 #include "suites.h"
 
 enum { FEW = 8, MANY = 16, QUERY_CALLS = 3, INIT_CALLS = 7 };
@@ -47,6 +48,23 @@ static void test_calls(int32_t layer_count, int32_t training)
     CHECK(infer_calls <= INIT_CALLS * layer_count);
 }
 
+enum { PIXELS = 20, UNITS = 8 };
+#define FROZEN_CONV CONV(2, 1, 1, 1, 1, 0, 0, 0, 0, 1, CGE_FROZEN)
+static const cge_layer few_units[] = {FROZEN_CONV, FROZEN_CONV, DENSE(UNITS, 0, 0)};
+static const cge_layer more_units[] = {FROZEN_CONV, FROZEN_CONV, DENSE(2 * UNITS, 0, 0)};
+static const test_model frozen_fronts[] = {MODEL("few units", PIXELS, 1, 2, few_units, &cge_mean_squared_error, 0.1f, 0, 0, 0),
+                                           MODEL("more", PIXELS, 1, 2, more_units, &cge_mean_squared_error, 0.1f, 0, 0, 0)};
+
+/* Of layers that do not learn the last output alone is kept, so what follows finds room where the one before was. */
+static void test_frozen_front(void)
+{
+    const cge_options options = {1, 1, NULL, NULL, NULL};
+    size_t bytes[2] = {0, 0};
+    check_case("frozen front");
+    for (int32_t i = 0; i < 2; i++) CHECK_OK(cge_network_arena_bytes(&frozen_fronts[i].model, &options, &bytes[i]));
+    CHECK(bytes[1] - bytes[0] == 2 * sizeof(float) * UNITS * (2 * PIXELS + 1)); /* weights, biases and their gradients */
+}
+
 static void test_layer_infer(void)
 {
     const cge_layer layer = {.kind = &counted};
@@ -79,5 +97,6 @@ void suite_planning(void)
         test_calls(FEW, training);
         test_calls(MANY, training);
     }
+    test_frozen_front();
     test_layer_infer();
 }

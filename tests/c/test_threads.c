@@ -94,7 +94,7 @@ static void check_life(const life *expected, const life *got)
 /* ---- an executor without threads -------------------------------------------------------------------------------------- */
 
 typedef struct backwards { /* what happens to be first may come last */
-    int32_t runs, tasks;
+    int32_t runs, tasks, pairs;
 } backwards;
 
 static void run_backwards(void *context, void (*task)(void *argument, int32_t index), void *argument, int32_t tasks)
@@ -102,6 +102,7 @@ static void run_backwards(void *context, void (*task)(void *argument, int32_t in
     backwards *b = (backwards *)context;
     b->runs++;
     b->tasks += tasks;
+    b->pairs += tasks == 2;
     while (tasks > 0) task(argument, --tasks);
 }
 
@@ -121,7 +122,7 @@ static size_t arena_bytes(const workplace *w, int32_t capacity)
 static void test_small(const test_model *m)
 {
     enum { SMALL_SAMPLES = 3 };
-    backwards b = {0, 0};
+    backwards b = {0, 0, 0};
     const cge_executor executor = {run_backwards, &b, 4};
     life expected, got;
     workplace w;
@@ -297,16 +298,17 @@ static void check_lives(workplace *w, int fewer, const life *expected)
 {
     static const int32_t capacities[] = {SAMPLES, 1, 8, 2, 3}, threads[] = {5, 2, 1, 3};
     const int32_t capacity_count = fewer ? 1 : COUNT_OF(capacities), thread_count = fewer ? 1 : COUNT_OF(threads);
-    backwards b = {0, 0};
+    backwards b = {0, 0, 0};
     const cge_executor executor = {run_backwards, &b, 4};
     life got;
     for (int32_t c = 0; c < capacity_count; c++) {
         CHECK(live(w, capacities[c], NULL, &got));
         check_life(expected, &got);
-        b.runs = b.tasks = 0;
+        b.runs = b.tasks = b.pairs = 0;
         CHECK(live(w, capacities[c], &executor, &got));
         check_life(expected, &got);
         CHECK(capacities[c] < 8 || (b.runs > 0 && b.tasks >= 2 * b.runs)); /* else this proves nothing */
+        CHECK(capacities[c] != 2 || b.pairs > 0); /* two tasks are work for two threads */
     }
     for (int32_t t = 0; t < thread_count; t++) {
         pool_memory p;
