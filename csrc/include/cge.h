@@ -822,6 +822,7 @@ extern const cge_memory_level cge_memory_batch;
 extern const cge_memory_level cge_memory_fast;
 /* The same with all ways to take fewer bytes, and the code for them (13 KB on an M4F). Units that do not learn run by rows
  * through as many of them as takes the fewest: of a network of which the end learns, the maps before it are some rows each.
+ * Convolutions and sums that learn may do so by rows, too, up to 16 of them together, and backward makes their rows again.
  * Depthwise-separable convolutions and inverted residuals that learn run by groups of channels through all of a block, and
  * backward computes the maps in it again. A convolution that learns at once may do so some channels at a time. A mean over all
  * rows has its dx in the place of x. Where a unit's readers learn biases alone, or nothing, a mask in bits is kept of ReLU's or
