@@ -72,9 +72,23 @@ static int32_t band_map_rows(const cge_conv2d_plan *p)
     return (BAND_ROWS - 1 + reach_rows(p) - 1) / p->g.stride_h + 2;
 }
 
+/* In a relay, where nobody needs winners, half of a map's row exists at a time. */
+static int halves_rows(const cge_unit_call *c)
+{
+    const int32_t styles = CGE_UNIT_RELAY | CGE_UNIT_ROW_BY_ROW;
+    return (c->style & styles) == styles && c->winners == NULL;
+}
+
+/* Windows in the first half of a row: half of them, or one more. */
+static int32_t first_half(const cge_unit_call *c)
+{
+    return (c->out.w + 1) / 2;
+}
+
 CGE_INTERNAL int32_t cge_conv2d_unit_room(const cge_unit_call *c)
 {
     if (c->pool == NULL) return 0;
+    if (halves_rows(c)) return first_half(c) * c->pool->kernel_w * c->map.c;
     return ((c->style & CGE_UNIT_ROW_BY_ROW) != 0 ? 1 : c->pool->kernel_h) * row_elems(c->map);
 }
 
@@ -125,6 +139,34 @@ static void map_rows(const cge_unit_call *c, const cge_conv2d_plan *p, int32_t r
     if (!c->pool_first) cge_unit_activate(c->activation, count * row_elems(c->map), map);
 }
 
+/* Windows begin .. begin + count - 1 of a pooled row. */
+CGE_NOINLINE void part_of_pooled_row(const cge_unit_call *c, const cge_conv2d_plan *p, int32_t oh, cge_range columns, const cge_real *x,
+                                     int32_t first_row, cge_real *y, cge_real *room)
+{
+    const cge_range rows = {0, 1};
+    cge_windows v = cge_conv2d_unit_windows(c);
+    int32_t i;
+    v.out_w = columns.end - columns.begin;
+    v.map_w = v.out_w * v.kernel_w;
+    for (i = oh * v.kernel_h; i < (oh + 1) * v.kernel_h; i++) {
+        int32_t first;
+        cge_conv2d_plan window = cge_conv2d_rows_of(p, i, 1, &first);
+        window.g.pad_left -= columns.begin * v.kernel_w * p->g.stride_w;
+        window.out_w = v.map_w;
+        cge_part_conv2d_forward(&window, x + (first - first_row) * row_elems(c->in), c->params.w, c->params.b, room, rows);
+        if (!c->pool_first) cge_unit_activate(c->activation, v.map_w * v.channels, room);
+        cge_maxpool2d_take_row(&v, room, i, y + columns.begin * v.channels, NULL);
+    }
+}
+
+static void pooled_row_in_halves(const cge_unit_call *c, const cge_conv2d_plan *p, int32_t oh, const cge_real *x, int32_t first_row,
+                                 cge_real *y, cge_real *room)
+{
+    const cge_range first = {0, first_half(c)}, second = {first_half(c), c->out.w};
+    part_of_pooled_row(c, p, oh, first, x, first_row, y, room);
+    if (second.begin < second.end) part_of_pooled_row(c, p, oh, second, x, first_row, y, room);
+}
+
 static void pooled_row(const cge_unit_call *c, const cge_conv2d_plan *p, int32_t oh, const cge_real *x, int32_t first_row, cge_real *y, cge_real *room)
 {
     const cge_windows v = cge_conv2d_unit_windows(c);
@@ -143,7 +185,9 @@ static void pooled_row(const cge_unit_call *c, const cge_conv2d_plan *p, int32_t
 
 CGE_INTERNAL void cge_conv2d_unit_row(const cge_unit_call *c, const cge_conv2d_plan *p, int32_t oh, const cge_real *x, int32_t first_row, cge_real *y, cge_real *room)
 {
-    if (c->pool != NULL)
+    if (c->pool != NULL && halves_rows(c))
+        pooled_row_in_halves(c, p, oh, x, first_row, y, room);
+    else if (c->pool != NULL)
         pooled_row(c, p, oh, x, first_row, y, room);
     else
         map_rows(c, p, oh, 1, x, first_row, y);

@@ -142,7 +142,7 @@ static int32_t relay_room(const cge_relay_net *n, int32_t u, int32_t style)
     cge_unit_call c;
     if (n->units[u].pool < 0) return source;
     cge_describe_unit(n->model, n->layers, &n->units[u], &c);
-    c.style = (int16_t)style;
+    c.style = (int16_t)(n->units[u].learns ? style & ~CGE_UNIT_RELAY : style); /* who learns has winners */
     return source + cge_conv2d_unit_room(&c);
 }
 
@@ -310,15 +310,24 @@ static void try_relay(const relay_choice *s, int32_t begin, int32_t end, int32_t
     best->first = (int16_t)begin;
 }
 
+/* What a relay of so many units works with: long ones, in which every window counts, row by row. */
+static int32_t style_of_relay(int32_t units)
+{
+    return units >= LONG_RELAY ? CGE_UNIT_RELAY | CGE_UNIT_ROW_BY_ROW : CGE_UNIT_RELAY;
+}
+
 static void find_best_end(const relay_choice *s, int32_t end)
 {
-    int32_t begin, windows = 0, room = relay_room(&s->net, end, CGE_UNIT_ROW_BY_ROW);
+    int32_t quick = relay_room(&s->net, end, style_of_relay(1)), tight = relay_room(&s->net, end, style_of_relay(LONG_RELAY));
+    int32_t begin, windows = 0, room;
     try_relay(s, end, end, elems_of_one(s, end));
     if (!takes_rows(&s->net, 0, end)) return;
     for (begin = end - 1; begin >= 0 && end - begin < CGE_MOST_RELAY_UNITS; begin--) {
         if (s->known[begin].last > end) return;
         windows += s->known[begin].elems;
-        room = at_least(relay_room(&s->net, begin, end - begin + 1 >= LONG_RELAY ? CGE_UNIT_ROW_BY_ROW : 0), room);
+        quick = at_least(relay_room(&s->net, begin, style_of_relay(1)), quick);
+        tight = at_least(relay_room(&s->net, begin, style_of_relay(LONG_RELAY)), tight);
+        room = end - begin + 1 >= LONG_RELAY ? tight : quick;
         try_relay(s, begin, end, s->best[begin].offset + s->known[end].offset + windows + room);
     }
 }
