@@ -373,6 +373,15 @@ typedef struct learning_walk {
     cge_real *learning; /* gradients of parameters that learn at once; NULL: they are collected */
 } learning_walk;
 
+/* NULL: there are none, and maybe no scratch at all. */
+static cge_real *take_elems(cge_real **scratch, int32_t elems)
+{
+    cge_real *taken = *scratch;
+    if (elems == 0) return NULL;
+    *scratch += elems;
+    return taken;
+}
+
 CGE_NOINLINE void begin_learning(learning_walk *w, const cge_network *net, int32_t end, const void *x)
 {
     const cge_plan *plan = net->options.plan;
@@ -384,13 +393,12 @@ CGE_NOINLINE void begin_learning(learning_walk *w, const cge_network *net, int32
     set_learning_net(&w->maps.of, w->maps.begin, end, &w->of);
     sizes_of_learning(&w->of, plan->level->at_once, &sizes);
     for (place = 0; place < LEARNING_PLACES; place++) {
-        if (place < SOURCE) w->maps.windows[place].rows = scratch;
-        w->gradients[place].rows = scratch + sizes.maps[place];
-        scratch += sizes.maps[place] + sizes.gradients[place];
+        if (place < SOURCE) w->maps.windows[place].rows = take_elems(&scratch, sizes.maps[place]);
+        w->gradients[place].rows = take_elems(&scratch, sizes.gradients[place]);
     }
     w->gradients[end - w->of.begin].rows = cge_tensor_at(net, plan->units[end].dy);
-    w->maps.room = scratch;
-    if (plan->level->at_once) w->learning = scratch + sizes.room;
+    w->maps.room = take_elems(&scratch, sizes.room);
+    if (plan->level->at_once) w->learning = take_elems(&scratch, sizes.learning);
 }
 
 /* Unit u, whose gradients have their place: those that learn at once lie one unit after the other. */
