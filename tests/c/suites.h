@@ -10,10 +10,10 @@
     X(kernels_dense) X(kernels_pool2d) X(kernels_depthwise) X(kernels_elementwise) X(kernels_norm) X(norm) X(norm_status)
 #define CHECK_NETWORK_SUITES(X)                                                                                       \
     X(model) X(planning) X(network) X(network_status) X(parts) X(mean_loss) X(wild) X(overlap) X(threads)             \
-    X(serialise) X(serialise_status) X(selftest) X(clip) X(weights)
+    X(serialise) X(serialise_status) X(selftest) X(outside)
 #define CHECK_PLAN_SUITES(X)                                                                                          \
-    X(plan) X(relay) X(learning_relay) X(spread) X(seal) X(graph) X(outside) X(golden)
-#define CHECK_SLICE_SUITES(X) X(boxes) X(slices)
+    X(plan) X(relay) X(learning_relay) X(spread) X(graph) X(golden)
+#define CHECK_SLICE_SUITES(X) X(boxes) X(slices) X(seal) X(clip) X(weights)
 #define CHECK_LAYER_SUITES(X)                                                                                         \
     X(trains) X(fp_mode) X(norm_layers) X(dropout) X(dropout_status) X(batch_norm) X(batch_norm_status) X(tail)       \
     X(conv_transpose2d) X(conv_transpose2d_status) X(outputs) X(outputs_status) X(bytes) X(bytes_status)

@@ -918,22 +918,20 @@ static void test_hidden_rows_that_are_not_finite(const cge_memory_level *level)
     check_step_refused(&p);
 }
 
-enum { STEEP_PAIRS = 116 };
-static cge_layer steep_pairs[2 * STEEP_PAIRS];
+#define STEEP_PAIR DENSE(1, 0, 0), PLAIN(hard_swish)
+#define FOUR_PAIRS STEEP_PAIR, STEEP_PAIR, STEEP_PAIR, STEEP_PAIR
+#define SIXTEEN_PAIRS FOUR_PAIRS, FOUR_PAIRS, FOUR_PAIRS, FOUR_PAIRS
+static const cge_layer steep_pairs[] = {SIXTEEN_PAIRS, SIXTEEN_PAIRS, SIXTEEN_PAIRS, SIXTEEN_PAIRS, SIXTEEN_PAIRS, SIXTEEN_PAIRS,
+                                        SIXTEEN_PAIRS, FOUR_PAIRS}; /* 116 */
 static const test_model steep_chain = MODEL("steep chain", 1, 1, 1, steep_pairs, &cge_mean_squared_error, 0.05f, 0, 0, 0);
 
 /* Just below 3 the slope of hardswish is 1.5: of 2^62 it makes 2^129, one after the other, each with its input there again. */
 static void test_slopes_above_1(const cge_memory_level *level)
 {
-    static const cge_dense one = {.units = 1};
     const float below = 3 - 0x1p-10f;
     float y = 0;
     place p;
     CHECK_OK(cge_hard_swish_forward_f32(1, &below, &y));
-    for (int32_t i = 0; i < STEEP_PAIRS; i++) {
-        steep_pairs[2 * i] = (cge_layer){.kind = &cge_kind_dense, .config = &one};
-        steep_pairs[2 * i + 1] = (cge_layer)PLAIN(hard_swish);
-    }
     if (!prepare_levels(&p, &steep_chain, 0, &level, 1, 0) || !start(&p, level, 1)) return;
     for (int32_t i = 0; i < p.net.param_elems; i++) p.net.params[i] = i % 2 == 0 ? 1 : below - y;
     p.net.params[1] = below;
