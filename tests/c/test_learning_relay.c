@@ -43,8 +43,8 @@ static const cge_layer beside[] = { /* what the second one reads, the third does
     CONV2D(3, 3, 1, 1, .groups = 1), ADD(0, 3), DENSE(3, 0, 0)};
 static const cge_layer told_by_y[] = { /* the sigmoid's gradient reads what a gradient would replace; a pooling; other rows */
     CONV2D(3, 3, 1, 1, .groups = 1), PLAIN(relu), PLAIN(sigmoid), CONV2D(3, 3, 1, 1, .groups = 1),
-    CONV2D(3, 3, 1, 1, .groups = 1), POOL(maxpool2d, 2, 2, 0, 0, 0, 0, 0, 0), PLAIN(flatten), CONV2D(3, 1, 1, 0, .groups = 1), CONV2D(2, 1, 1, 0, .groups = 1),
-    DENSE(3, 0, 0)};
+    CONV2D(2, 1, 1, 0, .groups = 1), CONV2D(3, 3, 1, 1, .groups = 1), POOL(maxpool2d, 2, 2, 0, 0, 0, 0, 0, 0), PLAIN(flatten),
+    CONV2D(3, 1, 1, 0, .groups = 1), CONV2D(2, 1, 1, 0, .groups = 1), DENSE(3, 0, 0)};
 static const cge_layer tall[] = { /* whose maps take more than a few rows of each */
     CONV2D(4, 3, 1, 1, .groups = 1), PLAIN(relu), CONV2D(4, 3, 1, 1, .groups = 1), PLAIN(relu),
     CONV2D(2, 3, 4, 1, .groups = 1), DENSE(3, 0, 0)};
