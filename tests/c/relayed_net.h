@@ -118,4 +118,36 @@ static inline uint64_t train_relayed(relayed_net *n, int in_slices)
     return hash;
 }
 
+static inline void scale_weights(relayed_net *n, int32_t l, float factor)
+{
+    const cge_layer_plan *row = &n->plan.layers[l];
+    for (int32_t i = 0; i < row->weights; i++) n->net.params[row->params + i] *= factor;
+}
+
+/* The hash of the parameters is as a refused step leaves them, too. */
+static inline cge_status take_step(relayed_net *n, uint64_t *hash)
+{
+    const int32_t label = 1;
+    const cge_targets targets = {&label, NULL};
+    float loss;
+    const cge_status status = cge_network_train_batch(&n->net, n->x, &targets, 1, &loss);
+    CHECK_OK(cge_network_params_hash(&n->net, hash));
+    return status;
+}
+
+/* A style that was changed in a plan whose tensors are another's; and at a level that does not have the plan's styles. */
+static inline void check_foreign_plans(relayed_net *n, const cge_memory_level *without)
+{
+    cge_unit *units = (cge_unit *)(uintptr_t)n->plan.units;
+    for (int32_t u = 0; u < n->plan.unit_count; u++)
+        for (int32_t bit = 1; bit <= 0x4000; bit <<= 1) {
+            units[u].style = (int16_t)(units[u].style ^ bit);
+            CHECK_REFUSED(CGE_ERR_MISMATCH, cge_network_init(&n->net, n->model, &n->options, n->arena, n->room));
+            units[u].style = (int16_t)(units[u].style ^ bit);
+        }
+    CHECK_OK(cge_network_init(&n->net, n->model, &n->options, n->arena, n->room));
+    n->plan.level = without;
+    CHECK_REFUSED(CGE_ERR_MISMATCH, cge_network_init(&n->net, n->model, &n->options, n->arena, n->room));
+}
+
 #endif

@@ -155,42 +155,28 @@ static void test_chosen_learning(const test_model *m)
     CHECK(n.plan.peak_elems < before);
     CHECK(n.plan.peak_elems == n.plan.bound_elems);
     CHECK_REFUSED(CGE_ERR_ARENA, cge_network_init(&n.net, n.model, &n.options, n.arena, n.arena_bytes - 1));
-    for (int32_t u = 0; u < n.plan.unit_count; u++)
-        for (int32_t bit = 1; bit <= 0x4000; bit <<= 1) {
-            units_of(&n)[u].style = (int16_t)(units_of(&n)[u].style ^ bit);
-            CHECK_REFUSED(CGE_ERR_MISMATCH, cge_network_init(&n.net, n.model, &n.options, n.arena, n.room));
-            units_of(&n)[u].style = (int16_t)(units_of(&n)[u].style ^ bit);
-        }
-    CHECK_OK(cge_network_init(&n.net, n.model, &n.options, n.arena, n.room));
-    n.plan.level = &cge_memory_smallest;
-    CHECK_REFUSED(CGE_ERR_MISMATCH, cge_network_init(&n.net, n.model, &n.options, n.arena, n.room));
+    check_foreign_plans(&n, &cge_memory_smallest);
 }
 
 /* Weights that grow or shrink at random: a step is refused where units one by one refuse it, and learns the same. */
 static void test_steep_rows(const cge_memory_level *plain, const cge_memory_level *level, uint32_t seed, int32_t *refused,
                             int32_t *taken)
 {
-    const int32_t label = 1;
-    const cge_targets targets = {&label, NULL};
     cge_status status[2] = {CGE_OK, CGE_OK};
     uint64_t hash[2] = {0, 0};
     relayed_net n;
-    float loss;
     if (!make_room(&n, &steep_rows)) return;
     for (int by_row = 0; by_row < 2; by_row++) {
         if (!plan_with(&n, by_row ? level : plain, 1)) return;
         if (by_row && !force_learning(&n, (int32_t)(seed >> 1 & 1), 1 + (int32_t)(seed & 1), 0)) return;
         if (!begin_in_arena(&n)) return;
         for (int32_t l = 0; l < n.model->layer_count; l++) {
-            const cge_layer_plan *row = &n.plan.layers[l];
             const uint32_t chance = mix32(seed * 16 + (uint32_t)l);
             const float any = float_from_bits((107 + chance % 80) << 23);
             const float large = l == 0 ? 0.0f : float_from_bits((147 + chance % 25) << 23);
-            const float factor = seed % 4 == 0 ? large : any; /* with maps of zeros gradients alone grow */
-            for (int32_t i = 0; i < row->weights; i++) n.net.params[row->params + i] *= factor;
+            scale_weights(&n, l, seed % 4 == 0 ? large : any); /* with maps of zeros gradients alone grow */
         }
-        status[by_row] = cge_network_train_batch(&n.net, n.x, &targets, 1, &loss);
-        CHECK_OK(cge_network_params_hash(&n.net, &hash[by_row]));
+        status[by_row] = take_step(&n, &hash[by_row]);
     }
     CHECK(status[0] == status[1] && hash[0] == hash[1]);
     *refused += status[0] != CGE_OK;

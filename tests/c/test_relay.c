@@ -412,22 +412,11 @@ static void test_chosen_blocks(const test_model *m)
     }
 }
 
-/* A style that was changed in a plan whose tensors are another's; and at a level without blocks. */
 static void test_foreign_blocks(const test_model *m)
 {
     relayed_net n;
-    cge_unit *units;
     if (!make_room(&n, m) || !plan_with(&n, &cge_memory_smallest_tight, 1) || !force_blocks(&n, 7)) return;
-    units = (cge_unit *)(uintptr_t)n.plan.units;
-    for (int32_t u = 0; u < n.plan.unit_count; u++)
-        for (int32_t bit = 1; bit <= 0x4000; bit <<= 1) {
-            units[u].style = (int16_t)(units[u].style ^ bit);
-            CHECK_REFUSED(CGE_ERR_MISMATCH, cge_network_init(&n.net, n.model, &n.options, n.arena, n.room));
-            units[u].style = (int16_t)(units[u].style ^ bit);
-        }
-    CHECK_OK(cge_network_init(&n.net, n.model, &n.options, n.arena, n.room));
-    n.plan.level = &cge_memory_smallest;
-    CHECK_REFUSED(CGE_ERR_MISMATCH, cge_network_init(&n.net, n.model, &n.options, n.arena, n.room));
+    check_foreign_plans(&n, &cge_memory_smallest);
 }
 
 /* Where blocks begin, of the units of a model: as many as a digit says. */
@@ -454,20 +443,13 @@ static const steepness slopes[] = {
 /* The last units would have learned before. */
 static void test_blocks_that_overflow(const cge_memory_level *level, const steepness *steps, uint32_t seed)
 {
-    const int32_t label = 1;
-    const cge_targets targets = {&label, NULL};
     relayed_net n;
     uint64_t before = 0, after = 0;
-    float loss;
     if (!make_room(&n, &steep_net) || !plan_with(&n, level, 1)) return;
     if (!force_blocks(&n, seed) || !begin_in_arena(&n)) return;
-    for (int32_t l = 0; l < n.model->layer_count; l++) {
-        const cge_layer_plan *row = &n.plan.layers[l];
-        for (int32_t i = 0; i < row->weights; i++) n.net.params[row->params + i] *= steps->factors[l];
-    }
+    for (int32_t l = 0; l < n.model->layer_count; l++) scale_weights(&n, l, steps->factors[l]);
     CHECK_OK(cge_network_params_hash(&n.net, &before));
-    CHECK_STATUS(steps->expected, cge_network_train_batch(&n.net, n.x, &targets, 1, &loss));
-    CHECK_OK(cge_network_params_hash(&n.net, &after));
+    CHECK_STATUS(steps->expected, take_step(&n, &after));
     CHECK((before == after) == (steps->expected != CGE_OK));
     for (int32_t i = 0; i < n.net.velocity_elems && steps->expected != CGE_OK; i++) CHECK_SAME(0.0f, n.net.velocity[i], i);
 }
@@ -475,23 +457,16 @@ static void test_blocks_that_overflow(const cge_memory_level *level, const steep
 /* Weights that grow or shrink at random: blocks refuse a step where units one by one refuse it, and learn the same. */
 static void test_steep_blocks(const cge_memory_level *plain, const cge_memory_level *level, uint32_t seed)
 {
-    const int32_t label = 1;
-    const cge_targets targets = {&label, NULL};
     cge_status status[2] = {CGE_OK, CGE_OK};
     uint64_t hash[2] = {0, 0};
     relayed_net n;
-    float loss;
     if (!make_room(&n, &steep_net)) return;
     for (int blocks = 0; blocks < 2; blocks++) {
         if (!plan_with(&n, blocks ? level : plain, 1)) return;
         if ((blocks && !force_blocks(&n, seed % 5 + 1)) || !begin_in_arena(&n)) return;
-        for (int32_t l = 0; l < n.model->layer_count; l++) {
-            const cge_layer_plan *row = &n.plan.layers[l];
-            const uint32_t exponent = 127 - 40 + mix32(seed * 16 + (uint32_t)l) % 96;
-            for (int32_t i = 0; i < row->weights; i++) n.net.params[row->params + i] *= float_from_bits(exponent << 23);
-        }
-        status[blocks] = cge_network_train_batch(&n.net, n.x, &targets, 1, &loss);
-        CHECK_OK(cge_network_params_hash(&n.net, &hash[blocks]));
+        for (int32_t l = 0; l < n.model->layer_count; l++)
+            scale_weights(&n, l, float_from_bits((127 - 40 + mix32(seed * 16 + (uint32_t)l) % 96) << 23));
+        status[blocks] = take_step(&n, &hash[blocks]);
     }
     CHECK(status[0] == status[1] && hash[0] == hash[1]);
     steep_steps++;

@@ -439,16 +439,7 @@ static const cge_real *rows_of_gradient(const learning_walk *w, int32_t u, int32
 /* A row of one input's gradient, from that of the output. */
 static void merge_row_back(const cge_unit_call *c, int slot, const cge_real *dy, cge_real *dx)
 {
-    cge_layer_call row;
-    memset(&row, 0, sizeof row);
-    row.layer = c->layer;
-    row.in = c->in;
-    row.in2 = c->in2;
-    row.out = c->out;
-    row.in.h = 1;
-    row.in2.h = 1;
-    row.out.h = 1;
-    row.count = 1;
+    cge_layer_call row = cge_row_of_merge(c);
     row.dy = dy;
     row.dx = slot == 0 ? dx : NULL;
     row.dx2 = slot == 0 ? NULL : dx;

@@ -433,9 +433,8 @@ static void keep_row(const cge_relay_walk *s, int32_t u, const cge_unit_call *c,
     cge_keep_mask(s->net, u, elems, y);
 }
 
-static void merge_row(const cge_relay_walk *s, int32_t u, const cge_unit_call *c, cge_real *y)
+CGE_INTERNAL cge_layer_call cge_row_of_merge(const cge_unit_call *c)
 {
-    const cge_real *first = row_for(s, u, 0, c->x, c->in);
     cge_layer_call row;
     memset(&row, 0, sizeof row);
     row.layer = c->layer;
@@ -446,6 +445,13 @@ static void merge_row(const cge_relay_walk *s, int32_t u, const cge_unit_call *c
     row.in2.h = 1;
     row.out.h = 1;
     row.count = 1;
+    return row;
+}
+
+static void merge_row(const cge_relay_walk *s, int32_t u, const cge_unit_call *c, cge_real *y)
+{
+    const cge_real *first = row_for(s, u, 0, c->x, c->in);
+    cge_layer_call row = cge_row_of_merge(c);
     row.x = first != NULL ? first : y;
     row.x2 = row_for(s, u, 1, c->x2, c->in2);
     row.y = y;

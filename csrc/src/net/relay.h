@@ -74,6 +74,9 @@ CGE_INTERNAL void cge_move_window(cge_relay_window *w, int32_t first, int32_t en
 /* What row `row` of unit u looks at of its input: from row *first on. */
 CGE_INTERNAL const cge_real *cge_rows_of_input(const cge_relay_walk *s, int32_t u, const cge_unit_call *c, int32_t row, int32_t *first);
 
+/* One row of a unit with two inputs, without tensors. */
+CGE_INTERNAL cge_layer_call cge_row_of_merge(const cge_unit_call *c);
+
 /* The next row of unit u, a convolution or one with two inputs, at y. `c` describes it. */
 CGE_INTERNAL void cge_make_relay_row(const cge_relay_walk *s, int32_t u, const cge_unit_call *c, cge_real *y);
 
