@@ -682,7 +682,7 @@ BAD = {
     ),
     "activation of nothing": (lambda: cge.relu_forward(np.ones((2, 0))), ["x", "(2, 0)", "1 .. "]),
     "gradient of other shape": (lambda: cge.tanh_input_grad(np.ones((2, 3)), np.ones((3, 2))), ["dy", "(2, 3)", "(3, 2)"]),
-    "pooling window too large": (lambda: cge.maxpool2d_forward(np.ones((2, 2, 1)), 3), ["pool_size", "at most 2", "got 3"]),
+    "pooling window too large": (lambda: cge.maxpool2d_forward(np.ones((2, 2, 1)), 3), ["kernel_size", "at most 2", "got 3"]),
     "pooling gradient": (
         lambda: cge.maxpool2d_input_grad(np.ones((4, 4, 1)), np.ones((3, 2, 1)), 2),
         ["dy", "(2, 2, 1)", "(3, 2, 1)"],

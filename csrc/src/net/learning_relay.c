@@ -369,7 +369,7 @@ typedef struct learning_walk {
     learning_net of;
     cge_relay_walk maps; /* made again */
     row_counts rows;
-    cge_relay_window gradients[LEARNING_PLACES];
+    cge_relay_window windows[CGE_MOST_LEARNING_UNITS], gradients[LEARNING_PLACES];
     cge_real *learning; /* gradients of parameters that learn at once; NULL: they are collected */
 } learning_walk;
 
@@ -389,11 +389,11 @@ CGE_NOINLINE void begin_learning(learning_walk *w, const cge_network *net, int32
     learning_sizes sizes;
     int32_t place;
     memset(w, 0, sizeof *w);
-    cge_begin_relay(&w->maps, net, net->params, end, x);
+    cge_begin_relay(&w->maps, net, net->params, end, x, w->rows.made, w->windows);
     set_learning_net(&w->maps.of, w->maps.begin, end, &w->of);
     sizes_of_learning(&w->of, plan->level->at_once, &sizes);
     for (place = 0; place < LEARNING_PLACES; place++) {
-        if (place < SOURCE) w->maps.windows[place].rows = take_elems(&scratch, sizes.maps[place]);
+        if (place < SOURCE) w->windows[place].rows = take_elems(&scratch, sizes.maps[place]);
         w->gradients[place].rows = take_elems(&scratch, sizes.gradients[place]);
     }
     w->gradients[end - w->of.begin].rows = cge_tensor_at(net, plan->units[end].dy);
@@ -426,7 +426,6 @@ CGE_NOINLINE void make_map_row(learning_walk *w, int32_t u)
     cge_move_window(window, at_most_rows(first_row_of_map(&w->of, &w->rows, u), row), row, row_elems(c.out));
     cge_make_relay_row(maps, u, &c, window->rows + (row - window->first) * row_elems(c.out));
     w->rows.made[place]++;
-    maps->made[place]++;
 }
 
 /* Rows of the gradient of unit u's output, from row `row` on. */
@@ -490,7 +489,7 @@ static const cge_real *rows_of_map(const learning_walk *w, int32_t u, int32_t *f
     return w->maps.windows[u - w->of.begin].rows;
 }
 
-static void through_activation(const learning_walk *w, int32_t u, cge_real *dx)
+CGE_NOINLINE void through_activation(const learning_walk *w, int32_t u, cge_real *dx)
 {
     const cge_relay_net *n = &w->maps.of;
     const int32_t elems = row_elems(cge_shape_put_out(n, u));
@@ -547,7 +546,7 @@ static void take_rows_of_source(learning_walk *w)
 }
 
 /* Gradients that learn at once begin at zero; and when all rows are through, 0: one is not finite. */
-static void begin_gradients(const learning_walk *w)
+CGE_NOINLINE void begin_gradients(const learning_walk *w)
 {
     cge_unit_call c;
     int32_t u;
@@ -558,7 +557,7 @@ static void begin_gradients(const learning_walk *w)
     }
 }
 
-static int learn_all(const learning_walk *w)
+CGE_NOINLINE int learn_all(const learning_walk *w)
 {
     cge_unit_call c;
     int32_t u;

@@ -512,7 +512,8 @@ CGE_NOINLINE void relay_next_row(cge_relay_walk *s, int32_t u)
     s->made[u - s->begin]++;
 }
 
-CGE_INTERNAL void cge_begin_relay(cge_relay_walk *s, const cge_network *net, const cge_real *params, int32_t end, const void *x)
+CGE_INTERNAL void cge_begin_relay(cge_relay_walk *s, const cge_network *net, const cge_real *params, int32_t end, const void *x,
+                                  int16_t *made, cge_relay_window *windows)
 {
     const cge_plan *plan = net->options.plan;
     memset(s, 0, sizeof *s);
@@ -524,16 +525,17 @@ CGE_INTERNAL void cge_begin_relay(cge_relay_walk *s, const cge_network *net, con
     s->params = params;
     s->x = (const cge_real *)x;
     s->end = end;
+    s->made = made;
+    s->windows = windows;
     for (s->begin = end; s->begin > 0 && (plan->units[s->begin - 1].style & CGE_UNIT_HANDS_ROWS_ON) != 0;) s->begin--;
 }
 
 /* Where a sum takes the place of a unit's rows, that has no window. */
-CGE_NOINLINE void begin_relay_forward(cge_relay_walk *s, const cge_network *net, const cge_real *params, int32_t end, const void *x)
+CGE_NOINLINE void place_windows(cge_relay_walk *s)
 {
-    cge_real *scratch = cge_tensor_at(net, net->options.plan->units[end].forward);
+    cge_real *scratch = cge_tensor_at(s->net, s->of.units[s->end].forward);
     int32_t u;
-    cge_begin_relay(s, net, params, end, x);
-    for (u = s->begin; u < end; u++) {
+    for (u = s->begin; u < s->end; u++) {
         const int32_t elems = relay_window_elems(&s->of, u);
         if (elems == 0) continue;
         s->windows[u - s->begin].rows = scratch;
@@ -544,12 +546,17 @@ CGE_NOINLINE void begin_relay_forward(cge_relay_walk *s, const cge_network *net,
 
 CGE_INTERNAL const cge_real *cge_run_relay(const cge_network *net, const cge_real *params, int32_t end, const void *x, cge_real *largest)
 {
+    int16_t made[CGE_MOST_RELAY_UNITS];
+    cge_relay_window windows[CGE_MOST_RELAY_UNITS];
     cge_relay_walk s;
     int32_t u, lacking;
-    begin_relay_forward(&s, net, params, end, x);
+    memset(made, 0, sizeof made);
+    memset(windows, 0, sizeof windows);
+    cge_begin_relay(&s, net, params, end, x, made, windows);
+    place_windows(&s);
     s.largest = largest;
-    for (u = end; s.made[end - s.begin] < steps_of(&s.of, end);) {
-        lacking = cge_lacking_source(&s, u, cge_rows_looked_for(&s.of, u, s.made[u - s.begin]).end);
+    for (u = end; made[end - s.begin] < steps_of(&s.of, end);) {
+        lacking = cge_lacking_source(&s, u, cge_rows_looked_for(&s.of, u, made[u - s.begin]).end);
         if (lacking < 0) relay_next_row(&s, u);
         u = lacking < 0 ? end : lacking;
     }

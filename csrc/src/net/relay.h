@@ -58,12 +58,13 @@ typedef struct cge_relay_walk {
     int32_t begin, end; /* units, both included */
     cge_real *room;
     cge_real *largest; /* |x| between units; NULL: nobody asks */
-    int16_t made[CGE_MOST_RELAY_UNITS]; /* rows, of each unit */
-    cge_relay_window windows[CGE_MOST_RELAY_UNITS];
+    int16_t *made; /* rows, of each unit from `begin` on */
+    cge_relay_window *windows; /* of each, too */
 } cge_relay_walk;
 
-/* Without windows. */
-CGE_INTERNAL void cge_begin_relay(cge_relay_walk *s, const cge_network *net, const cge_real *params, int32_t end, const void *x);
+/* With what counts its rows and holds them, which are zeros. */
+CGE_INTERNAL void cge_begin_relay(cge_relay_walk *s, const cge_network *net, const cge_real *params, int32_t end, const void *x,
+                                  int16_t *made, cge_relay_window *windows);
 
 /* A unit of the relay that has not yet made so many rows, of those that unit u reads; -1: none. */
 CGE_INTERNAL int32_t cge_lacking_source(const cge_relay_walk *s, int32_t u, int32_t rows);
