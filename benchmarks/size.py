@@ -134,12 +134,14 @@ class Library:
         self.calls = defaultdict(set)
         self.member_calls = defaultdict(set)  # function -> members of tables through which it calls
         self.address_taken = set()
+        self.stacks = {}  # (function, what is linked) -> bytes, of those that were asked for
         for path in objects:
             self._read_call_graph(path)
         # (object, symbol) -> function
         self.functions = {(member, name.split(":")[-1]): name for name, member in self.objects.items()}
         for path in objects:
             self._read_object(path)
+        self.all = frozenset(self.frames)
 
     def _read_call_graph(self, path):
         text = path.with_suffix(".ci").read_text()
@@ -179,9 +181,11 @@ class Library:
                 self.address_taken.add(functions[symbol])
 
     def stack(self, function, linked, path=()):
-        """Deepest stack of a call of `function`, pointers reaching only what is `linked`."""
+        """Deepest stack of a call of `function`, pointers reaching only what is `linked`, a frozenset."""
         if function not in self.frames:
             return EXTERNAL_STACK_BYTES.get(function, DEFAULT_EXTERNAL_STACK_BYTES)
+        if (function, linked) in self.stacks:
+            return self.stacks[function, linked]
         path += (function,)
         targets = self.calls[function] | {
             name
@@ -191,7 +195,9 @@ class Library:
         }
         if targets & set(path):
             raise SystemExit(f"recursion: {' -> '.join(path)} -> {(targets & set(path)).pop()}")
-        return self.frames[function] + max((self.stack(target, linked, path) for target in targets), default=0)
+        deepest_call = max((self.stack(target, linked, path) for target in targets), default=0)
+        self.stacks[function, linked] = self.frames[function] + deepest_call
+        return self.stacks[function, linked]
 
 
 def members_called(source, line):
@@ -219,12 +225,13 @@ def measure(build, library_pattern, linked_pattern):
     net_rows = [symbol_row(linked, *section, 1) for section in linked.sections if section[:2] in in_net]
     library_rows = [symbol_row(library, *section, 0) for section in library.sections]
     net_symbols = {origin(row, is_whole) for row in net_rows}
-    net_functions = {name for (member, symbol), name in linked.functions.items() if (member, f"text.{symbol}") in in_net}
+    of_net = (name for (member, symbol), name in linked.functions.items() if (member, f"text.{symbol}") in in_net)
+    net_functions = frozenset(of_net)
     rows = net_rows + [row for row in library_rows if origin(row, is_whole) not in net_symbols]
     rows.sort(key=lambda row: (-row["in_net"], -row["code_bytes"] - row["rodata_bytes"], row["symbol"]))
     return [
         total_row(TOTAL_NET, net_rows, deepest(linked, net_functions)),
-        total_row(TOTAL_LIBRARY, library_rows, deepest(library, set(library.frames))),
+        total_row(TOTAL_LIBRARY, library_rows, deepest(library, library.all)),
         *rows,
     ]
 
@@ -249,7 +256,7 @@ def symbol_row(library, member, section, size, in_net):
         "code_bytes": size if kind == "text" else 0,
         "rodata_bytes": 0 if kind == "text" else size,
         "frame_bytes": library.frames[function] if function else "",
-        "stack_bytes": library.stack(function, set(library.frames)) if function else "",
+        "stack_bytes": library.stack(function, library.all) if function else "",
         "in_net": in_net,
     }
 
