@@ -938,7 +938,8 @@ def _new_cells(kind: Precision) -> _Cells:
 class Losses:
     """Of samples that come in one call or in several: their sum as the core keeps it, so that their mean has the same bits.
 
-    Of several outputs each output's loss besides, where the samples are trained.
+    With `outputs` each output's loss besides. `right` counts for each output what is right of it; evaluation of one output, all
+    that it is, needs no `outputs` for that.
     """
 
     def __init__(self, kind: Precision, outputs: int = 0) -> None:
@@ -946,7 +947,7 @@ class Losses:
         self.outputs = ffi.new(f"cge_progress{kind.suffix}[]", outputs) if outputs > 0 else None
         self.cells = _new_cells(kind)
         self._dtype = kind.dtype
-        self.correct = 0  # of them right, in evaluation
+        self.right = [0] * max(outputs, 1)
         self.clipped = 0.0  # the sum of those that came batch by batch, because gradients were clipped
         self._before = 0  # samples of the calls before this one
 
@@ -958,6 +959,12 @@ class Losses:
     @property
     def done(self) -> int:
         return self._before + int(self.progress.done)
+
+    def take_right(self) -> None:
+        """What the core has counted since it was asked last: its numbers end at 2^31 - 1."""
+        for number, counted in enumerate((self.progress,) if self.outputs is None else self.outputs):
+            self.right[number] += counted.correct
+            counted.correct = 0
 
     @property
     def mean(self) -> float:
@@ -972,7 +979,6 @@ class Losses:
         unit = 2.0**-32 if progress.shrunk else 1.0
         total = progress.loss_sum + more * unit
         return float(self._dtype.type(total / (float(self._dtype.type(self.done)) * unit)))
-
 
 
 class _Step(NamedTuple):
@@ -1191,13 +1197,12 @@ class Runtime:
         """
         losses = Losses(self._kind) if losses is None else losses
         losses.begin()
-        c_x, cells, count = ffi.from_buffer(x), self._point(losses.cells, targets), len(x)
+        c_x, cells, count = ffi.from_buffer(x), self._point(losses.cells, targets, losses.outputs), len(x)
         progress = losses.progress
 
         def part(most: int) -> int:
             status = int(self._evaluate_part(self._net, c_x, cells.targets, count, most, progress, cells.loss))
-            losses.correct += progress.correct  # which ends at 2^31 - 1
-            progress.correct = 0
+            losses.take_right()
             return status
 
         unit, between = (1, _give_way) if sharing else (count, None)
@@ -1410,6 +1415,11 @@ class Runtime:
         def some(most: int) -> int:
             return int(self._train_epoch_part(self._net, c_x, c_targets, c_order, count, batch_size, most, progress, loss))
 
+        def counted(most: int) -> int:
+            status = part(most)
+            losses.take_right()
+            return status
+
         def part(most: int) -> int:
             if clip is not None:
                 return self._clipped_part(x, targets, order, batch_size, losses, progress.done + most, clip)
@@ -1428,7 +1438,7 @@ class Runtime:
             return ends
 
         whole = batch_size if self.learns_by_batch else 1
-        self._in_parts(part, self._train_pace, progress, count, batch_size, "training", between, each, whole)
+        self._in_parts(counted, self._train_pace, progress, count, batch_size, "training", between, each, whole)
         return losses
 
     def _clipped_part(
@@ -1512,7 +1522,7 @@ class Runtime:
         if weights is None and output_losses is None:
             c_targets.weights = ffi.NULL
             return cells
-        apart = output_losses is not None or weights.ndim == 2  # type: ignore[union-attr]
+        apart = self._model.c.output_count > 0 if weights is None else weights.ndim == 2
         c_weights.kind = self._kind.constant("weighted_outputs" if apart else "weighted")
         c_weights.samples = _buffer(weights, self._kind.buffer_type)
         c_weights.losses = ffi.NULL if output_losses is None else output_losses

@@ -136,36 +136,14 @@ class Measure:
 
     def __init__(self, network: Network) -> None:
         self._network = network
-        self.losses = Losses(network._model.kind)
+        self.losses = new_losses(network)
 
     def add(self, samples: Real, targets: Targets, *, sharing: bool) -> None:
         self._network._runtime.evaluate(samples, targets, sharing=sharing, losses=self.losses)
 
     @property
-    def result(self) -> Evaluation:
-        return self._network._evaluation(self.losses.mean, self.losses.correct, self.losses.done)
-
-
-class OutputsMeasure:
-    """The same of several outputs. The network predicts once; `whole` and `alone` have no layers, but the losses of all outputs
-    and of each."""
-
-    def __init__(self, network: Network, whole: Network, alone: Sequence[Network]) -> None:
-        self._network = network
-        self._whole, self._alone = Measure(whole), [Measure(one) for one in alone]
-
-    def add(self, samples: Real, targets: Targets, *, sharing: bool) -> None:
-        y = self._network._predicted(samples, len(samples)).reshape(len(samples), -1)
-        self._whole.add(y, targets, sharing=sharing)
-        loss: Any = self._network._loss
-        for one, columns, part in zip(self._alone, loss.columns, loss.parts(targets)):
-            one.add(np.ascontiguousarray(y[:, columns]), part, sharing=sharing)
-
-    @property
-    def result(self) -> OutputsEvaluation:
-        found = tuple(one.result for one in self._alone)
-        names = self._network.output_names
-        return OutputsEvaluation(self._whole.losses.mean, found if names is None else dict(zip(names, found)))
+    def result(self) -> Evaluation | OutputsEvaluation:
+        return self._network._evaluation(self.losses)
 
 
 def metrics_of(measured: Evaluation | OutputsEvaluation) -> Metrics:
@@ -190,18 +168,16 @@ def metric_names(network: Network, track_accuracy: bool, validates: bool) -> tup
     return of_training + tuple(f"val_{name}" for name in names) * validates
 
 
-def new_losses(network: Network) -> Losses:
-    """Of samples that will be trained."""
-    return Losses(network._model.kind, len(network._loss.losses) if isinstance(network._loss, MultiOutput) else 0)
+def new_losses(network: Network, counts: bool = False) -> Losses:
+    """Of samples that will be evaluated; or trained, with `counts` what is right of them counted."""
+    apart = len(network._loss.losses) if isinstance(network._loss, MultiOutput) else int(counts)
+    return Losses(network._model.kind, apart)
 
 
-def trained(network: Network, losses: Losses, measured: Any) -> Metrics:
-    """Metrics of an epoch: losses while it trained, and accuracies as they were measured, or None."""
-    found = {} if measured is None else metrics_of(measured)
-    found["loss"] = losses.mean
-    if network._outputs is not None:
-        found.update({f"{prefix}loss": mean for prefix, mean in zip(network._outputs.prefixes, losses.output_means)})
-    return {name: found[name] for name in metric_names(network, measured is not None, validates=False)}
+def trained(network: Network, losses: Losses, tracks_accuracy: bool) -> Metrics:
+    """Metrics of an epoch, while it trained."""
+    found = metrics_of(network._evaluation(losses))
+    return {name: found[name] for name in metric_names(network, tracks_accuracy, validates=False)}
 
 
 class ArraySource:
@@ -213,15 +189,15 @@ class ArraySource:
         self.samples = len(samples)
 
     def train(self, steps: Steps, report: Report, where: str) -> Metrics:
-        """One epoch; its loss, and the accuracy behind it."""
+        """One epoch; its loss, and its accuracy, of each sample before its step."""
         runtime, stored = self._network._runtime, steps.shuffle != "feistel"
         order = runtime.permutation(self.samples, stored=stored) if steps.shuffle else None
-        losses = new_losses(self._network)
+        losses = new_losses(self._network, steps.tracks_accuracy)
         try:
             self.epoch(order, steps, report, losses)
         except NotFiniteError as error:
             raise self._network._explained(error, *self.data, where) from None
-        return trained(self._network, losses, self.evaluate() if steps.tracks_accuracy else None)
+        return trained(self._network, losses, steps.tracks_accuracy)
 
     def epoch(self, order: Labels | None, steps: Steps, report: Report, losses: Losses) -> None:
         train_epoch(self._network, *self.data, order, steps, report, losses)
@@ -253,22 +229,20 @@ class BatchSource:
         self.batches = batches
 
     def train(self, steps: Steps, report: Report, where: str) -> Metrics:
-        """One epoch; its loss, and the accuracy of each batch before its step."""
+        """One epoch; its loss, and its accuracy, of each sample before its step."""
         network, runtime = self._network, self._network._runtime
-        losses, before = new_losses(network), network._measure()
+        losses = new_losses(network, steps.tracks_accuracy)
         for name, samples, targets in self.batches.epoch():
-            if steps.tracks_accuracy:
-                before.add(samples, targets, sharing=True)
             try:
                 runtime.train_epoch(samples, targets, None, len(samples), report, steps.clip, losses)
             except NotFiniteError as error:
                 raise network._explained(error, samples, targets, where, (f"{name}[0]", f"{name}[1]")) from None
             if report.ends:
                 break
-        return trained(network, losses, before.result if steps.tracks_accuracy else None)
+        return trained(network, losses, steps.tracks_accuracy)
 
     def evaluate(self) -> Any:
-        measure = self._network._measure()
+        measure = Measure(self._network)
         for _, samples, targets in self.batches.epoch():
             measure.add(samples, targets, sharing=True)
         return measure.result

@@ -67,6 +67,10 @@ class Loss(_Described):
         """How many there are of what evaluation counts."""
         return count
 
+    def share(self, right: int, count: int, out_elems: int) -> float | None:
+        """The accuracy of `count` samples; None: this loss has none."""
+        return right / self.right_of(count, out_elems) if self.has_accuracy else None
+
     def _checked(self, check: Any) -> None:
         try:
             check()

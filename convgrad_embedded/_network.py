@@ -36,12 +36,11 @@ from convgrad_embedded import (
     _summary,
     importers,
 )
-from convgrad_embedded._core import ArithmeticName, LayerInfo, MemoryLevel, NotFiniteError, Real, Targets
-from convgrad_embedded._evaluation import Evaluation
+from convgrad_embedded._core import ArithmeticName, LayerInfo, Losses, MemoryLevel, NotFiniteError, Real, Targets
+from convgrad_embedded._evaluation import Evaluation, OutputsEvaluation
 from convgrad_embedded._gradcheck import GradientCheck
 from convgrad_embedded._graph import Sources, Tensor
 from convgrad_embedded._layers import (
-    Flatten,
     Layer,
     encoded_factor,
     layer_number,
@@ -446,15 +445,15 @@ class Network:
         N, as in Keras. The accuracy does not weigh. validation_data is (x, y) or (x, y, sample_weight). validation_split is
         the share of the samples, 0 to 1, that is taken from the end of x and y instead.
 
-        "loss" is the mean while the epoch trained. "accuracy" (with labels, or binary_cross_entropy) is measured on x after the
-        epoch, by one more forward pass; track_accuracy=False leaves it out. The last batch of an epoch (of batch_size samples,
-        32 by default) is what is left over.
+        "loss" and "accuracy" (with labels, or binary_cross_entropy) are those of the samples while the epoch trained, each
+        before its step, as in Keras. So the accuracy costs no second pass. Dropout and batch normalisation are as they train
+        then. evaluate(x, y) tells the accuracy behind an epoch. track_accuracy=False leaves it out. The last batch of an epoch
+        (of batch_size samples, 32 by default) is what is left over.
 
         Without `y`, x is an iterable of batches (x, y) or (x, y, sample_weight): a list, a generator, PyTorch's DataLoader.
         Each is a step, in the order in which they come, and one is in memory at a time. The bits are those of arrays in that
         order. An epoch is once through the iterable, or steps_per_epoch batches, behind which the next epoch goes on; then
-        an iterable that ends begins again. Here the accuracy is that of each batch before its step. validation_data may be
-        an iterable of batches, too.
+        an iterable that ends begins again. validation_data may be an iterable of batches, too.
 
         callbacks (see cge.callbacks) are told of epochs and may end the training. learning_rate is set before the first epoch:
         a number or a schedule; or it is a function that says the rate of each epoch, from its number. Epochs initial_epoch ..
@@ -865,28 +864,23 @@ class Network:
         return self._evaluate(*self._weighted(*self._data(images, y), sample_weight))
 
     def _evaluate(self, x: Real, targets: Targets, *, sharing: bool = False) -> Any:
-        measure = self._measure()
+        measure = _fit.Measure(self)
         measure.add(x, targets, sharing=sharing)
         return measure.result
 
-    def _measure(self) -> _fit.Measure | _fit.OutputsMeasure:
-        """What adds up an evaluation, batch by batch."""
-        if not isinstance(self._loss, MultiOutput):
-            return _fit.Measure(self)
-        alone = [
-            Network((size,), [Flatten()], loss, arithmetic=self.arithmetic)  # type: ignore[arg-type]
-            for size, loss in zip((sum(self._loss.sizes), *self._loss.sizes), (self._loss, *self._loss.losses))
-        ]
-        return _fit.OutputsMeasure(self, alone[0], alone[1:])
+    def _evaluation(self, losses: Losses) -> Evaluation | OutputsEvaluation:
+        """Of the samples whose losses these are."""
+        count, loss = losses.done, self._loss
+        if not isinstance(loss, MultiOutput):
+            return self._evaluation_of(losses.mean, losses.right[0], count)
+        outputs = zip(loss.losses, losses.output_means, losses.right, loss.sizes)
+        found = tuple(Evaluation(mean, of_output.share(right, count, size)) for of_output, mean, right, size in outputs)  # type: ignore[union-attr]
+        return OutputsEvaluation(losses.mean, found if self.output_names is None else dict(zip(self.output_names, found)))
 
-    def _evaluation(self, loss: float, correct: int, count: int) -> Evaluation:
-        return Evaluation(loss, self._share(correct, count))
-
-    def _share(self, correct: int, count: int) -> float | None:
-        """Of what is right among `count` samples."""
-        if self._loss is None or not self._loss.has_accuracy:
-            return None
-        return correct / self._loss.right_of(count, math.prod(self.output_shape))
+    def _evaluation_of(self, mean: float, right: int, count: int) -> Evaluation:
+        """Of one output."""
+        share = None if self._loss is None else self._loss.share(right, count, math.prod(self.output_shape))
+        return Evaluation(mean, share)
 
     # ---- some of the layers ------------------------------------------------------------------------------------------
 
@@ -995,7 +989,7 @@ class Network:
         elif step.kind == "train":
             self._step_result = step.loss[0]
         else:
-            self._step_result = Evaluation(step.loss[0], self._share(step.correct[0], len(step.x)))
+            self._step_result = self._evaluation_of(step.loss[0], step.correct[0], len(step.x))
         return False
 
     @property

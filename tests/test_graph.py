@@ -133,8 +133,8 @@ def test_a_graph_learns():
     x, y = data(40)
     y = (x[:, :, :, 0].mean((1, 2)) > 0).astype(int)
     net = residual(optimizer=cge.SGD(0.2, momentum=0.9))
-    history = net.fit(x, y, epochs=30, batch_size=4, verbose=False)
-    assert history["accuracy"][-1] > 0.95
+    net.fit(x, y, epochs=30, batch_size=4, verbose=False)
+    assert net.evaluate(x, y).accuracy > 0.95
 
 
 @pytest.mark.parametrize("seed", range(0, 60, 5))

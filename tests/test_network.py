@@ -668,7 +668,7 @@ def test_history(rng):
     assert set(history) == {"loss", "accuracy", "val_loss", "val_accuracy"} and {len(v) for v in history.values()} == {4}
     loss, accuracy = net.evaluate(*validation)
     assert history["val_loss"][-1] == loss and history["val_accuracy"][-1] == accuracy
-    assert history["accuracy"][-1] == net.evaluate(*data)[1]
+    assert history["accuracy"][-1] > history["accuracy"][0]
     assert history["loss"][-1] < history["loss"][0]
     assert net.step_count == 4 * 3
 

@@ -445,6 +445,47 @@ static void test_mean_with_weights(int32_t kind)
     CHECK_SAME(batch, mean, 0);
 }
 
+/* Losses and right answers of samples while they train, each before its step: also where the step is tried first, since the
+ * first layer has a weight of 1e20 at an input that is 0. */
+static void test_sums_while_training(int32_t kind, const cge_memory_level *level, int sliced, int tried)
+{
+    struct losing_net *f = &losses_of;
+    cge_progress sums = {0, 0, 0, 0, 0};
+    cge_layer_params first;
+    float total = 0;
+    int32_t right = 0;
+    if (!start_losing(kind, level) || !CHECK_OK(cge_network_layer_params(f->net, 0, &first))) return;
+    if (tried) first.w[0] = 1e20f;
+    for (int32_t i = 0; i < BATCH; i++) {
+        cge_weights weights;
+        const cge_targets one = sample_of(f, i, &weights);
+        cge_status status = CGE_AGAIN;
+        int32_t correct = 0;
+        float loss = 0, before = 0;
+        if (tried) f->x[i * IN] = 0;
+        CHECK_OK(cge_network_evaluate(f->net, f->x + i * IN, &one, 1, &before, &correct));
+        right += correct;
+        total += before;
+        weights.losses = &sums;
+        if (!sliced) status = cge_network_train_batch(f->net, f->x + i * IN, &one, 1, &loss);
+        else if (CHECK_OK(cge_network_train_begin(f->net, f->x + i * IN, &one, 1)))
+            while (status == CGE_AGAIN) status = cge_network_resume(f->net, 20, &loss);
+        CHECK_OK(status);
+        CHECK_SAME(before, loss, i);
+    }
+    CHECK(sums.correct == right && sums.done == 0);
+    CHECK(near((double)total, (double)sums.loss_sum));
+}
+
+static void test_sums(int32_t kind)
+{
+    static const cge_memory_level *const levels[] = {
+        NULL, &cge_memory_small, &cge_memory_smallest, &cge_memory_small_sliced, &cge_memory_smallest_sliced};
+    for (int32_t l = 0; l < COUNT_OF(levels); l++)
+        for (int sliced = 0; sliced <= (l > 2); sliced++)
+            for (int tried = 0; tried < 2; tried++) test_sums_while_training(kind, levels[l], sliced, tried);
+}
+
 static void test_bad_weights(int32_t kind)
 {
     const float bad[] = {-1, -1e-30f, infinity(), not_a_number(), -infinity()};
@@ -482,6 +523,9 @@ static void test_bad_weights(int32_t kind)
     f->weighted.samples = misaligned(f->weights);
     CHECK_REFUSED(CGE_ERR_ALIGN, cge_network_train_batch(f->net, f->x, &f->targets, BATCH, &mean));
     f->weighted.samples = NULL;
+    f->weighted.losses = (cge_progress *)(void *)misaligned(f->weights);
+    CHECK_REFUSED(CGE_ERR_ALIGN, cge_network_train_batch(f->net, f->x, &f->targets, BATCH, &mean));
+    f->weighted.losses = NULL;
     CHECK_OK(cge_network_evaluate(f->net, f->x, &f->targets, BATCH, &mean, NULL)); /* all one */
     f->weighted.kind = NULL;
     CHECK_REFUSED(CGE_ERR_NULL, cge_network_train_batch(f->net, f->x, &f->targets, BATCH, &mean));
@@ -664,6 +708,7 @@ void suite_weights(void)
         test_levels(kind);
         test_what_a_weight_does(kind);
         test_mean_with_weights(kind);
+        test_sums(kind);
         test_bad_weights(kind);
         test_bad_targets(kind);
         test_configs(kind);

@@ -127,12 +127,22 @@ static void test_contract(void)
         }
 }
 
-static void check_sums(const float *expected, const cge_progress *losses)
+static void check_sums(const float *expected, const int32_t *right, const cge_progress *losses)
 {
     for (int32_t o = 0; o < COUNT; o++) {
         const float off = losses[o].loss_sum - expected[o];
         CHECK(off * off <= 1e-12f * (1 + expected[o] * expected[o]));
+        CHECK(losses[o].correct == right[o] && losses[o].done == 0);
     }
+}
+
+/* Of outputs with labels whether it is the label that is largest, of logits how many are on their target's side. */
+static void count_right(const float *y, int32_t i, int32_t *right)
+{
+    const int32_t *labels = f.labels + i * LABELS;
+    right[0] += labels[0] == (y[1] > y[0] ? (y[2] > y[1] ? 2 : 1) : (y[2] > y[0] ? 2 : 0));
+    right[2] += labels[1] == (y[6] > y[5]);
+    right[3] += (y[7] > 0) == (f.values[i * ELEMS + 7] > 0.5f);
 }
 
 /* Each output's loss and gradients times its own weights of the sample and the label, and what its losses come to. */
@@ -143,6 +153,7 @@ static void test_weights_of_each_output(void)
     for (int which = 0; which < 4; which++) { /* none, of samples, of classes, of both */
         cge_progress losses[COUNT] = {{0, 0, 0, 0, 0}};
         float expected[COUNT] = {0}, mean = 0;
+        int32_t right[COUNT] = {0};
         if (!start(NULL, 0)) return;
         f.weighted.kind = &cge_weighted_outputs;
         f.weighted.samples = which & 1 ? samples : NULL;
@@ -157,6 +168,7 @@ static void test_weights_of_each_output(void)
             one.weights = &of_one;
             CHECK_OK(cge_network_forward(f.net, f.x + i * IN, 1, y));
             single_losses(y, i, loss, dx);
+            count_right(y, i, right);
             CHECK_OK(cge_network_zero_grads(f.net));
             CHECK_OK(cge_network_accumulate(f.net, f.x + i * IN, &one, 1, &mean));
             CHECK_OK(cge_network_layer_params(f.net, 2, &last));
@@ -171,11 +183,12 @@ static void test_weights_of_each_output(void)
             }
             CHECK_SAME(sum, mean, i);
         }
-        check_sums(expected, losses);
+        check_sums(expected, right, losses);
         f.targets.weights = &f.weighted;
+        CHECK(right[0] + right[2] + right[3] > 0);
         memset(losses, 0, sizeof losses);
         CHECK_OK(cge_network_evaluate(f.net, f.x, &f.targets, BATCH, &mean, NULL));
-        check_sums(expected, losses);
+        check_sums(expected, right, losses);
     }
 }
 

@@ -1,4 +1,4 @@
-/* Sums of samples' losses. */
+/* Sums of samples' losses, and of what is right. */
 #include "../layers/layer.h"
 
 /* Of what is added to the sum: 1, or 2^-32 for good once the sum would have overflowed, so that not even INT32_MAX of the
@@ -33,4 +33,22 @@ CGE_INTERNAL void cge_add_loss(cge_progress *p, cge_real value)
 CGE_INTERNAL cge_real cge_loss_mean(const cge_progress *p, int32_t count)
 {
     return p->loss_sum / (CGE_REAL(count) * loss_unit(p));
+}
+
+/* Whether y[label] is the largest of y [n], and the first of those. No comparison with NaN holds. */
+static int is_first_largest(const cge_real *y, int32_t n, int32_t label)
+{
+    int32_t i;
+    for (i = 0; i < n; i++)
+        if (!(i < label ? y[label] > y[i] : y[label] >= y[i])) return 0;
+    return 1;
+}
+
+CGE_INTERNAL void cge_count_right(const cge_loss_kind *loss, int32_t n, const cge_real *y, const cge_targets *targets, int32_t sample,
+                                  cge_progress *p)
+{
+    int32_t right = 0;
+    if (loss->reads_labels) right = is_first_largest(y, n, targets->labels[sample]);
+    else if (loss->count_right != NULL) right = loss->count_right(n, y, targets->values + (size_t)sample * (size_t)n);
+    p->correct = right < INT32_MAX - p->correct ? p->correct + right : INT32_MAX;
 }

@@ -22,6 +22,7 @@ static cge_status weighted_check_targets(const cge_network *net, const cge_targe
     CGE_TRY(plain_targets(net, targets, order, begin, end));
     if (w->classes != NULL && !net->model->loss->reads_labels) return CGE_ERR_ARGUMENT;
     if (!cge_is_aligned(w->samples, sizeof(cge_real)) || !cge_is_aligned(w->classes, sizeof(cge_real))) return CGE_ERR_ALIGN;
+    if (!cge_is_aligned(w->losses, sizeof(cge_real))) return CGE_ERR_ALIGN;
     for (; begin < end; begin++)
         if (!weight_is_valid(targets, order != NULL ? order[begin] : begin)) return CGE_ERR_ARGUMENT;
     return CGE_OK;
@@ -30,7 +31,11 @@ static cge_status weighted_check_targets(const cge_network *net, const cge_targe
 static cge_real weighted_forward(const cge_network *net, const cge_real *x, const cge_targets *targets, int32_t sample)
 {
     cge_loss_forward *const plain_loss = net->model->loss->forward;
-    return plain_loss(net, x, targets, sample) * weight_of_sample(targets, sample);
+    const cge_real loss = plain_loss(net, x, targets, sample) * weight_of_sample(targets, sample);
+    cge_progress *sums = targets->weights->losses;
+    if (sums != NULL) cge_add_loss(sums, loss);
+    if (sums != NULL) cge_count_right(net->model->loss, net->out_elems, x, targets, sample, sums);
+    return loss;
 }
 
 static void weighted_input_grad(const cge_network *net, const cge_real *x, const cge_targets *targets, int32_t sample, cge_real *dx)

@@ -28,24 +28,10 @@ cge_status cge_network_forward(cge_network *net, const void *x, int32_t count, c
     return CGE_OK;
 }
 
-/* Whether y[label] is the largest of y [n], and the first of those. No comparison with NaN holds. */
-static int is_first_largest(const cge_real *y, int32_t n, int32_t label)
-{
-    int32_t i;
-    for (i = 0; i < n; i++)
-        if (!(i < label ? y[label] > y[i] : y[label] >= y[i])) return 0;
-    return 1;
-}
-
 CGE_INTERNAL void cge_note_sample(const cge_network *net, const cge_real *y, const cge_targets *targets, int32_t sample, cge_progress *p)
 {
-    const cge_loss_kind *loss = net->model->loss;
-    const int32_t n = net->out_elems;
-    int32_t right = 0;
     cge_add_loss(p, cge_loss_of(net, targets)->forward(net, y, targets, sample));
-    if (loss->reads_labels) right = is_first_largest(y, n, targets->labels[sample]);
-    else if (loss->count_right != NULL) right = loss->count_right(n, y, targets->values + (size_t)sample * (size_t)n);
-    p->correct += cge_at_most(right, INT32_MAX - p->correct);
+    cge_count_right(net->model->loss, net->out_elems, y, targets, sample, p);
 }
 
 /* Samples p->done .. end - 1. */

@@ -377,10 +377,11 @@ static cge_status loss_run(const cge_pieces *u, cge_range pieces)
     const cge_targets *targets = &s->step->targets;
     cge_real value;
     (void)pieces;
+    if (s->step->trial == CGE_TRIED) return CGE_OK; /* the loss is known */
     CGE_TRY(check_again(s));
     value = cge_loss_of(s->net, targets)->forward(s->net, last_output(s), targets, s->step->losses.done);
     if (!cge_is_finite(value)) return CGE_ERR_NOT_FINITE;
-    if (s->step->trial != CGE_TRIED) cge_add_loss(&s->step->losses, value);
+    cge_add_loss(&s->step->losses, value);
     return CGE_OK;
 }
 
