@@ -12,6 +12,7 @@ import convgrad_embedded as cge
 ROOT = Path(__file__).resolve().parent.parent
 BOARD = "netduinoplus2"
 CHECKSUM_BYTES = 4096
+MOST_LAYERS = 128
 
 
 def convolutions(**options):
@@ -84,9 +85,44 @@ static void checksum(void)
     printf("checksum %lu\\n", (unsigned long)crc);
 }}
 
+/* Chains of dense layers: what it takes to size, to plan and to make a network of them. */
+static void chain(int32_t count)
+{{
+    static const cge_dense one = {{1}};
+    static cge_layer layers[{most_layers}];
+    cge_model model = {{.input = {{1, 1, 1}}, .layers = layers, .layer_count = count, .loss = &cge_mean_squared_error}};
+    cge_options training = {{.training = 1}};
+    cge_plan plan;
+    cge_network net;
+    size_t bytes, plan_bytes;
+    model.optimizer = {first}_model.optimizer;
+    for (int32_t i = 0; i < count; i++) layers[i] = (cge_layer){{.kind = &cge_kind_dense, .config = &one}};
+    bench_begin();
+    if (cge_network_arena_bytes(&model, &training, &bytes) != CGE_OK) failed = 1;
+    if (cge_network_init(&net, &model, &training, arena, sizeof arena) != CGE_OK) failed = 1;
+    bench_end();
+    printf("made_%ld 0\\n", (long)count);
+    if (cge_plan_bytes(&model, &plan_bytes) != CGE_OK || plan_bytes > sizeof arena) failed = 1;
+    bench_begin();
+    if (cge_plan_make(&model, &cge_memory_small, 1, arena, sizeof arena, &plan) != CGE_OK) failed = 1;
+    bench_end();
+    printf("planned_%ld 0\\n", (long)count);
+}}
+
+static void plan_of_net_n(void)
+{{
+    cge_plan plan;
+    bench_begin();
+    if (cge_plan_make(&net_n_model, &cge_memory_smallest, 1, arena, sizeof arena, &plan) != CGE_OK) failed = 1;
+    bench_end();
+    printf("plan_of_net_n 0\\n");
+}}
+
 int main(void)
 {{
 {steps}
+    for (int32_t count = {most_layers} / 2; count <= {most_layers}; count *= 2) chain(count);
+    plan_of_net_n();
     refused();
     checksum();
     return failed;
@@ -122,6 +158,7 @@ def counts(tmp_path_factory, board_library):
             for name, plan in plans.items()
         ),
         checksum_bytes=CHECKSUM_BYTES,
+        most_layers=MOST_LAYERS,
     )
     (folder / "app" / "main.c").write_text(program)
     plugin, elf = folder / "insn_plugin.so", folder / "program.elf"
@@ -148,6 +185,16 @@ def test_checksum_takes_five_instructions_a_byte_at_most(counts):
     instructions, crc = counts["checksum"]
     assert instructions <= 5 * CHECKSUM_BYTES
     assert int(crc) == zlib.crc32(bytes([1, 2, 3]) + bytes(CHECKSUM_BYTES - 3))
+
+
+@pytest.mark.parametrize("what, share", [("made", 2.1), ("planned", 2.5)])
+def test_twice_the_layers_take_about_twice_the_instructions(what, share, counts):
+    """Neither grows with the square of the layers. Tensors look for a place among all that have one."""
+    assert 1.9 < counts[f"{what}_{MOST_LAYERS}"][0] / counts[f"{what}_{MOST_LAYERS // 2}"][0] < share
+
+
+def test_a_network_of_28x28_pictures_is_planned_within_a_millisecond(counts):
+    assert counts["plan_of_net_n"][0] <= 168_000 / 1.5  # a Cortex-M4F's cycles at 168 MHz, of which an instruction takes up to 1.5
 
 
 def test_a_refused_call_takes_sixty_instructions_at_most(counts):

@@ -153,7 +153,7 @@ static void force_styles(place *p, const cge_memory_level *level, int32_t traini
         units[u].style = (int16_t)(in_stem ? CGE_UNIT_STEM | (some & of_stem) : some & ~(uint32_t)CGE_UNIT_KEEPS_WINNERS);
     }
     plan->tensor_count = cge_find_uses(&(cge_style_choice){p->model, plan->layers, level, training, units, plan->unit_count, tensors, level->masks, NULL});
-    plan->peak_elems = cge_place_tensors(tensors, plan->tensor_count, order, &plan->bound_elems);
+    plan->peak_elems = cge_place_tensors(tensors, plan->tensor_count, cge_operations(plan->unit_count), order, &plan->bound_elems);
 }
 
 /* The plan, if there is a level, and the arena's size. Nothing of it needs memory but the plan's own. */
@@ -789,7 +789,54 @@ static void test_restore(void)
 
 /* ---- placing ---- */
 
-enum { TENSORS = 24, PLANS = 300 };
+enum { TENSORS = 24, PLANS = 300, OPERATIONS = 23 };
+
+static cge_tensor random_tensor(uint32_t seed)
+{
+    cge_tensor t = {0, 1 + (int32_t)(seed % 1000), (int16_t)(seed >> 10 & 15), 0};
+    t.last = (int16_t)(t.first + (int32_t)(seed >> 14 & 7));
+    return t;
+}
+
+static int32_t elems_alive_during(const cge_tensor *t, int32_t count, int32_t operation)
+{
+    int32_t elems = 0;
+    for (int32_t i = 0; i < count; i++)
+        if (t[i].first <= operation && operation <= t[i].last) elems += t[i].elems;
+    return elems;
+}
+
+/* What is alive during each operation, of random tensors; and of so large ones that the sums would overflow: where they begin, end, or
+ * meet. */
+static void test_alive(void)
+{
+    static const int16_t lives[3][2] = {{0, 1}, {1, 0}, {1, 1}};
+    cge_tensor t[TENSORS];
+    check_case("elements that are alive");
+    for (uint32_t plan = 0; plan < PLANS; plan++) {
+        const int32_t count = (int32_t)(mix32(plan) % (TENSORS + 1));
+        int32_t most = 0, found;
+        for (int32_t i = 0; i < count; i++) t[i] = random_tensor(mix32(plan * 64 + (uint32_t)i));
+        found = cge_count_alive(t, count, OPERATIONS);
+        for (int32_t o = 0; o < OPERATIONS && count > 0; o++) {
+            const int32_t elems = elems_alive_during(t, count, o);
+            CHECK(t[o].offset == elems);
+            most = elems > most ? elems : most;
+        }
+        CHECK(found == most);
+    }
+    for (int32_t way = 0; way < 3; way++)
+        for (int32_t count = 1; count <= 8; count++) {
+            for (int16_t i = 0; i < count; i++) {
+                t[i].elems = CGE_MAX_ELEMS;
+                t[i].first = (int16_t)(lives[way][1] * i);
+                t[i].last = (int16_t)(8 + lives[way][0] * i);
+            }
+            CHECK(cge_count_alive(t, count, OPERATIONS) == (count == 1 ? CGE_MAX_ELEMS : CGE_MAX_ELEMS + 1));
+            CHECK(t[0].offset == (count == 1 ? CGE_MAX_ELEMS : CGE_MAX_ELEMS + 1));
+            CHECK(t[OPERATIONS - 1].offset == (count == 1 ? 0 : CGE_MAX_ELEMS + 1));
+        }
+}
 
 /* Tensors of random sizes and lives. In all, what is lost against the bound is at most a twentieth of it. */
 static void test_placing(void)
@@ -802,13 +849,8 @@ static void test_placing(void)
         const int32_t count = 2 + (int32_t)(mix32(plan) % (TENSORS - 1));
         const cge_plan placed = {NULL, NULL, NULL, t, 0, count, 0, 0, 0, NULL, 0};
         int32_t bound = 0, end;
-        for (int32_t i = 0; i < count; i++) {
-            const uint32_t seed = mix32(plan * 64 + (uint32_t)i);
-            t[i].elems = 1 + (int32_t)(seed % 1000);
-            t[i].first = (int16_t)(seed >> 10 & 15);
-            t[i].last = (int16_t)(t[i].first + (int32_t)(seed >> 14 & 7));
-        }
-        end = cge_place_tensors(t, count, order, &bound);
+        for (int32_t i = 0; i < count; i++) t[i] = random_tensor(mix32(plan * 64 + (uint32_t)i));
+        end = cge_place_tensors(t, count, OPERATIONS, order, &bound);
         ends += end;
         bounds += bound;
         CHECK(end >= bound && living_tensors_are_apart(&placed));
@@ -989,6 +1031,7 @@ void suite_plan(void)
     test_bounds(OF_WEIGHTS, 0x1.fffffep63f); /* the limit */
     test_bounds(OF_WEIGHTS, 0x1p64f);
     test_restore();
+    test_alive();
     test_placing();
     test_rows_of_a_map();
     test_large_l1(&cge_memory_small, 1e6f, CGE_OK);

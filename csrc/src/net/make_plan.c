@@ -81,6 +81,7 @@ cge_status cge_plan_make(const cge_model *model, const cge_memory_level *level, 
     cge_options options;
     cge_tensor *tensors;
     cge_unit *units;
+    int16_t *order;
     int32_t l;
     if (level == NULL || memory == NULL || plan == NULL) return CGE_ERR_NULL;
     if (training != 0 && training != 1) return CGE_ERR_ARGUMENT;
@@ -103,7 +104,8 @@ cge_status cge_plan_make(const cge_model *model, const cge_memory_level *level, 
     p.spread = NULL;
     p.seal = 0;
     p.tensor_count = find_units(model, level, &p, units, tensors);
-    p.peak_elems = cge_place_tensors(tensors, p.tensor_count, (int16_t *)(void *)(units + p.unit_count), &p.bound_elems);
+    order = (int16_t *)(void *)(units + p.unit_count);
+    p.peak_elems = cge_place_tensors(tensors, p.tensor_count, cge_operations(p.unit_count), order, &p.bound_elems);
     if (p.peak_elems > CGE_MAX_ELEMS) return CGE_ERR_OVERFLOW;
     *plan = p;
     return CGE_OK;

@@ -8,22 +8,35 @@
 
 enum { ROUNDS = 64 };
 
-CGE_INTERNAL int32_t cge_elems_alive(const cge_tensor *t, int32_t count, int32_t operation)
+static int32_t all_saturated(cge_tensor *t, int32_t operations)
 {
-    int64_t sum = 0;
     int32_t i;
-    for (i = 0; i < count; i++)
-        if (t[i].first <= operation && operation <= t[i].last) sum += t[i].elems;
-    return sum > CGE_MAX_ELEMS ? CGE_MAX_ELEMS + 1 : (int32_t)sum;
+    for (i = 0; i < operations; i++) t[i].offset = CGE_MAX_ELEMS + 1;
+    return CGE_MAX_ELEMS + 1;
 }
 
-/* Where the most is alive, something begins. */
-CGE_INTERNAL int32_t cge_most_elems_alive(const cge_tensor *t, int32_t count)
+/* What begins with each operation, less what ended before it; and the sums of these. */
+CGE_INTERNAL int32_t cge_count_alive(cge_tensor *t, int32_t count, int32_t operations)
 {
-    int32_t i, most = 0;
+    int32_t i, alive = 0, most = 0;
+    if (count == 0) return 0;
+    for (i = 0; i < operations; i++) t[i].offset = 0;
     for (i = 0; i < count; i++) {
-        const int32_t alive = cge_elems_alive(t, count, t[i].first);
-        if (alive > most) most = alive;
+        int32_t *begun = &t[t[i].first].offset;
+        if (t[i].elems > CGE_MAX_ELEMS - *begun) return all_saturated(t, operations);
+        *begun += t[i].elems;
+    }
+    for (i = 0; i < count; i++) {
+        int32_t *ended = &t[t[i].last + 1].offset;
+        if (t[i].last + 1 == operations) continue;
+        if (*ended < -CGE_MAX_ELEMS) return all_saturated(t, operations);
+        *ended -= t[i].elems;
+    }
+    for (i = 0; i < operations; i++) {
+        alive += t[i].offset;
+        if (alive > CGE_MAX_ELEMS) return all_saturated(t, operations);
+        t[i].offset = alive;
+        most = alive > most ? alive : most;
     }
     return most;
 }
@@ -78,11 +91,11 @@ static int32_t place_rounds(cge_tensor *t, int32_t count, int16_t *order, int16_
     return best;
 }
 
-CGE_INTERNAL int32_t cge_place_tensors(cge_tensor *t, int32_t count, int16_t *order, int32_t *bound)
+CGE_INTERNAL int32_t cge_place_tensors(cge_tensor *t, int32_t count, int32_t operations, int16_t *order, int32_t *bound)
 {
     int16_t *placed = order + count;
     int32_t by, round = 0, best = INT32_MAX, best_by = 0, best_round = 0;
-    *bound = cge_most_elems_alive(t, count);
+    *bound = cge_count_alive(t, count, operations);
     if (*bound > CGE_MAX_ELEMS) return *bound;
     for (by = 0; by < CGE_FIRST_ORDERS; by++) {
         const int32_t end = place_rounds(t, count, order, placed, by, ROUNDS, *bound, &round);

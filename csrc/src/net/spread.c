@@ -14,7 +14,7 @@ enum { SPREAD_ROUNDS = 32, BLOCKS = 3 };
 
 typedef struct walls {
     cge_tensor *t;
-    int32_t count;
+    int32_t count, operations;
     int16_t *order, *placed;
     int32_t ranges; /* the arena counts */
     int32_t most[CGE_MOST_RANGES];  /* elements of each */
@@ -103,7 +103,7 @@ static int share_blocks(walls *w, int32_t number, const int32_t *sizes, int32_t 
 static int32_t place_in_arena(const walls *w)
 {
     int32_t bound;
-    return cge_place_tensors(w->t, w->count, w->order, &bound);
+    return cge_place_tensors(w->t, w->count, w->operations, w->order, &bound);
 }
 
 /* Where the arena has room for all tensors they stay as they are, `peak` elements. */
@@ -160,6 +160,7 @@ static cge_status begin_spread(size_t arena_bytes, const cge_spread *spread, cge
     if (cge_runs_layers(plan->level)) return CGE_ERR_ARGUMENT;
     w->t = (cge_tensor *)(uintptr_t)plan->tensors; /* in the caller's memory, as the units are: cge_plan_make was given it */
     w->count = plan->tensor_count;
+    w->operations = cge_operations(plan->unit_count);
     w->order = (int16_t *)(uintptr_t)(plan->units + plan->unit_count);
     w->placed = w->order + w->count;
     w->ranges = spread->range_count + 1;

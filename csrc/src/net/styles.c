@@ -20,9 +20,16 @@ CGE_INTERNAL int32_t cge_styles_of(const cge_model *model, const cge_memory_leve
     return forward | CGE_UNIT_DX_FIRST | few_channels;
 }
 
-static int32_t uses_of_styles(const cge_style_choice *s)
+/* What is alive at most, with the units' styles. */
+static int32_t elems_of_styles(const cge_style_choice *s)
 {
-    return cge_find_uses(s);
+    return cge_count_alive(s->tensors, cge_find_uses(s), cge_operations(s->unit_count));
+}
+
+/* ... during one operation, as that has left it. */
+static int32_t elems_alive(const cge_style_choice *s, int32_t operation)
+{
+    return s->tensors[operation].offset;
 }
 
 /* What is alive during an operation, `quick` elements, if the unit had that style: it changes the scratch of that operation. A
@@ -58,16 +65,16 @@ enum { SETTLED = CGE_UNIT_STEM | CGE_UNIT_RELAY | CGE_UNIT_BLOCK }; /* for sever
 /* From the quick styles on, whose tensors say what all the others change. */
 static void choose_within(const cge_style_choice *s, int32_t limit)
 {
-    int32_t number, count, quick, now;
+    int32_t number, quick, now;
     for (number = 0; number < s->unit_count; number++)
         if ((s->units[number].style & SETTLED) == 0) s->units[number].style = 0;
-    count = uses_of_styles(s);
+    (void)elems_of_styles(s);
     for (number = 0; number < s->unit_count; number++) {
         cge_unit *u = &s->units[number];
         if ((u->style & SETTLED) != 0) continue;
-        quick = cge_elems_alive(s->tensors, count, number);
+        quick = elems_alive(s, number);
         (void)choose_style(s, u, CGE_UNIT_ROW_BY_ROW, quick, quick, u->forward, limit);
-        quick = cge_elems_alive(s->tensors, count, 2 * s->unit_count - number);
+        quick = elems_alive(s, 2 * s->unit_count - number);
         now = choose_style(s, u, CGE_UNIT_DX_FIRST | CGE_UNIT_FEW_INPUTS, quick, quick, u->backward, limit);
         if (s->level->relays != NULL) (void)choose_style(s, u, CGE_UNIT_DX_FIRST | CGE_UNIT_FEW_CHANNELS, quick, now, u->backward, limit);
     }
@@ -82,7 +89,7 @@ static int32_t elems_with_stem(const cge_style_choice *s, int32_t count, int32_t
         s->units[u].style = (int16_t)(CGE_UNIT_STEM | (possible & style));
     }
     if (!cge_stem_is_possible(s->model, s->training, s->units, s->unit_count)) return -1;
-    return cge_most_elems_alive(s->tensors, uses_of_styles(s));
+    return elems_of_styles(s);
 }
 
 typedef struct stem_choice {
@@ -108,7 +115,7 @@ static int32_t choose_stem(const cge_style_choice *s)
     const int32_t most = s->unit_count < CGE_MOST_STEM_UNITS ? s->unit_count : CGE_MOST_STEM_UNITS;
     stem_choice best = {0, 0, 0};
     int32_t count;
-    best.elems = cge_most_elems_alive(s->tensors, uses_of_styles(s));
+    best.elems = elems_of_styles(s);
     if (s->level->one_by_one) return best.elems;
     for (count = 1; count <= most; count++) {
         try_stem(s, count, CGE_UNIT_KEEPS_WINNERS, &best);
@@ -126,7 +133,7 @@ static int32_t choose_stem(const cge_style_choice *s)
 static int32_t choose_relays_within(const cge_style_choice *s, int32_t limit, int learning)
 {
     cge_choose_relays(s->model, s->layers, s->units, s->unit_count, s->tensors, limit, learning);
-    return cge_most_elems_alive(s->tensors, uses_of_styles(s));
+    return elems_of_styles(s);
 }
 
 static void take_apart(const cge_style_choice *s)
@@ -151,11 +158,6 @@ CGE_INTERNAL int32_t cge_choose_relay_styles(const cge_style_choice *s, int32_t 
 }
 
 /* ---- only where a level has blocks ---- */
-
-static int32_t elems_of_styles(const cge_style_choice *s)
-{
-    return cge_most_elems_alive(s->tensors, uses_of_styles(s));
-}
 
 /* Units first .. first + count - 1 as one whose groups are halved so often; -1: as none. */
 static void set_block_style(const cge_style_choice *s, int32_t first, int32_t count, int32_t halvings)
@@ -320,14 +322,13 @@ static int learning_fits(const cge_style_choice *s, int32_t end, int32_t limit)
 /* With blocks of the fewest channels behind them. Returns what is alive at most during the operations of units 0 .. before. */
 static int32_t try_learning(const cge_style_choice *s, learning_choice with, learning_choice *best, int32_t before)
 {
-    int32_t count, u, most = 0;
+    int32_t u, most = 0;
     choose_within(s, 0);
     make_all_blocks(s);
-    count = uses_of_styles(s);
-    with.elems = cge_most_elems_alive(s->tensors, count);
+    with.elems = elems_of_styles(s);
     for (u = 0; u <= before; u++) {
-        const int32_t forward = cge_elems_alive(s->tensors, count, u);
-        const int32_t backward = cge_elems_alive(s->tensors, count, 2 * s->unit_count - u);
+        const int32_t forward = elems_alive(s, u);
+        const int32_t backward = elems_alive(s, 2 * s->unit_count - u);
         most = forward > most ? forward : most;
         most = backward > most ? backward : most;
     }
@@ -392,7 +393,7 @@ static int32_t choose_with(const cge_style_choice *s)
         limit = best.begin < 0 ? choose_together(s) : set_learning_choice(s, &best);
     }
     choose_within(s, limit);
-    return cge_most_elems_alive(s->tensors, uses_of_styles(s));
+    return elems_of_styles(s);
 }
 
 static int something_is_forgotten(const cge_style_choice *s)
@@ -422,7 +423,7 @@ CGE_INTERNAL int32_t cge_choose_styles(cge_style_choice *s)
         s->masks = NULL;
         (void)choose_with(s);
     }
-    tensor_count = uses_of_styles(s);
+    tensor_count = cge_find_uses(s);
     s->known = NULL;
     return tensor_count;
 }
