@@ -83,6 +83,8 @@ def test_accepted_survivors_still_stand_in_the_sources():
 MATH = "csrc/src/base/math.c"
 THRESHOLD = next(line.strip() for line in (mutants.ROOT / MATH).read_text().splitlines() if " root_two = " in line)
 SEEN = [THRESHOLD.replace("53", "54"), THRESHOLD.replace(" << ", " >> "), THRESHOLD.replace(" / 128", " * 128")]
+# The build that compiles soonest, with what tests this source alone.
+SMALL = mutants.Rung("small", ["CC=gcc", "OPT=-O1", "SMALL=1", "FUZZ=", "SUITES=math crc32"], 240)
 BLIND_TEST = """#include "check.h"
 #include "suites.h"
 void suite_math(void)
@@ -97,7 +99,7 @@ def test_the_tester_tells_what_is_seen_and_what_is_not(tmp_path, monkeypatch):
     is no mutant."""
     monkeypatch.setattr(mutants, "BUILD", tmp_path)
     monkeypatch.setattr(mutants, "TREE", tmp_path / "tree")
-    half = mutants.CHalf([mutants.Rung("small", ["CC=gcc", "OPT=-O1", "SMALL=1"], 240)])
+    half = mutants.CHalf([SMALL])
     source = (mutants.ROOT / MATH).read_text()
     by_line = {mutant.key(source)[2]: mutant for mutant in half.mutants([MATH])}
     assert all("math" in half.judge(by_line[after], source) for after in SEEN)
@@ -120,7 +122,7 @@ def test_of_the_named_suites_those_run_that_run_the_line(tmp_path, monkeypatch):
     comment = mutants.Mutant(MATH, 1, 0, 1, 2, "/* ")
     half.suites.pop("math")
     assert half.judge(seen, source) == ""
-    monkeypatch.setattr(mutants, "RUNGS", [mutants.Rung("small", ["CC=gcc", "OPT=-O1", "SMALL=1"], 240)])
+    monkeypatch.setattr(mutants, "RUNGS", [SMALL])
     assert every.judge(seen, source).startswith("small: math")
     assert every.judge(comment, source) is None
     assert every.judge(comment._replace(text="no C "), source) is None

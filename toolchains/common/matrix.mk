@@ -20,7 +20,7 @@ KERNELS_SUITES = kernels_conv2d kernels_dense kernels_pool2d kernels_depthwise k
 variant_gcc-O2          = CC=gcc OPT=-O2 KERNELS='$(KERNEL_SETS)'
 variant_clang-native    = CC=clang OPT='-O2 -march=native'
 variant_clang-sanitize  = CC=clang OPT='-O0 $(SANITIZE)'
-variant_clang-thread-sanitize = CC=clang OPT='-O1 $(SANITIZE_THREADS)' SUITES='$(THREAD_SUITES)'
+variant_clang-thread-sanitize = CC=clang OPT='-O0 $(SANITIZE_THREADS)' SUITES='$(THREAD_SUITES)'
 
 # The library is optimised as a whole (build.mk) on two boards; on the others its objects are linked as they are. Of the two
 # M4F boards one passes floats in integer registers. The M3 computes in software, as microbit, which has all suites. Boards
@@ -48,7 +48,7 @@ variant_aarch64-fused       = BOARD=aarch64 FUSED=1 FUZZ= SUITES='$(KERNELS_SUIT
 variant_netduinoplus2-fused = BOARD=netduinoplus2 FUSED=1 WHOLE= TEST_PARTS='OPERATORS PLANS'
 
 # All sources as one translation unit: names are unique, and no source changes what the compiler does with the next one.
-variant_gcc-native-unity    = CC=gcc OPT='-O2 -march=native' UNITY=1
+variant_gcc-native-unity    = CC=gcc OPT='-O1 -march=native' UNITY=1
 variant_netduinoplus2-unity = BOARD=netduinoplus2 UNITY=1 WHOLE= TEST_PARTS=GOLDEN
 
 VARIANTS := $(patsubst variant_%,%,$(sort $(filter variant_%,$(.VARIABLES))))

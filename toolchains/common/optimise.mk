@@ -22,4 +22,7 @@ SMALL_FLAGS = -fno-if-conversion -fno-caller-saves -fno-shrink-wrap -fno-tree-lo
 
 # Another OPT than -O2 is for all; SMALL=1 is small as a whole.
 SIZE_FLAGS := $(if $(PLAIN),,$(if $(BARE_METAL),$(if $(filter -O2,$(OPT)),-Os $(TIGHT_FLAGS),$(if $(SMALL),$(TIGHT_FLAGS) $(SMALL_FLAGS)))))
-library_flags = $(if $(filter $(if $(SMALL),,$(LOOPS)),$(1)),,$(SIZE_FLAGS))
+library_flags = $(if $(filter $(if $(SMALL),,$(LOOPS)),$(1)),,$(SIZE_FLAGS)) $(if $(filter $(F64_SOURCE),$(1)),$(F64_FLAGS))
+
+# The copy in double precision checks gradients: it is to compile soon, not to run fast.
+F64_FLAGS := $(if $(filter -O2 -O3,$(OPT)),-O1)
