@@ -365,6 +365,31 @@ static void test_largest(const test_model *m, const cge_memory_level *level)
     CHECK(slices <= pieces);
 }
 
+/* What a sum of two maps costs: 4 multiply-adds an element and one where no activation follows, all of it in one piece. It is the
+ * largest slice of a prediction of x + x. */
+static void test_cost_of_a_sum(void)
+{
+    enum { H = 8, W = 8, C = 16, COST = H * W * C * (CGE_MACS_MERGE + 1), ROOM = 12 * H * W * C };
+    static const cge_layer layers[] = {{.kind = &cge_kind_add, .from = {CGE_INPUT, CGE_INPUT}}};
+    static const cge_model model = {.input = {H, W, C}, TABLE(layers)};
+    cge_options options = {.capacity = 1};
+    cge_plan plan;
+    cge_network *net;
+    size_t bytes = 0, plan_bytes = 0;
+    int64_t largest = 0;
+    check_case("a sum");
+    CHECK_OK(cge_plan_bytes(&model, &plan_bytes));
+    if (!check_room("a sum", plan_bytes + ROOM + sizeof *net)) return;
+    net = check_bytes(sizeof *net);
+    CHECK_OK(cge_plan_make(&model, &cge_memory_small_sliced, 0, check_bytes(plan_bytes), plan_bytes, &plan));
+    options.plan = &plan;
+    CHECK_OK(cge_network_arena_bytes(&model, &options, &bytes));
+    if (!CHECK(bytes <= ROOM)) return;
+    CHECK_OK(cge_network_init(net, &model, &options, check_bytes(bytes), bytes));
+    CHECK_OK(cge_network_largest_slice(net, &largest));
+    CHECK(largest >= COST && largest <= COST + CGE_MACS_CALL + CGE_MACS_RESUME);
+}
+
 /* What the step refuses, the blocking call refuses: the same status, and nothing learned. */
 static void test_not_finite(const cge_memory_level *level)
 {
@@ -706,6 +731,7 @@ void suite_slices(void)
                 check_case(sliced[i].name);
                 test_prediction(&sliced[i], levels[l], training);
             }
+    test_cost_of_a_sum();
     check_case("labels");
     test_label();
     test_label_between();

@@ -60,11 +60,13 @@ typedef struct cge_pieces {
     int64_t *saved;    /* multiply-adds of pieces that had less to do than they may are added */
 } cge_pieces;
 
+typedef int64_t cge_pass_macs(const cge_pieces *u, int32_t piece);
+
 /* Pieces that follow each other may be run as one, to the same bits and faster. */
 typedef struct cge_pass {
     void (*cut)(cge_pieces *u);             /* before the others are asked; NULL: there is nothing to work out */
     int32_t (*pieces)(const cge_pieces *u); /* how many; may be none */
-    int64_t (*macs)(const cge_pieces *u, int32_t piece);
+    cge_pass_macs *macs;
     cge_status (*run_pieces)(const cge_pieces *u, cge_range pieces);
 } cge_pass;
 

@@ -945,15 +945,17 @@ typedef struct slice_left {
 /* As many pieces of a pass as fit, from number `begin` on; but one of a slice in any case. */
 static int32_t pieces_that_fit(const net_slice *s, const cge_pass *of, int32_t begin, int32_t count, slice_left *left)
 {
-    int32_t end;
-    for (end = begin; end < count; end++) {
-        int64_t macs;
-        if (left->ran && left->macs <= CGE_MACS_CALL) break;
-        macs = of->macs(&s->unit, end) + CGE_MACS_CALL;
-        if (left->ran && macs > left->macs) break;
-        left->macs -= macs;
-        left->ran = 1;
+    cge_pass_macs *const macs = of->macs;
+    int64_t room = left->macs;
+    int32_t end = begin;
+    if (!left->ran) room -= macs(&s->unit, end++) + CGE_MACS_CALL;
+    for (; end < count && room > CGE_MACS_CALL; end++) {
+        const int64_t rest = room - macs(&s->unit, end) - CGE_MACS_CALL;
+        if (rest < 0) break;
+        room = rest;
     }
+    left->macs = room;
+    left->ran = 1;
     return end;
 }
 
@@ -1048,13 +1050,16 @@ static net_slice *kept_unit(const cge_network *net)
 static cge_status go_on_with(cge_network *net, net_slice *s, int64_t budget, int unit_stays)
 {
     slice_left left;
+    cge_status status;
     left.macs = budget - CGE_MACS_RESUME;
     left.ran = 0;
     left.unit_stays = unit_stays;
     s->net = net;
     s->step = &net->step;
     if (net->step.prepared && s->unit.c.params.optimizer != NULL) s->unit.c.params.optimizer = &net->optimizer; /* the struct may have been moved */
-    return go_on(s, &left);
+    status = go_on(s, &left);
+    s->unit.saved = NULL; /* the unit may stay, what is left does not */
+    return status;
 }
 
 CGE_NOINLINE cge_status go_on_afresh(cge_network *net, int64_t budget)
