@@ -194,7 +194,7 @@ def test_twice_the_layers_take_about_twice_the_instructions(what, share, counts)
 
 
 def test_a_network_of_28x28_pictures_is_planned_within_a_millisecond(counts):
-    assert counts["plan_of_net_n"][0] <= 168_000 / 1.5  # a Cortex-M4F's cycles at 168 MHz, of which an instruction takes up to 1.5
+    assert counts["plan_of_net_n"][0] <= 168_000 / 1.5  # cycles of a Cortex-M4F at 168 MHz; an instruction takes up to 1.5
 
 
 def test_a_refused_call_takes_sixty_instructions_at_most(counts):

@@ -73,7 +73,8 @@ static inline int place_anew(relayed_net *n)
                                      plan->unit_count, tensors, plan->level->masks, NULL};
     if (!CHECK(plan->unit_count <= 16)) return 0;
     plan->tensor_count = cge_find_uses(&choice);
-    plan->peak_elems = cge_place_tensors(tensors, plan->tensor_count, cge_operations(plan->unit_count), order, &plan->bound_elems);
+    plan->peak_elems =
+        cge_place_tensors(tensors, plan->tensor_count, cge_operations(plan->unit_count), order, &plan->bound_elems);
     return CHECK_OK(cge_network_arena_bytes(n->model, &n->options, &n->arena_bytes)) && CHECK(n->arena_bytes <= n->room);
 }
 

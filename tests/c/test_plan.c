@@ -153,7 +153,8 @@ static void force_styles(place *p, const cge_memory_level *level, int32_t traini
         units[u].style = (int16_t)(in_stem ? CGE_UNIT_STEM | (some & of_stem) : some & ~(uint32_t)CGE_UNIT_KEEPS_WINNERS);
     }
     plan->tensor_count = cge_find_uses(&(cge_style_choice){p->model, plan->layers, level, training, units, plan->unit_count, tensors, level->masks, NULL});
-    plan->peak_elems = cge_place_tensors(tensors, plan->tensor_count, cge_operations(plan->unit_count), order, &plan->bound_elems);
+    plan->peak_elems =
+        cge_place_tensors(tensors, plan->tensor_count, cge_operations(plan->unit_count), order, &plan->bound_elems);
 }
 
 /* The plan, if there is a level, and the arena's size. Nothing of it needs memory but the plan's own. */
@@ -806,8 +807,8 @@ static int32_t elems_alive_during(const cge_tensor *t, int32_t count, int32_t op
     return elems;
 }
 
-/* What is alive during each operation, of random tensors; and of so large ones that the sums would overflow: where they begin, end, or
- * meet. */
+/* What is alive during each operation, of random tensors; and of so large ones that the sums would overflow: where they begin,
+ * end, or meet. */
 static void test_alive(void)
 {
     static const int16_t lives[3][2] = {{0, 1}, {1, 0}, {1, 1}};
