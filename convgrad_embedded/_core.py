@@ -1415,11 +1415,6 @@ class Runtime:
         def some(most: int) -> int:
             return int(self._train_epoch_part(self._net, c_x, c_targets, c_order, count, batch_size, most, progress, loss))
 
-        def counted(most: int) -> int:
-            status = part(most)
-            losses.take_right()
-            return status
-
         def part(most: int) -> int:
             if clip is not None:
                 return self._clipped_part(x, targets, order, batch_size, losses, progress.done + most, clip)
@@ -1433,12 +1428,13 @@ class Runtime:
             return status
 
         def between() -> bool | None:
+            losses.take_right()
             ends = report(losses)
             _give_way()
             return ends
 
         whole = batch_size if self.learns_by_batch else 1
-        self._in_parts(counted, self._train_pace, progress, count, batch_size, "training", between, each, whole)
+        self._in_parts(part, self._train_pace, progress, count, batch_size, "training", between, each, whole)
         return losses
 
     def _clipped_part(

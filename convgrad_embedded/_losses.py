@@ -316,7 +316,7 @@ class MultiOutput(Loss):
         return [slice(end - size, end) for end, size in zip(ends, self.sizes)]
 
     def parts(self, targets: Targets) -> list[Targets]:
-        """Of each output, from what targets() gave."""
+        """Of each output, from what targets() gave. Weights are left out."""
         found: list[Targets] = []
         column = 0
         for loss, columns in zip(self.losses, self.columns):
@@ -326,9 +326,7 @@ class MultiOutput(Loss):
                 column += 1
             if loss.reads_values and targets.values is not None:  # type: ignore[union-attr]
                 values = np.ascontiguousarray(targets.values[:, columns])
-            apart: Any = targets.weights
-            weights = None if apart is None else np.ascontiguousarray(apart[:, len(found)])
-            found.append(Targets(labels, values, weights))
+            found.append(Targets(labels, values))
         return found
 
     def weighted(self, targets: Targets, sample_weight: Any, class_weight: Any, count: int, name: str) -> Targets:

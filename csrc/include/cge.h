@@ -970,7 +970,7 @@ typedef struct cge_options { /* zero means default */
 CGE_MUST_USE cge_status cge_network_arena_bytes(const cge_model *model, const cge_options *options, size_t *bytes);
 
 typedef struct cge_progress {       /* all zero at the start */
-    int32_t done, correct;          /* samples so far; of them right, where somebody counts (see cge_network_evaluate) */
+    int32_t done, correct;          /* samples so far; of them right, where that is counted (cge_network_evaluate) */
     cge_real loss_sum, loss_error;  /* of their losses, as Kahan's compensated sum */
     int32_t shrunk;                 /* 1: in units of 2^32, since the sum would have overflowed */
 } cge_progress;
@@ -979,14 +979,16 @@ typedef struct cge_progress {       /* all zero at the start */
  * by classes[its label], or by the product of both, in one rounding. Weights are finite and >= 0 (else CGE_ERR_ARGUMENT).
  * The mean loss and the mean gradient still are sums divided by the number of samples, as in Keras: so what a sample does to a
  * step does not depend on what the others weigh. PyTorch's CrossEntropyLoss(weight) divides by the sum of the weights: weights that
- * add up to the number of samples do the same. *correct counts samples, whatever they weigh. With `losses` the losses of the
- * samples that are trained or evaluated are added up in losses[0].loss_sum, and losses[0].correct counts those that are right: in
- * training, before the step that they are in. `done` stays. After an error the sums mean nothing. */
+ * add up to the number of samples do the same. *correct counts samples, whatever they weigh.
+ *
+ * With `losses` the losses of samples that are trained or evaluated are added up in losses[0].loss_sum. losses[0].correct
+ * counts those that are right. A sample that trains is looked at before its step. `done` stays. After an error the sums mean
+ * nothing. */
 extern const cge_loss_kind cge_weighted; /* the model's loss with weights: only who weighs links it */
 
 /* The same of several outputs, each apart: that output's loss and gradient are multiplied by its weights first, and by
- * cge_output.weight then. Other models give CGE_ERR_ARGUMENT. With `losses` each output's loss, so weighed, and what is right of
- * it are added up in losses[output], as above. */
+ * cge_output.weight then. Other models give CGE_ERR_ARGUMENT. With `losses` each output's loss, so weighed, is added up in
+ * losses[output], and what is right of it is counted there. */
 extern const cge_loss_kind cge_weighted_outputs;
 typedef struct cge_weights {
     const cge_loss_kind *kind; /* &cge_weighted, &cge_weighted_outputs */

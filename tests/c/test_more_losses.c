@@ -445,8 +445,8 @@ static void test_mean_with_weights(int32_t kind)
     CHECK_SAME(batch, mean, 0);
 }
 
-/* Losses and right answers of samples while they train, each before its step: also where the step is tried first, since the
- * first layer has a weight of 1e20 at an input that is 0. */
+/* Losses and right answers of samples while they train, each before its step. A weight of 1e20 at an input that is 0 makes a
+ * step be tried first. */
 static void test_sums_while_training(int32_t kind, const cge_memory_level *level, int sliced, int tried)
 {
     struct losing_net *f = &losses_of;

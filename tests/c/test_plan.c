@@ -807,8 +807,8 @@ static int32_t elems_alive_during(const cge_tensor *t, int32_t count, int32_t op
     return elems;
 }
 
-/* What is alive during each operation, of random tensors; and of so large ones that the sums would overflow: where they begin,
- * end, or meet. */
+/* What is alive during each operation, of random tensors. And of so large ones that sums would overflow: where they begin, end,
+ * or meet. */
 static void test_alive(void)
 {
     static const int16_t lives[3][2] = {{0, 1}, {1, 0}, {1, 1}};

@@ -365,8 +365,8 @@ static void test_largest(const test_model *m, const cge_memory_level *level)
     CHECK(slices <= pieces);
 }
 
-/* What a sum of two maps costs: 4 multiply-adds an element and one where no activation follows, all of it in one piece. It is
- * the largest slice of a prediction of x + x. */
+/* A sum of two maps costs 4 multiply-adds an element, and one where no activation follows. Here it is one piece, and the
+ * largest slice of a prediction of x + x. */
 static void test_cost_of_a_sum(void)
 {
     enum { H = 8, W = 8, C = 16, COST = H * W * C * (CGE_MACS_MERGE + 1), ROOM = 12 * H * W * C };

@@ -141,9 +141,16 @@ static inline int cge_is_weight(cge_real x)
 CGE_INTERNAL void cge_add_loss(cge_progress *p, cge_real value);
 CGE_INTERNAL cge_real cge_loss_mean(const cge_progress *p, int32_t count);
 
-/* Adds to p->correct whether the outputs y [n] of a sample are right, or how many of them: see cge_network_evaluate. */
-CGE_INTERNAL void cge_count_right(const cge_loss_kind *loss, int32_t n, const cge_real *y, const cge_targets *targets, int32_t sample,
-                                  cge_progress *p);
+/* Outputs y [n] of a sample, and its target: of the loss `kind`. */
+typedef struct cge_scored {
+    const cge_loss_kind *kind;
+    const cge_real *y;
+    int32_t n, sample;
+    const cge_targets *targets;
+} cge_scored;
+
+/* Adds a sample's loss, and to p->correct whether its outputs are right, or how many of them: see cge_network_evaluate. */
+CGE_INTERNAL void cge_note_loss(cge_progress *p, cge_real loss, const cge_scored *of);
 
 /* In files besides sgd's: beta2, epsilon; and l1. */
 enum { CGE_OPTIMIZER_SETTINGS = 2, CGE_L1_SETTINGS = 3, CGE_MOST_SLOTS = 2 };

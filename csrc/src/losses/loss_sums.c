@@ -44,11 +44,16 @@ static int is_first_largest(const cge_real *y, int32_t n, int32_t label)
     return 1;
 }
 
-CGE_INTERNAL void cge_count_right(const cge_loss_kind *loss, int32_t n, const cge_real *y, const cge_targets *targets, int32_t sample,
-                                  cge_progress *p)
+static int32_t count_right(const cge_scored *of)
 {
-    int32_t right = 0;
-    if (loss->reads_labels) right = is_first_largest(y, n, targets->labels[sample]);
-    else if (loss->count_right != NULL) right = loss->count_right(n, y, targets->values + (size_t)sample * (size_t)n);
+    if (of->kind->reads_labels) return is_first_largest(of->y, of->n, of->targets->labels[of->sample]);
+    if (of->kind->count_right == NULL) return 0;
+    return of->kind->count_right(of->n, of->y, of->targets->values + (size_t)of->sample * (size_t)of->n);
+}
+
+CGE_INTERNAL void cge_note_loss(cge_progress *p, cge_real loss, const cge_scored *of)
+{
+    const int32_t right = count_right(of);
+    cge_add_loss(p, loss);
     p->correct = right < INT32_MAX - p->correct ? p->correct + right : INT32_MAX;
 }

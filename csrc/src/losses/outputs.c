@@ -151,12 +151,6 @@ static cge_status weighted_outputs_check_targets(const cge_network *net, const c
     return CGE_OK;
 }
 
-static void note_output(const output_view *v, const cge_output *o, const cge_real *x, cge_real loss, cge_progress *sums)
-{
-    cge_add_loss(sums, loss);
-    cge_count_right(o->loss, o->elems, x + v->first, &v->targets, 0, sums);
-}
-
 static cge_real weighted_outputs_forward(const cge_network *net, const cge_real *x, const cge_targets *targets, int32_t sample)
 {
     const cge_output *o = net->model->outputs;
@@ -168,7 +162,8 @@ static cge_real weighted_outputs_forward(const cge_network *net, const cge_real 
         cge_loss_forward *const output_loss = o->loss->forward;
         const cge_real weight = weight_of_sample_in(net, targets, sample, o) * weight_of_label(targets, &v, o);
         const cge_real loss = output_loss(&v.net, x + v.first, &v.targets, 0) * weight;
-        if (sums != NULL) note_output(&v, o, x, loss, sums++);
+        const cge_scored scored = {o->loss, x + v.first, o->elems, 0, &v.targets};
+        if (sums != NULL) cge_note_loss(sums++, loss, &scored);
         sum = CGE_MADD(sum, CGE_REAL(o->weight), loss);
         if (is_last(net->model, o)) return sum;
         view_next(&v, o);

@@ -32,9 +32,8 @@ static cge_real weighted_forward(const cge_network *net, const cge_real *x, cons
 {
     cge_loss_forward *const plain_loss = net->model->loss->forward;
     const cge_real loss = plain_loss(net, x, targets, sample) * weight_of_sample(targets, sample);
-    cge_progress *sums = targets->weights->losses;
-    if (sums != NULL) cge_add_loss(sums, loss);
-    if (sums != NULL) cge_count_right(net->model->loss, net->out_elems, x, targets, sample, sums);
+    const cge_scored scored = {net->model->loss, x, net->out_elems, sample, targets};
+    if (targets->weights->losses != NULL) cge_note_loss(targets->weights->losses, loss, &scored);
     return loss;
 }
 

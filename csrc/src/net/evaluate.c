@@ -30,8 +30,8 @@ cge_status cge_network_forward(cge_network *net, const void *x, int32_t count, c
 
 CGE_INTERNAL void cge_note_sample(const cge_network *net, const cge_real *y, const cge_targets *targets, int32_t sample, cge_progress *p)
 {
-    cge_add_loss(p, cge_loss_of(net, targets)->forward(net, y, targets, sample));
-    cge_count_right(net->model->loss, net->out_elems, y, targets, sample, p);
+    const cge_scored scored = {net->model->loss, y, net->out_elems, sample, targets};
+    cge_note_loss(p, cge_loss_of(net, targets)->forward(net, y, targets, sample), &scored);
 }
 
 /* Samples p->done .. end - 1. */

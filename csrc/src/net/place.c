@@ -27,10 +27,10 @@ CGE_INTERNAL int32_t cge_count_alive(cge_tensor *t, int32_t count, int32_t opera
         *begun += t[i].elems;
     }
     for (i = 0; i < count; i++) {
-        int32_t *ended = &t[t[i].last + 1].offset;
-        if (t[i].last + 1 == operations) continue;
-        if (*ended < -CGE_MAX_ELEMS) return all_saturated(t, operations);
-        *ended -= t[i].elems;
+        const int32_t behind = t[i].last + 1;
+        if (behind == operations) continue;
+        if (t[behind].offset < -CGE_MAX_ELEMS) return all_saturated(t, operations);
+        t[behind].offset -= t[i].elems;
     }
     for (i = 0; i < operations; i++) {
         alive += t[i].offset;
@@ -91,7 +91,8 @@ static int32_t place_rounds(cge_tensor *t, int32_t count, int16_t *order, int16_
     return best;
 }
 
-CGE_INTERNAL int32_t cge_place_tensors(cge_tensor *t, int32_t count, int32_t operations, int16_t *order, int32_t *bound)
+CGE_INTERNAL int32_t cge_place_tensors(cge_tensor *t, int32_t count, int32_t operations, int16_t *order,
+                                       int32_t *bound)
 {
     int16_t *placed = order + count;
     int32_t by, round = 0, best = INT32_MAX, best_by = 0, best_round = 0;

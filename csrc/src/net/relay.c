@@ -512,8 +512,8 @@ CGE_NOINLINE void relay_next_row(cge_relay_walk *s, int32_t u)
     s->made[u - s->begin]++;
 }
 
-CGE_INTERNAL void cge_begin_relay(cge_relay_walk *s, const cge_network *net, const cge_real *params, int32_t end, const void *x,
-                                  int16_t *made, cge_relay_window *windows)
+CGE_INTERNAL void cge_begin_relay(cge_relay_walk *s, const cge_network *net, const cge_real *params, int32_t end,
+                                  const void *x, int16_t *made, cge_relay_window *windows)
 {
     const cge_plan *plan = net->options.plan;
     memset(s, 0, sizeof *s);

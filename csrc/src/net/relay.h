@@ -63,8 +63,8 @@ typedef struct cge_relay_walk {
 } cge_relay_walk;
 
 /* With what counts its rows and holds them, which are zeros. */
-CGE_INTERNAL void cge_begin_relay(cge_relay_walk *s, const cge_network *net, const cge_real *params, int32_t end, const void *x,
-                                  int16_t *made, cge_relay_window *windows);
+CGE_INTERNAL void cge_begin_relay(cge_relay_walk *s, const cge_network *net, const cge_real *params, int32_t end,
+                                  const void *x, int16_t *made, cge_relay_window *windows);
 
 /* A unit of the relay that has not yet made so many rows, of those that unit u reads; -1: none. */
 CGE_INTERNAL int32_t cge_lacking_source(const cge_relay_walk *s, int32_t u, int32_t rows);

@@ -74,7 +74,7 @@ static void choose_within(const cge_style_choice *s, int32_t limit)
         if ((u->style & SETTLED) != 0) continue;
         quick = elems_alive(s, number);
         (void)choose_style(s, u, CGE_UNIT_ROW_BY_ROW, quick, quick, u->forward, limit);
-        quick = elems_alive(s, 2 * s->unit_count - number);
+        quick = elems_alive(s, cge_backward_of(s->unit_count, number));
         now = choose_style(s, u, CGE_UNIT_DX_FIRST | CGE_UNIT_FEW_INPUTS, quick, quick, u->backward, limit);
         if (s->level->relays != NULL) (void)choose_style(s, u, CGE_UNIT_DX_FIRST | CGE_UNIT_FEW_CHANNELS, quick, now, u->backward, limit);
     }
@@ -328,7 +328,7 @@ static int32_t try_learning(const cge_style_choice *s, learning_choice with, lea
     with.elems = elems_of_styles(s);
     for (u = 0; u <= before; u++) {
         const int32_t forward = elems_alive(s, u);
-        const int32_t backward = elems_alive(s, 2 * s->unit_count - u);
+        const int32_t backward = elems_alive(s, cge_backward_of(s->unit_count, u));
         most = forward > most ? forward : most;
         most = backward > most ? backward : most;
     }

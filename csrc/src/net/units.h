@@ -330,18 +330,24 @@ CGE_INTERNAL cge_unit_scratch cge_scratch_of_unit(const cge_style_choice *s, con
 /* Whether a plan has just these units and tensors, wherever they lie. */
 CGE_INTERNAL int cge_uses_match(const cge_model *model, const cge_plan *plan);
 
-/* Operations of a plan, as cge_plan numbers them. */
+/* Operations of a plan, as cge_plan numbers them: how many, and which is a unit's backward pass. */
 static inline int32_t cge_operations(int32_t unit_count)
 {
     return 2 * unit_count + 1;
 }
 
-/* Elements that are alive during an operation: in t[operation].offset, since tensors that are not placed have no use for it. t has
- * room for `operations` tensors. Returns the most. Saturates above CGE_MAX_ELEMS. */
+static inline int32_t cge_backward_of(int32_t unit_count, int32_t unit)
+{
+    return 2 * unit_count - unit;
+}
+
+/* Elements that are alive during each operation, in t[operation].offset: tensors that are not placed have no use for it. Returns
+ * the most. t has room for `operations` tensors. Saturates above CGE_MAX_ELEMS. */
 CGE_INTERNAL int32_t cge_count_alive(cge_tensor *t, int32_t count, int32_t operations);
 
 /* Gives each tensor an offset; order [2 * count] is scratch. Returns the end of the last; *bound: the most alive at once. */
-CGE_INTERNAL int32_t cge_place_tensors(cge_tensor *t, int32_t count, int32_t operations, int16_t *order, int32_t *bound);
+CGE_INTERNAL int32_t cge_place_tensors(cge_tensor *t, int32_t count, int32_t operations, int16_t *order,
+                                       int32_t *bound);
 
 /* CGE_ERR_MISMATCH if two tensors that live together overlap, one reaches out of its memory, or the plan is another
  * model's. Else *counts has its elements (cge_count_layer). */

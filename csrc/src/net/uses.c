@@ -20,7 +20,7 @@ typedef struct uses {
 
 static int32_t backward_of(const uses *s, int32_t unit)
 {
-    return 2 * s->unit_count - unit;
+    return cge_backward_of(s->unit_count, unit);
 }
 
 static int same_use(const cge_tensor *t, int32_t elems, int32_t first, int32_t last)
