@@ -925,7 +925,7 @@ CGE_MUST_USE cge_status cge_plan_spread(const cge_model *model, const cge_real *
  * cge_network_init works out again what a plan should be, and compares. That takes 4 KB of code. A plan that is constant can
  * bear a seal instead: a checksum over the plan, the model and CGE_PLAN_VERSION, which is what is compared then. Its level is
  * the sealed one. A seal tells what was damaged or mixed up, not what was forged. Network.export(sealed=True) writes it. */
-#define CGE_PLAN_VERSION 5 /* raised by every change of what a plan of the same model looks like, or means */
+#define CGE_PLAN_VERSION 6 /* raised by every change of what a plan of the same model looks like, or means */
 extern const cge_memory_level cge_memory_small_sealed;
 extern const cge_memory_level cge_memory_batch_sealed;
 extern const cge_memory_level cge_memory_smallest_sealed;

@@ -10,6 +10,7 @@
 
 enum { RELAYS = 24, BLOCKS = 10 };
 enum { STEEP = CHECK_FEWER ? 10 : 80 };
+enum { PASSED_ON = 25 + 20 + 9, PASSED_ON_OF_BYTES = 25 + 30 + 9 }; /* of "passing": two rows or one and its bytes, a window */
 
 static int32_t steep_steps, refused_steps;
 
@@ -36,6 +37,10 @@ static const cge_layer means[] = { /* one of what is read once, one of what is r
     ADD(0, 5), DENSE(3, 0, 0)};
 static const cge_layer of_the_input[] = { /* read by the first unit and by a sum, which lies in no place of another */
     FROZEN(2, 3, 1, 1, .groups = 1), ADD(0, CGE_INPUT), FROZEN(2, 3, 1, 1, .groups = 1), ADD(2, 0), PLAIN(flatten), DENSE(3, CGE_FROZEN, 0)};
+static const cge_layer passing[] = { /* rows that are passed on: three in a row past a stride, and to a mean */
+    FROZEN(5, 3, 1, 1, .groups = 1), PLAIN(relu), FROZEN(4, 1, 1, 0, .groups = 1), FROZEN(6, 1, 2, 0, .groups = 1), PLAIN(tanh),
+    FROZEN(3, 1, 1, 0, .groups = 1), /* not passed on, as there is padding behind it */
+    FROZEN(4, 1, 1, 1, .groups = 1), FROZEN(2, 1, 1, 0, .groups = 1), MEAN, DENSE(3, 0, 0)};
 
 static const test_model learns_all = MODEL("all of it learns", 2, 3, 1, learning, &cge_softmax_cross_entropy, 0.05f, 0.9f, 0, 0);
 static const test_model means_learn = MODEL("means learn", 5, 4, 1, means, &cge_softmax_cross_entropy, 0.05f, 0, 0, 0);
@@ -49,6 +54,9 @@ static const test_model relayed[] = {
     MODEL("a long skip", 13, 10, 1, long_skip, &cge_mean_squared_error, 0.05f, 0, 0, 0),
     MODEL("pooled", 13, 8, 1, pooled, &cge_softmax_cross_entropy, 0.05f, 0, 0, 0),
     MODEL("of the input", 7, 6, 2, of_the_input, &cge_softmax_cross_entropy, 0.05f, 0, 0, 0),
+    MODEL("passing", 9, 5, 2, passing, &cge_softmax_cross_entropy, 0.05f, 0, 0, 0),
+    {"bytes, passing", {{9, 5, 2}, TABLE(passing), &cge_softmax_cross_entropy, {&cge_sgd, 0.05f, 0, 0, 0}, &cge_input_u8,
+                        0x1p-8f, 0}},
     {"bytes", {{15, 6, 2}, TABLE(separable), &cge_softmax_cross_entropy, {&cge_sgd, 0.05f, 0, 0, 0}, &cge_input_u8, 0x1p-8f, 3}},
     {"bytes, pooled", {{13, 8, 1}, TABLE(pooled), &cge_softmax_cross_entropy, {&cge_sgd, 0.05f, 0, 0, 0}, &cge_input_u8, 0x1p-8f, 0}},
 };
@@ -355,6 +363,17 @@ static void test_no_rows(const test_model *m)
     CHECK_REFUSED(CGE_ERR_MISMATCH, cge_network_init(&n.net, n.model, &n.options, n.arena, n.room));
 }
 
+/* Rows that are passed on share one room: the largest two that meet in it, with what they are made with. */
+static void test_passed_on(const test_model *m, int32_t expected)
+{
+    const uint32_t all_but_the_last = 0x3f; /* units 0 to 6: six convolutions and the mean */
+    relayed_net n;
+    if (!make_room(&n, m) || !plan_with(&n, &cge_memory_small_tight, 0)) return;
+    n.room = SIZE_MAX;
+    CHECK(relays_by_mask(&n, all_but_the_last) && place_anew(&n));
+    CHECK(n.plan.tensors[n.plan.units[6].forward].elems == expected);
+}
+
 /* More units than a relay has, all of which could hand rows on. */
 static void test_long_chain(void)
 {
@@ -555,6 +574,8 @@ void suite_relay(void)
     test_training(&means_learn);
     test_chosen(&means_learn);
     test_impossible();
+    test_passed_on(&relayed[5], PASSED_ON);
+    test_passed_on(&relayed[6], PASSED_ON_OF_BYTES);
     test_no_rows(&renamed);
     test_long_chain();
 }

@@ -14,9 +14,9 @@ enum { SEED = 78, SEED_X = 901, STEPS = 3, SPARE = 512 };
 
 /* All seals below, one after the other in a checksum, and the version that they belong to. If they are others now, then plans
  * that were exported and sealed before are not what the library takes them for: raise CGE_PLAN_VERSION, and write down both. */
-enum { GOLDEN_VERSION = 5 };
-#define GOLDEN_SEALS 0xdeadcab9u
-#define GOLDEN_SEALS_FUSED 0x7dfcd294u /* of a build with fused multiply-adds, which leaves out no zeros: its scratch is another */
+enum { GOLDEN_VERSION = 6 };
+#define GOLDEN_SEALS 0x15303047u
+#define GOLDEN_SEALS_FUSED 0xd0b41bdfu /* of a build with fused multiply-adds, which leaves out no zeros: its scratch is another */
 
 static const test_model sealed_models[] = {
     MODEL("N, momentum", 9, 8, 2, small_n, &cge_softmax_cross_entropy, 0.05f, 0.9f, 0.01f, 0),

@@ -8,6 +8,10 @@
  * still look at. Let `meeting` be the first unit that all paths from unit u come through: it makes one row at a time, and
  * everyone between no more than that row asks for. So what u has made for row r of the meeting, without what is through
  * after row r - 1, is the most that its window holds. Where u is read once, these are the rows that one row of its reader looks at.
+ *
+ * Where a row of the reader looks at one row, and none looks at it again, the row is passed on: whoever is to make the reader's
+ * row has it made, and then that one is made at once. So it needs a place only while it is made and read. All such rows share
+ * the room in which one row is made: they lie at its two ends in turn, as nothing is alive but one of them and what is made of it.
  */
 #include "relay.h"
 #include "../kernels/kernels.h"
@@ -118,9 +122,21 @@ static int32_t sum_in_place_of(const cge_relay_net *n, int32_t u)
     return cge_relay_trait(n, sum, CGE_TWO_INPUTS) && cge_relay_trait(n, sum, CGE_IN_PLACE) ? sum : -1;
 }
 
+/* Elements of a row that is passed on to the unit that reads unit u; 0: it is not. A sum's first input waits for the second. */
+static int32_t elems_passed_on(const cge_relay_net *n, int32_t u)
+{
+    const int32_t reader = n->units[u].shared ? n->count : last_who_reads(n, u);
+    const cge_conv2d *g;
+    if (reader >= n->count || n->units[reader].pool >= 0 || !cge_relay_trait(n, u, CGE_BY_ROWS)) return 0;
+    if (cge_relay_trait(n, reader, CGE_SUMS_ROWS)) return row_elems(cge_shape_put_out(n, u));
+    if (!cge_relay_trait(n, reader, CGE_BY_ROWS)) return 0;
+    g = cge_conv2d_of(&n->model->layers[n->units[reader].main]);
+    return g->kernel_h == 1 && g->pad_top == 0 && g->pad_bottom == 0 ? row_elems(cge_shape_put_out(n, u)) : 0;
+}
+
 static int32_t relay_window_elems(const cge_relay_net *n, int32_t u)
 {
-    if (sum_in_place_of(n, u) >= 0) return 0;
+    if (sum_in_place_of(n, u) >= 0 || elems_passed_on(n, u) > 0) return 0;
     return relay_window_rows(n, u, meeting_of(n, u)) * row_elems(cge_shape_put_out(n, u));
 }
 
@@ -144,6 +160,14 @@ static int32_t relay_room(const cge_relay_net *n, int32_t u, int32_t style)
     cge_describe_unit(n->model, n->layers, &n->units[u], &c);
     c.style = (int16_t)(n->units[u].learns ? style & ~CGE_UNIT_RELAY : style); /* who learns has winners */
     return source + cge_conv2d_unit_room(&c);
+}
+
+/* What a row of unit u of the relay begin .. end takes while it is made: with the row itself and that which it is made of, if
+ * they are passed on. */
+static int32_t room_of_row(const cge_relay_net *n, int32_t begin, int32_t end, int32_t u, int32_t style)
+{
+    const int32_t source = n->units[u].x[0], own = u < end ? elems_passed_on(n, u) : 0;
+    return relay_room(n, u, style) + own + (source >= begin ? elems_passed_on(n, source) : 0);
 }
 
 /* ---- which units ---- */
@@ -234,15 +258,15 @@ CGE_INTERNAL cge_unit_scratch cge_relay_scratch(const cge_style_choice *s, const
 {
     const cge_relay_net n = {s->model, s->layers, s->units, s->unit_count};
     cge_unit_scratch scratch = {0, 0};
-    int32_t windows = 0, end = 0, room, u;
+    int32_t windows = 0, end = 0, room = 0, begin, u;
     while (n.units[end].begin != last->begin) end++;
-    room = relay_room(&n, end, n.units[end].style);
-    for (u = end - 1; u >= 0 && (n.units[u].style & CGE_UNIT_HANDS_ROWS_ON) != 0; u--) {
-        room = at_least(relay_room(&n, u, n.units[u].style), room);
-        windows += relay_window_elems(&n, u);
+    for (begin = end; begin > 0 && (n.units[begin - 1].style & CGE_UNIT_HANDS_ROWS_ON) != 0;) begin--;
+    for (u = begin; u <= end; u++) {
+        room = at_least(room_of_row(&n, begin, end, u, n.units[u].style), room);
+        windows += u < end ? relay_window_elems(&n, u) : 0;
     }
     scratch.forward = windows + room;
-    return (last->style & CGE_UNIT_LEARNS_BY_ROWS) != 0 ? known_or_walked(&n, s, u + 1, end, scratch) : scratch;
+    return (last->style & CGE_UNIT_LEARNS_BY_ROWS) != 0 ? known_or_walked(&n, s, begin, end, scratch) : scratch;
 }
 
 /* ---- choice ----
@@ -310,23 +334,26 @@ static void try_relay(const relay_choice *s, int32_t begin, int32_t end, int32_t
     best->first = (int16_t)begin;
 }
 
-/* What a relay of so many units works with: long ones, in which every window counts, row by row. */
-static int32_t style_of_relay(int32_t units)
+/* The most that a row takes when unit `begin` joins the relay: others' rows are made as before, but for that of its reader. */
+static int32_t room_with(const relay_choice *s, int32_t begin, int32_t end, int32_t style, int32_t room)
 {
-    return units >= LONG_RELAY ? CGE_UNIT_RELAY | CGE_UNIT_ROW_BY_ROW : CGE_UNIT_RELAY;
+    room = at_least(room_of_row(&s->net, begin, end, begin, style), room);
+    return begin < end ? at_least(room_of_row(&s->net, begin, end, s->known[begin].first, style), room) : room;
 }
 
+/* What a relay works with: long ones, in which every window counts, row by row. */
 static void find_best_end(const relay_choice *s, int32_t end)
 {
-    int32_t quick = relay_room(&s->net, end, style_of_relay(1)), tight = relay_room(&s->net, end, style_of_relay(LONG_RELAY));
+    int32_t quick = room_with(s, end, end, CGE_UNIT_RELAY, 0);
+    int32_t tight = room_with(s, end, end, CGE_UNIT_RELAY | CGE_UNIT_ROW_BY_ROW, 0);
     int32_t begin, windows = 0, room;
     try_relay(s, end, end, elems_of_one(s, end));
     if (!takes_rows(&s->net, 0, end)) return;
     for (begin = end - 1; begin >= 0 && end - begin < CGE_MOST_RELAY_UNITS; begin--) {
         if (s->known[begin].last > end) return;
         windows += s->known[begin].elems;
-        quick = at_least(relay_room(&s->net, begin, style_of_relay(1)), quick);
-        tight = at_least(relay_room(&s->net, begin, style_of_relay(LONG_RELAY)), tight);
+        quick = room_with(s, begin, end, CGE_UNIT_RELAY, quick);
+        tight = room_with(s, begin, end, CGE_UNIT_RELAY | CGE_UNIT_ROW_BY_ROW, tight);
         room = end - begin + 1 >= LONG_RELAY ? tight : quick;
         try_relay(s, begin, end, s->best[begin].offset + s->known[end].offset + windows + room);
     }
@@ -501,9 +528,26 @@ CGE_INTERNAL void cge_make_relay_row(const cge_relay_walk *s, int32_t u, const c
     if (s->largest != NULL && u < s->end) note_largest_of_row(s, row_elems(c->out), y);
 }
 
+/* Whether a row of unit u is passed on and lies at the beginning of the room: of several in a row each other one does. */
+static int lies_at_the_beginning(const cge_relay_walk *s, int32_t u)
+{
+    int32_t rows = 0;
+    for (; u >= s->begin && u < s->end && elems_passed_on(&s->of, u) > 0; u = s->of.units[u].x[0]) rows++;
+    return rows % 2 == 1;
+}
+
+/* What is free of the room while a row of unit u is made. */
+static cge_real *free_room(const cge_relay_walk *s, int32_t u)
+{
+    const int32_t source = s->of.units[u].x[0];
+    if (lies_at_the_beginning(s, u)) return s->passing + elems_passed_on(&s->of, u);
+    return lies_at_the_beginning(s, source) ? s->passing + elems_passed_on(&s->of, source) : s->passing;
+}
+
 CGE_NOINLINE void relay_next_row(cge_relay_walk *s, int32_t u)
 {
     cge_unit_call c;
+    s->room = free_room(s, u);
     cge_set_unit_call(s->net, s->params, u, s->x, &c);
     if ((c.layer->kind->traits & CGE_SUMS_ROWS) != 0)
         add_row_to_mean(&c, s->made[u - s->begin], row_for(s, u, 0, c.x, c.in));
@@ -533,7 +577,8 @@ CGE_INTERNAL void cge_begin_relay(cge_relay_walk *s, const cge_network *net, con
 /* Where a sum takes the place of a unit's rows, that has no window. */
 CGE_NOINLINE void place_windows(cge_relay_walk *s)
 {
-    cge_real *scratch = cge_tensor_at(s->net, s->of.units[s->end].forward);
+    const int32_t forward = s->of.units[s->end].forward;
+    cge_real *scratch = cge_tensor_at(s->net, forward), *end = scratch + s->net->options.plan->tensors[forward].elems;
     int32_t u;
     for (u = s->begin; u < s->end; u++) {
         const int32_t elems = relay_window_elems(&s->of, u);
@@ -541,7 +586,11 @@ CGE_NOINLINE void place_windows(cge_relay_walk *s)
         s->windows[u - s->begin].rows = scratch;
         scratch += elems;
     }
-    s->room = scratch;
+    s->passing = scratch;
+    for (u = s->begin; u < s->end; u++) {
+        const int32_t elems = elems_passed_on(&s->of, u);
+        if (elems > 0) s->windows[u - s->begin].rows = lies_at_the_beginning(s, u) ? scratch : end - elems;
+    }
 }
 
 CGE_INTERNAL const cge_real *cge_run_relay(const cge_network *net, const cge_real *params, int32_t end, const void *x, cge_real *largest)

@@ -56,7 +56,8 @@ typedef struct cge_relay_walk {
     const cge_network *net;
     const cge_real *params, *x;
     int32_t begin, end; /* units, both included */
-    cge_real *room;
+    cge_real *room;    /* of the row that is made */
+    cge_real *passing; /* rows that are passed on, and the room between them */
     cge_real *largest; /* |x| between units; NULL: nobody asks */
     int16_t *made; /* rows, of each unit from `begin` on */
     cge_relay_window *windows; /* of each, too */
