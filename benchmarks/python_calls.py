@@ -15,7 +15,7 @@ import time
 import numpy as np
 
 import convgrad_embedded as cge
-from convgrad_embedded import _again, _core
+from convgrad_embedded import _again, _core, _runtime
 
 ROUNDS, CALLS = 150, 50
 F32 = np.float32
@@ -109,7 +109,7 @@ def network_calls():
     """{name: (the call, the C function with all its arguments ready)}"""
     layers = [cge.Conv2d(8, 3), cge.ReLU(), cge.Dense(10)]
     net = cge.Network((8, 8, 1), layers, "softmax_cross_entropy", cge.SGD(0.01), seed=0)
-    core, losses = net._runtime, _core.Losses(_core.FLOAT32)
+    core, losses = net._runtime, _runtime.Losses(_core.FLOAT32)
     c_x, c_labels, c_loss, y = _core.from_buffer(X), np.int32(LABEL).tobytes(), losses.cells.loss, np.empty((1, 10), F32)
     c_y, correct = _core.from_buffer(_core.FLOAT32.buffer_type, y), _core.new_labels([0])
     return {

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Callable, NamedTuple
 
 from convgrad_embedded import _arrays
-from convgrad_embedded._core import Real, Targets
+from convgrad_embedded._core import Real
+from convgrad_embedded._runtime import Targets
 
 _EXPECTED = "(x, y) or (x, y, sample_weight)"
 

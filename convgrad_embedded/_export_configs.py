@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from convgrad_embedded import _core
+from convgrad_embedded import _c_model
 
 if TYPE_CHECKING:
     from convgrad_embedded._network import Network
@@ -24,11 +24,11 @@ class Config(NamedTuple):
 _Key = tuple[str, tuple[Any, ...]]
 
 
-def rows(network: Network) -> list[_core.LayerRow]:
+def rows(network: Network) -> list[_c_model.LayerRow]:
     return [layer.c_row(info.in_shape[:2]) for layer, info in zip(network.layers, network.layer_infos)]
 
 
-def key(row: _core.LayerRow) -> _Key | None:
+def key(row: _c_model.LayerRow) -> _Key | None:
     """Equal for rows that point to one config."""
     return None if row.config is None else (row.config, tuple(sorted(row.fields.items())))
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from convgrad_embedded import _core, _plan
-from convgrad_embedded._core import MemoryPlan
+from convgrad_embedded import _c_model, _core, _plan
+from convgrad_embedded._c_model import MemoryPlan
 
 if TYPE_CHECKING:
     from convgrad_embedded._network import Network
@@ -121,7 +121,7 @@ def _memories(plan: MemoryPlan, prefix: str) -> str:
     return "".join(arrays) + _SPREAD.format(prefix=prefix, count=len(sizes), rows=",\n".join(rows), members=members)
 
 
-def _kinds(network: Network, unit: _core.Unit) -> str:
+def _kinds(network: Network, unit: _c_model.Unit) -> str:
     layers = network.layers[unit.begin : unit.end]
     return f"{_plan.unit_name(unit)}, {' + '.join(layer.kind for layer in layers)}"
 

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Callable, Union
 import numpy as np
 
 from convgrad_embedded import _copies, _fit, _graph, _learning
-from convgrad_embedded._core import Labels, Losses, Real
+from convgrad_embedded._core import Labels, Real
 from convgrad_embedded._layers import Dropout
+from convgrad_embedded._runtime import Losses
 
 if TYPE_CHECKING:
     from convgrad_embedded._network import Network

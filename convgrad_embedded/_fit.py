@@ -9,10 +9,12 @@ import numpy as np
 
 from convgrad_embedded import _arrays
 from convgrad_embedded._batches import Batches
-from convgrad_embedded._core import Clipping, Labels, Losses, NotFiniteError, Real, Targets
+from convgrad_embedded._c_model import Clipping
+from convgrad_embedded._core import Labels, NotFiniteError, Real
 from convgrad_embedded._evaluation import Evaluation, OutputsEvaluation
 from convgrad_embedded._losses import MultiOutput
 from convgrad_embedded._progress import Progress
+from convgrad_embedded._runtime import Losses, Targets
 from convgrad_embedded.callbacks import Callback
 
 if TYPE_CHECKING:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, Callable
 
 import numpy as np
 
-from convgrad_embedded import _arrays, _batches, _core, _features, _fit, _optimizers
-from convgrad_embedded._core import Real, Targets
+from convgrad_embedded import _arrays, _batches, _c_model, _features, _fit, _optimizers
+from convgrad_embedded._core import Real
 from convgrad_embedded._losses import ClassWeights, SampleWeight
 from convgrad_embedded._progress import Progress
+from convgrad_embedded._runtime import Targets
 from convgrad_embedded.schedules import Schedule
 
 if TYPE_CHECKING:
@@ -163,13 +164,13 @@ def _validation_source(network: Network, data: Any, epochs: int) -> _fit.Source:
     return _fit.ArraySource(network, *_validation_data(network, data))
 
 
-def clipping(network: Network, norm: float | None, value: float | None) -> _core.Clipping | None:
+def clipping(network: Network, norm: float | None, value: float | None) -> _c_model.Clipping | None:
     limits = {"clip_norm": norm, "clip_value": value}
     for name, limit in limits.items():
         if limit is not None:
             network._check_collects(name)
             limits[name] = above_0(name, limit)
-    return None if norm is None and value is None else _core.Clipping(*limits.values())
+    return None if norm is None and value is None else _c_model.Clipping(*limits.values())
 
 
 def _validation_data(network: Network, data: Any) -> tuple[Real, Targets]:

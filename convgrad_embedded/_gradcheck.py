@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Callable, NamedTuple
 
 import numpy as np
 
-from convgrad_embedded import _core, _learning
-from convgrad_embedded._core import Real, Targets
+from convgrad_embedded import _core, _learning, _runtime
+from convgrad_embedded._core import Real
 from convgrad_embedded._layers import learns_by_batch
+from convgrad_embedded._runtime import Targets
 
 if TYPE_CHECKING:
     from convgrad_embedded._network import Network
@@ -62,7 +63,7 @@ class GradientCheckError(ArithmeticError):
 def run(network: Network, x: Real, targets: Targets, tolerance: float) -> GradientCheck:
     model = network._build(_core.FLOAT64)
     by_batch = any(learns_by_batch(layer) for layer in network.layers)
-    twin = _core.Runtime(model, training=True, capacity=len(x) if by_batch else 1)
+    twin = _runtime.Runtime(model, training=True, capacity=len(x) if by_batch else 1)
     with network._runtime.lock:
         twin.params[...] = network._runtime.params
     x64 = x if network.input_scale is not None else x.astype(np.float64)  # bytes stand for the same numbers
@@ -86,7 +87,7 @@ def run(network: Network, x: Real, targets: Targets, tolerance: float) -> Gradie
 
 
 def _difference(
-    twin: _core.Runtime, loss: _Loss, x: Real, targets: Targets, param: int, step: float, gradient: float
+    twin: _runtime.Runtime, loss: _Loss, x: Real, targets: Targets, param: int, step: float, gradient: float
 ) -> tuple[float, float]:
     """(relative error, central difference) for one parameter."""
     value = float(twin.params[param])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Callable, ClassVar, Literal, NamedTuple, 
 
 import numpy as np
 
-from convgrad_embedded import _arguments, _arrays, _core, _graph, _names
+from convgrad_embedded import _arguments, _arrays, _c_model, _core, _graph, _names
 from convgrad_embedded._arrays import Padding, Pair
 from convgrad_embedded._graph import Tensor
 
@@ -305,7 +305,7 @@ class Layer(_Described):
         """
         return _graph.apply(self, inputs)
 
-    def c_row(self, in_size: tuple[int, int]) -> _core.LayerRow:
+    def c_row(self, in_size: tuple[int, int]) -> _c_model.LayerRow:
         """The row of a C table behind an input of `in_size`; what it reads is not said."""
         members: dict[str, Any] = {"flags": 0}
         for f in fields(self):
@@ -326,7 +326,7 @@ class Layer(_Described):
             for size, axis, before, after in ((in_size[0], "h", "top", "bottom"), (in_size[1], "w", "left", "right")):
                 kernel_size, pads = members[f"kernel_{axis}"], (members[f"pad_{before}"], members[f"pad_{after}"])
                 members[f"pad_{after}"] = ceil_padding(size, kernel_size, members[f"stride_{axis}"] or kernel_size, *pads)
-        return _core.LayerRow.of(self.kind, self.config, members)
+        return _c_model.LayerRow.of(self.kind, self.config, members)
 
     def _same_padding(self, in_size: Pair, kernel: Pair, stride: Pair, dilation: Pair) -> dict[str, int]:
         """What padding="same" is."""
@@ -822,7 +822,7 @@ class ConvTranspose2d(_Whole):
     def _same_padding(self, in_size: Pair, kernel: Pair, stride: Pair, dilation: Pair) -> dict[str, int]:
         return _arrays.transposed_padding("same", kernel, stride, dilation, self.output_padding)
 
-    def c_row(self, in_size: tuple[int, int]) -> _core.LayerRow:
+    def c_row(self, in_size: tuple[int, int]) -> _c_model.LayerRow:
         row = super().c_row(in_size)
         _arrays.transposed_padding("valid", 1, self.stride, self.dilation, self.output_padding)  # checks it
         return row

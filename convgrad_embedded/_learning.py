@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from convgrad_embedded._core import LayerInfo
+from convgrad_embedded._c_model import LayerInfo
 from convgrad_embedded._layers import Layer, Trainable
 
 

@@ -12,9 +12,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from convgrad_embedded import _arrays, _outputs
-from convgrad_embedded._core import LossRow, OutputRow, Real, Targets
+from convgrad_embedded._c_model import LossRow, OutputRow
+from convgrad_embedded._core import Real
 from convgrad_embedded._layers import _by_position, _Described, shortest
 from convgrad_embedded._outputs import Keys
+from convgrad_embedded._runtime import Targets
 
 LossName = Literal[
     "softmax_cross_entropy",

@@ -17,6 +17,7 @@ from convgrad_embedded import (
     _arrays,
     _attributes,
     _batches,
+    _c_model,
     _construction,
     _copies,
     _core,
@@ -32,11 +33,13 @@ from convgrad_embedded import (
     _names,
     _optimizers,
     _plan,
+    _runtime,
     _saved,
     _summary,
     importers,
 )
-from convgrad_embedded._core import ArithmeticName, LayerInfo, Losses, MemoryLevel, NotFiniteError, Real, Targets
+from convgrad_embedded._c_model import LayerInfo
+from convgrad_embedded._core import ArithmeticName, MemoryLevel, NotFiniteError, Real
 from convgrad_embedded._evaluation import Evaluation, OutputsEvaluation
 from convgrad_embedded._gradcheck import GradientCheck
 from convgrad_embedded._graph import Sources, Tensor
@@ -51,6 +54,7 @@ from convgrad_embedded._losses import ClassWeights, Loss, LossName, MultiOutput,
 from convgrad_embedded._optimizers import SGD, Optimizer, RMSprop
 from convgrad_embedded._outputs import Keys
 from convgrad_embedded._plan import Place, Plan
+from convgrad_embedded._runtime import Losses, Targets
 from convgrad_embedded.schedules import ReduceOnPlateau, Schedule
 
 PathLike = Union[str, "os.PathLike[str]"]
@@ -233,7 +237,7 @@ class Network:
             capacity = self._model.capacity_within(_ARENA_BYTES, _CAPACITY, training=training)
         if memory == "small":
             self._model.samples = capacity
-        self._runtime = _core.Runtime(self._model, training=training, capacity=capacity, threads=threads, memory=memory)
+        self._runtime = _runtime.Runtime(self._model, training=training, capacity=capacity, threads=threads, memory=memory)
         self._runtime.learns_by_batch = any(map(learns_by_batch, self.layers))
         self.memory_ranges = None if memory_ranges is None else _construction.ranges("memory_ranges", memory_ranges)
         self._spread = None if self.memory_ranges is None else self._spread_over(self.memory_ranges)
@@ -304,7 +308,7 @@ class Network:
         """Before there is a loss."""
         return self._build(self._precision, alone=True).infos if "_model" not in vars(self) else self.layer_infos
 
-    def _spread_over(self, ranges: tuple[int, ...]) -> _core.MemoryPlan:
+    def _spread_over(self, ranges: tuple[int, ...]) -> _c_model.MemoryPlan:
         """The plan to train by; networks on this machine run in one memory, with the same bits."""
         if self.loss is None:
             raise ValueError("memory_ranges: expected None for a network without a loss, which predicts in one arena")
@@ -312,7 +316,7 @@ class Network:
             raise ValueError('memory_ranges: expected None with memory="fast", which has no plan; pass memory="small"')
         outside = self.frozen_in == "flash"
 
-        def spread(first: int) -> _core.MemoryPlan | None:
+        def spread(first: int) -> _c_model.MemoryPlan | None:
             sizes = (first, *ranges[1:])
             return self._model.spread(self.memory, sizes, training=True, params_outside=outside)
 
@@ -325,7 +329,7 @@ class Network:
             )
         return found
 
-    def _memory_plan(self, *, training: bool) -> _core.MemoryPlan | None:
+    def _memory_plan(self, *, training: bool) -> _c_model.MemoryPlan | None:
         """What firmware follows."""
         return self._spread if training and self._spread else self._model.plan(self.memory, training=training)
 
@@ -336,15 +340,15 @@ class Network:
         optimizer: Optimizer | None = None,
         *,
         alone: bool = False,  # without loss and optimizer
-    ) -> _core.Model:
+    ) -> _c_model.Model:
         """The C core's table of these layers (or of others in their place), in one of its precisions."""
         layers = self.layers if layers is None else layers
         own = None if alone else self._optimizer if optimizer is None else optimizer
         c_optimizer = None if own is None else own.c_members()
         in_shape = self.input_shape if len(self.input_shape) == 3 else (1, 1, self.input_shape[0])
-        input_bytes = None if self.input_scale is None else _core.InputBytes(self.input_scale, self.input_offset)
+        input_bytes = None if self.input_scale is None else _c_model.InputBytes(self.input_scale, self.input_offset)
         loss = None if alone or self._loss is None else self._loss.row()
-        model = _core.Model(kind, in_shape, len(layers), loss, c_optimizer, input_bytes, 0 if own is None else own.slots)
+        model = _c_model.Model(kind, in_shape, len(layers), loss, c_optimizer, input_bytes, 0 if own is None else own.slots)
         for index, (layer, sources) in enumerate(zip(layers, self.sources)):
             shapes = [model.infos[source].out_shape if source >= 0 else in_shape for source in sources]
             context = f"layers[{index}] {layer!r} on input {' and '.join(map(str, shapes))}"
@@ -980,7 +984,7 @@ class Network:
         budget = 2**63 - 1 if budget_macs is None else _arrays.integer("budget_macs", budget_macs, 1, 2**63 - 1)
         try:
             step = self._runtime.resume(budget)
-        except _core.StepNotFiniteError as error:
+        except _runtime.StepNotFiniteError as error:
             raise self._explained(error, error.step.x, error.step.targets or Targets(None, None)) from None
         if step is None:
             return True

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Union
 
-from convgrad_embedded import _arguments, _arrays, _core
+from convgrad_embedded import _arguments, _arrays, _c_model
 from convgrad_embedded._layers import _by_position, _Described, refuse_to_set, shortest
 from convgrad_embedded.schedules import ReduceOnPlateau, Schedule
 
@@ -51,18 +51,18 @@ class Optimizer(_Described, ABC):
     def slots(self) -> int:
         """Numbers of memory for each parameter that learns."""
 
-    def c_members(self) -> _core.Optimizer:
+    def c_members(self) -> _c_model.Optimizer:
         """As the C core has it, where an optimizer with L1 decay is a kind of its own."""
         plain = self._c_members()
-        return plain._replace(kind=f"{self.kind}_l1", l1=self.l1) if _core.float32(self.l1) > 0 else plain
+        return plain._replace(kind=f"{self.kind}_l1", l1=self.l1) if _c_model.float32(self.l1) > 0 else plain
 
     @abstractmethod
-    def _c_members(self) -> _core.Optimizer:
+    def _c_members(self) -> _c_model.Optimizer:
         """Without L1 decay."""
 
     @classmethod
     @abstractmethod
-    def from_c(cls, c: _core.Optimizer) -> Optimizer:
+    def from_c(cls, c: _c_model.Optimizer) -> Optimizer:
         """The other way."""
 
     def without_momentum(self) -> Optimizer | None:
@@ -103,13 +103,13 @@ class SGD(Optimizer):
 
     @property
     def slots(self) -> int:
-        return int(_core.float32(self.momentum) > 0)
+        return int(_c_model.float32(self.momentum) > 0)
 
-    def _c_members(self) -> _core.Optimizer:
-        return _core.Optimizer(self.kind, self.first_rate, self.momentum, self.weight_decay, int(self.nesterov), 0.0, 0.0)
+    def _c_members(self) -> _c_model.Optimizer:
+        return _c_model.Optimizer(self.kind, self.first_rate, self.momentum, self.weight_decay, int(self.nesterov), 0.0, 0.0)
 
     @classmethod
-    def from_c(cls, c: _core.Optimizer) -> SGD:
+    def from_c(cls, c: _c_model.Optimizer) -> SGD:
         rate, momentum, weight_decay = map(shortest, (c.learning_rate, c.momentum, c.weight_decay))
         return cls(rate, momentum, weight_decay=weight_decay, nesterov=bool(c.nesterov), l1=shortest(c.l1))
 
@@ -153,11 +153,11 @@ class _Adam(_Adaptive):
     def slots(self) -> int:
         return 2
 
-    def _c_members(self) -> _core.Optimizer:
-        return _core.Optimizer(self.kind, self.first_rate, self.betas[0], self.weight_decay, 0, self.betas[1], self.eps)
+    def _c_members(self) -> _c_model.Optimizer:
+        return _c_model.Optimizer(self.kind, self.first_rate, self.betas[0], self.weight_decay, 0, self.betas[1], self.eps)
 
     @classmethod
-    def from_c(cls, c: _core.Optimizer) -> _Adam:
+    def from_c(cls, c: _c_model.Optimizer) -> _Adam:
         betas = (shortest(c.momentum), shortest(c.beta2))
         rate, eps, weight_decay, l1 = map(shortest, (c.learning_rate, c.epsilon, c.weight_decay, c.l1))
         return cls(rate, betas, eps=eps, weight_decay=weight_decay, l1=l1)
@@ -232,13 +232,13 @@ class RMSprop(_Adaptive):
 
     @property
     def slots(self) -> int:
-        return 2 if _core.float32(self.momentum) > 0 else 1
+        return 2 if _c_model.float32(self.momentum) > 0 else 1
 
-    def _c_members(self) -> _core.Optimizer:
-        return _core.Optimizer(self.kind, self.first_rate, self.momentum, self.weight_decay, 0, self.alpha, self.eps)
+    def _c_members(self) -> _c_model.Optimizer:
+        return _c_model.Optimizer(self.kind, self.first_rate, self.momentum, self.weight_decay, 0, self.alpha, self.eps)
 
     @classmethod
-    def from_c(cls, c: _core.Optimizer) -> RMSprop:
+    def from_c(cls, c: _c_model.Optimizer) -> RMSprop:
         rate, alpha, eps, weight_decay, momentum = map(
             shortest, (c.learning_rate, c.beta2, c.epsilon, c.weight_decay, c.momentum)
         )
@@ -272,11 +272,11 @@ class Adagrad(_Adaptive):
     def slots(self) -> int:
         return 1
 
-    def _c_members(self) -> _core.Optimizer:
-        return _core.Optimizer(self.kind, self.first_rate, 0.0, self.weight_decay, 0, 0.0, self.eps)
+    def _c_members(self) -> _c_model.Optimizer:
+        return _c_model.Optimizer(self.kind, self.first_rate, 0.0, self.weight_decay, 0, 0.0, self.eps)
 
     @classmethod
-    def from_c(cls, c: _core.Optimizer) -> Adagrad:
+    def from_c(cls, c: _c_model.Optimizer) -> Adagrad:
         rate, eps, weight_decay, l1 = map(shortest, (c.learning_rate, c.epsilon, c.weight_decay, c.l1))
         return cls(rate, eps=eps, weight_decay=weight_decay, l1=l1)
 
@@ -295,15 +295,15 @@ def first_rate(rate: Rate) -> float:
 def _positive(name: str, value: Any, below: float = float("inf")) -> None:
     """That is normal as a float32: the core divides by it."""
     _arrays.number(name, value, below)
-    if _core.float32(value) < _core.SMALLEST_NORMAL:
-        raise ValueError(f"{name}: expected a number above 0, at least {_core.SMALLEST_NORMAL:.8g}, got {value}")
+    if _c_model.float32(value) < _c_model.SMALLEST_NORMAL:
+        raise ValueError(f"{name}: expected a number above 0, at least {_c_model.SMALLEST_NORMAL:.8g}, got {value}")
 
 
 _BETWEEN_STEPS = {name: f"Between two steps set net.{name}" for name in ("learning_rate", "momentum")}
 refuse_to_set(OPTIMIZERS.values(), "an optimizer", {**_BETWEEN_STEPS, "lr": _BETWEEN_STEPS["learning_rate"]})
 
 
-def decode(c: _core.Optimizer) -> Optimizer:
+def decode(c: _c_model.Optimizer) -> Optimizer:
     """Of the C core's settings."""
     return OPTIMIZERS[c.kind.removesuffix("_l1")].from_c(c)
 

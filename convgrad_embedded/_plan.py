@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from convgrad_embedded import _arrays, _core, _learning
-from convgrad_embedded._core import LayerInfo, Layout, MemoryLevel, MemoryPlan, Model, Tensor, Unit
+from convgrad_embedded import _arrays, _c_model, _core, _learning
+from convgrad_embedded._c_model import LayerInfo, Layout, MemoryPlan, Model, Tensor, Unit
+from convgrad_embedded._core import MemoryLevel
 from convgrad_embedded._layers import Dense, Layer, Trainable, learns_by_batch
 from convgrad_embedded._optimizers import Optimizer
 
@@ -121,7 +122,7 @@ def cost(model: Model, layers: Sequence[Layer], memory: MemoryLevel, frozen_in: 
     all_elems = sum(info.param_elems for info in model.infos)
     held = sum(_learning.held_elems(*pair, memory) for pair in learning) if outside else all_elems
     learned = 4 * sum(_learning.learned_elems(*pair) for pair in learning) if training else 0
-    tables = _core.layer_plan_bytes(len(layers)) if plan is None else 0
+    tables = _c_model.layer_plan_bytes(len(layers)) if plan is None else 0
     grads = 0 if memory.startswith("smallest") else learned
     velocities = model.slots * learned
     activations = arena - tables - 4 * held - grads - velocities

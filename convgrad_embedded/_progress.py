@@ -8,7 +8,7 @@ import time
 from types import TracebackType
 from typing import Any
 
-from convgrad_embedded._core import Losses
+from convgrad_embedded._runtime import Losses
 
 SILENT, LIVE, LINES = 0, 1, 2  # Keras's numbers
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from convgrad_embedded import _arrays, _core, _graph, _losses, _optimizers, _outputs
+from convgrad_embedded import _arrays, _c_model, _graph, _losses, _optimizers, _outputs
 from convgrad_embedded._core import MemoryLevel
 from convgrad_embedded._graph import Sources
 from convgrad_embedded._layers import CONFIGS, Layer, decode_layer
@@ -29,7 +29,7 @@ def restored(
     frozen_in: Place,
     memory_ranges: Sequence[int] | None,
 ) -> Network:
-    parsed = _core.parse_model(data, context, CONFIGS)
+    parsed = _c_model.parse_model(data, context, CONFIGS)
     layers = [decode_layer(kind, members) for kind, members in parsed.layers]
     sources = tuple(
         _graph.from_c(members["from"], index, layer.input_count)

@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from convgrad_embedded import _arrays, _boards, _core, _export_configs, _export_plan, _graph, _learning, _plan
+from convgrad_embedded import _arrays, _boards, _c_model, _core, _export_configs, _export_plan, _graph, _learning, _plan
 
 if TYPE_CHECKING:
     from convgrad_embedded._network import Network
@@ -53,7 +53,7 @@ def flash_bytes(network: Network) -> int:
     plans = sum(plan.table_bytes for plan in _export_plan.plans(network).values())
     structs = [config.struct for config in _export_configs.configs(network).values()]
     outputs = 0 if network._loss is None else len(network._loss.row().outputs)
-    return network.param_count * 4 + _core.table_bytes(len(network.layers), structs, outputs) + plans
+    return network.param_count * 4 + _c_model.table_bytes(len(network.layers), structs, outputs) + plans
 
 
 def code_bytes(network: Network) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from convgrad_embedded import _arguments, _arrays, _plan, _plots
-from convgrad_embedded._core import Layout, MemoryPlan
+from convgrad_embedded._c_model import Layout, MemoryPlan
 from convgrad_embedded._network import Network
 from convgrad_embedded._plan import Plan
 

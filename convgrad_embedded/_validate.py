@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from convgrad_embedded import _boards, _core, _sources
+from convgrad_embedded import _boards, _runtime, _sources
 
 if TYPE_CHECKING:
     from convgrad_embedded._network import Network
@@ -85,7 +85,7 @@ def _here(network: Network, x: Any, targets: Any, steps: int, batch_size: int) -
         part = slice(step * batch_size, (step + 1) * batch_size)
         labels = None if targets.labels is None else targets.labels[part]
         values = None if targets.values is None else targets.values[part]
-        loss, gradients = runtime.step_with_gradients(x[part], _core.Targets(labels, values))
+        loss, gradients = runtime.step_with_gradients(x[part], _runtime.Targets(labels, values))
         crc = 0 if gradients is None else zlib.crc32(gradients.tobytes())
         weights = zlib.crc32(runtime.params.tobytes())
         found.append(Step(f"{np.float32(loss).view(np.uint32):08x}", f"{crc:08x}", f"{weights:08x}"))

@@ -129,7 +129,7 @@ def test_a_network_keeps_its_own(rng):
 
 PROGRAM = """
 import convgrad_embedded as cge
-from convgrad_embedded import _core
+from convgrad_embedded import _core, _runtime
 print(_core.selftest().arithmetic, cge.Network((2,), [cge.Dense(1)]).arithmetic)
 with cge.arithmetic("exact"):
     print(_core.selftest().arithmetic)

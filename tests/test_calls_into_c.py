@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 import convgrad_embedded as cge
-from convgrad_embedded import _again, _core, _native
+from convgrad_embedded import _again, _c_model, _core, _native, _runtime
+from convgrad_embedded._runtime import Targets
 
+INTO_C = (_core, _c_model, _runtime)  # modules that call it; _again.py only what one of them gives
 OK_OR_ERROR = {"enum cge_status", "cge_status", "int32_t"}
 SAMPLES = np.random.default_rng(1).standard_normal((8, 6, 6, 2)).astype(np.float32)
 LABELS = np.arange(8, dtype=np.int32) % 3
@@ -91,7 +93,8 @@ class Watched(np.ndarray):
 @pytest.fixture
 def library(monkeypatch):
     double = Library()
-    monkeypatch.setattr(_core, "lib", double)
+    for module in INTO_C:
+        monkeypatch.setattr(module, "lib", double)
     return double
 
 
@@ -165,7 +168,7 @@ CALLS = {
     "fit with a seed": lambda net: net.fit(SAMPLES, LABELS, seed=7, verbose=False),
     "fit with clipping": lambda net: net.fit(SAMPLES, LABELS, clip_norm=1.0, clip_value=1.0, verbose=False),
     "predict one": lambda net: net.predict(SAMPLES[:1]),
-    "a step with its gradients": lambda net: net._runtime.step_with_gradients(SAMPLES, _core.Targets(LABELS, None)),
+    "a step with its gradients": lambda net: net._runtime.step_with_gradients(SAMPLES, Targets(LABELS, None)),
     "conversion": lambda net: net.train_on_batch(SAMPLES.astype(np.float64), LABELS.astype(np.int64)),
 }
 
@@ -238,7 +241,7 @@ def test_the_lock_is_held_in_every_call(name, library):
 
 def test_every_function_on_networks_is_known_to_these_tests():
     """A new one belongs to GUARDED or to UNGUARDED."""
-    source = inspect.getsource(_core)
+    source = "".join(map(inspect.getsource, INTO_C))
     used = {name for name in dir(_native.lib) if name.startswith("cge_network_") and not name.endswith("_f64")}
     used = {name for name in used if f'"{name.removeprefix("cge_")}"' in source or f"lib.{name}(" in source}
     used |= {f"cge_network_{name}" for name in ("forward", "evaluate_part", "accumulate", "train_batch", "train_epoch_part")}
@@ -249,7 +252,7 @@ def test_every_function_on_networks_is_known_to_these_tests():
 @pytest.mark.parametrize("name", ["restore", "accumulate"])
 def test_the_lock_is_held_in_calls_on_networks_just_made(name, library):
     runtime = network(library)._runtime
-    arguments = {"restore": (FILE, "data"), "accumulate": (SAMPLES, _core.Targets(LABELS, None))}
+    arguments = {"restore": (FILE, "data"), "accumulate": (SAMPLES, Targets(LABELS, None))}
     getattr(runtime, name)(*arguments[name])
     assert [call for call in library.calls if call[0] in GUARDED] == [(f"cge_network_{name}", True)]
 

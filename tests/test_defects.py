@@ -291,11 +291,11 @@ def test_checker_that_compares_absolute_values(tmp_path, core_archive):
 )
 def test_gradcheck_notices_one_wrong_gradient(spoil, rng, monkeypatch):
     """The Python checker: a spoilt gradient anywhere is an error, the first and the last included."""
-    from convgrad_embedded import _core
+    from convgrad_embedded import _runtime
 
     spec = SPECS["perceptron"]
     net, data = spec.network(), spec.data(2, rng)
-    sound = _core.Runtime.accumulate
+    sound = _runtime.Runtime.accumulate
     count = sum(w.size for w in net.get_weights())
     for index in (0, count // 2, count - 1):
 
@@ -304,10 +304,10 @@ def test_gradcheck_notices_one_wrong_gradient(spoil, rng, monkeypatch):
             self.grads[index] = spoil(self.grads[index])
             return loss
 
-        monkeypatch.setattr(_core.Runtime, "accumulate", accumulate)
+        monkeypatch.setattr(_runtime.Runtime, "accumulate", accumulate)
         with pytest.raises(cge.GradientCheckError):
             net.gradcheck(*data)
-    monkeypatch.setattr(_core.Runtime, "accumulate", sound)
+    monkeypatch.setattr(_runtime.Runtime, "accumulate", sound)
     net.gradcheck(*data)
 
 

@@ -14,7 +14,7 @@ from nets import SPECS, trained
 from oracles import need
 
 import convgrad_embedded as cge
-from convgrad_embedded import _core, _progress
+from convgrad_embedded import _core, _progress, _runtime
 from convgrad_embedded.callbacks import Callback, CSVLogger, EarlyStopping, ModelCheckpoint
 
 
@@ -81,7 +81,7 @@ def test_batches_give_the_bits_of_arrays(name, memory, rng):
 
 @pytest.mark.parametrize("pace", [1, 3, 1000])
 def test_and_so_they_do_with_dropout_and_weights_in_any_parts(pace, data, rng, monkeypatch):
-    monkeypatch.setattr(_core.Pace, "run", lambda self, call, count, context: _core.check(call(count), context))
+    monkeypatch.setattr(_runtime.Pace, "run", lambda self, call, count, context: _core.check(call(count), context))
 
     def make():
         net = small_network()
@@ -562,7 +562,7 @@ def test_no_call_is_made_for_batches_of_which_nobody_hears(data, monkeypatch):
         calls.append(count)
         _core.check(call(count), context)
 
-    monkeypatch.setattr(_core.Pace, "run", run)
+    monkeypatch.setattr(_runtime.Pace, "run", run)
     net = small_network()
     net._runtime._train_pace.samples = 1000
     net.fit(*data, batch_size=5, track_accuracy=False, verbose=0, callbacks=[Notes(), lambda epoch, logs: None])

@@ -11,7 +11,7 @@ from cnet import CNetwork
 from nets import SPECS
 
 import convgrad_embedded as cge
-from convgrad_embedded import _core, _progress
+from convgrad_embedded import _core, _progress, _runtime
 
 each_spec = pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
 
@@ -22,7 +22,7 @@ def clock(monkeypatch):
     clock = types.SimpleNamespace(now=0.0, naps=[])
     clock.perf_counter = lambda: clock.now
     clock.sleep = clock.naps.append
-    monkeypatch.setattr(_core, "time", clock)
+    monkeypatch.setattr(_runtime, "time", clock)
     return clock
 
 
@@ -55,7 +55,7 @@ def right_before_steps(twin, x, y, size):
 @each_spec
 def test_parts_give_the_bits_of_the_whole(spec, samples, rng, monkeypatch):
     """Weights, and every metric of the history."""
-    monkeypatch.setattr(_core.Pace, "run", lambda self, call, count, context: _core.check(call(count), context))
+    monkeypatch.setattr(_runtime.Pace, "run", lambda self, call, count, context: _core.check(call(count), context))
     x, y = spec.data(23, rng)
     net = spec.network(seed=1, capacity=3)
     for pace in (net._runtime._train_pace, net._runtime._forward_pace):
@@ -98,7 +98,7 @@ def test_no_call_is_longer_than_a_third_of_a_second(seconds, batch_size, rng, cl
     longest = max(calls) * seconds
     assert longest <= 0.3, f"{longest} s"
     assert sum(calls) == 4 * 500, "training, validation, predict, evaluate"
-    needed = 4 * 500 * seconds / _core.CALL_SECONDS
+    needed = 4 * 500 * seconds / _runtime.CALL_SECONDS
     assert len(calls) <= 2 * (needed + 10), "calls too short cost time"
 
 
@@ -147,7 +147,7 @@ def graph_of_threads(threads):
 def test_an_interrupt_leaves_whole_batches_and_the_history(samples, of_graph, rng, monkeypatch):
     spec = SPECS["digits"]
     x, y = spec.data(12, rng)
-    monkeypatch.setattr(_core.Pace, "run", lambda self, call, count, context: _core.check(call(count), context))
+    monkeypatch.setattr(_runtime.Pace, "run", lambda self, call, count, context: _core.check(call(count), context))
     net, expected = (graph_of_threads(3), graph_of_threads(1)) if of_graph else (spec.network(), spec.network())
     net._runtime._train_pace.samples = samples
     whole = expected.fit(x, y, epochs=2, batch_size=4, shuffle=False, verbose=False)
@@ -217,7 +217,7 @@ def test_other_threads_get_their_turn_between_parts(rng, monkeypatch):
         assert not thread.is_alive(), "the network is locked"
 
     monkeypatch.setattr(_progress.Progress, "samples", visit)
-    monkeypatch.setattr(_core, "_give_way", visit)
+    monkeypatch.setattr(_runtime, "_give_way", visit)
     net.fit(x, y, batch_size=4, validation_data=(x, y), verbose=False)
     assert len(seen) > 2 * 2 and all(output.shape == (1, 10) for output in seen)
 

@@ -323,6 +323,6 @@ def test_a_signal_handler_may_fork_in_the_middle_of_a_call():
 
 
 def test_networks_that_are_gone_are_not_waited_for():
-    before = len(cge._core._alive())
+    before = len(cge._runtime._alive())
     SPECS["one_layer"].network()
-    assert len(cge._core._alive()) == before
+    assert len(cge._runtime._alive()) == before

@@ -13,7 +13,7 @@ from cnet import CModel, CNetwork, options
 from nets import SPECS, Spec, layer, trained
 
 import convgrad_embedded as cge
-from convgrad_embedded import _core
+from convgrad_embedded import _core, _runtime
 
 each_spec = pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
 
@@ -53,12 +53,12 @@ def test_gradients(spec, rng):
 def test_double_precision_copy_follows_the_reference_to_twelve_digits(spec, rng):
     """Gradients and twenty steps: here no rounding can hide a wrong term."""
     net, (x, y) = spec.network(seed=3), spec.data(6, rng)
-    twin = _core.Runtime(net._build(_core.FLOAT64), training=True, capacity=2)
+    twin = _runtime.Runtime(net._build(_core.FLOAT64), training=True, capacity=2)
     twin.params[...] = np.concatenate([w.ravel() for w in net.get_weights()])
     expected = spec.reference(net.get_weights())
     x = x.astype(np.float64)
     labels = y.astype(np.int32) if spec.loss == "softmax_cross_entropy" else None
-    targets = _core.Targets(labels, None if labels is not None else y.astype(np.float64))
+    targets = _runtime.Targets(labels, None if labels is not None else y.astype(np.float64))
 
     assert abs(twin.accumulate(x, targets) - expected.gradients(x, y)[0]) < 1e-13
     gradients = np.concatenate([g.ravel() for g in expected.gradients(x, y)[1]])
