@@ -80,41 +80,53 @@ def test_accepted_survivors_still_stand_in_the_sources():
         assert before in map(str.strip, lines), f"{file}: {before}"
 
 
-MATH = "csrc/src/base/math.c"
-THRESHOLD = next(line.strip() for line in (mutants.ROOT / MATH).read_text().splitlines() if " root_two = " in line)
-SEEN = [THRESHOLD.replace("53", "54"), THRESHOLD.replace(" << ", " >> "), THRESHOLD.replace(" / 128", " * 128")]
-# The build that compiles soonest, with what tests this source alone.
+MATH, CRC = "csrc/src/base/math.c", "csrc/src/base/crc32.c"
+# The build that compiles soonest, with what tests these sources alone.
 SMALL = mutants.Rung("small", ["CC=gcc", "OPT=-O1", "SMALL=1", "FUZZ=", "SUITES=math crc32"], 240)
 BLIND_TEST = """#include "check.h"
 #include "suites.h"
-void suite_math(void)
+void suite_crc32(void)
+{
+    CHECK(1);
+}
+void suite_status(void)
 {
     CHECK(1);
 }
 """
 
 
-def test_the_tester_tells_what_is_seen_and_what_is_not(tmp_path, monkeypatch):
-    """On the host, in the build that compiles soonest: a threshold of the logarithm, with its tests and without; a comment
-    is no mutant."""
-    monkeypatch.setattr(mutants, "BUILD", tmp_path)
-    monkeypatch.setattr(mutants, "TREE", tmp_path / "tree")
+@pytest.fixture(scope="module")
+def workshop(tmp_path_factory):
+    return tmp_path_factory.mktemp("mutants")
+
+
+@pytest.fixture
+def work(workshop, monkeypatch):
+    """The tests share what they build; each finds the tree as it is."""
+    monkeypatch.setattr(mutants, "BUILD", workshop)
+    monkeypatch.setattr(mutants, "TREE", workshop / "tree")
+
+
+def test_the_tester_tells_what_is_seen_and_what_is_not(work):
+    """On the host, in the build that compiles soonest: a checksum, with its tests and without; a comment is no mutant."""
     half = mutants.CHalf([SMALL])
-    source = (mutants.ROOT / MATH).read_text()
-    by_line = {mutant.key(source)[2]: mutant for mutant in half.mutants([MATH])}
-    assert all("math" in half.judge(by_line[after], source) for after in SEEN)
-    assert half.judge(mutants.Mutant(MATH, 1, 0, 1, 2, "/* "), source) is None
-    (mutants.TREE / "tests" / "c" / "test_math.c").write_text(BLIND_TEST)
-    assert half.judge(by_line[SEEN[0]], source) == ""
-    assert (mutants.TREE / MATH).read_text() == source
+    source = (mutants.ROOT / CRC).read_text()
+    changes = {mutant.key(source)[1:]: mutant for mutant in reversed(half.mutants([CRC]))}  # the first of equal ones
+    step = "crc = (crc >> 4) ^ table[crc & 15u];"
+    seen = [changes[step, step.replace(">>", "<<")], changes["crc ^= *p;", ";"], changes["crc = ~crc;", ";"]]
+    assert all("crc32" in half.judge(mutant, source) for mutant in seen)
+    assert half.judge(mutants.Mutant(CRC, 5, 0, 5, 2, "/* "), source) is None
+    (mutants.TREE / "tests" / "c" / "test_misc.c").write_text(BLIND_TEST)
+    assert half.judge(seen[0], source) == ""
+    assert (mutants.TREE / CRC).read_text() == source
 
 
-def test_of_the_named_suites_those_run_that_run_the_line(tmp_path, monkeypatch):
-    monkeypatch.setattr(mutants, "BUILD", tmp_path)
-    monkeypatch.setattr(mutants, "TREE", tmp_path / "tree")
+def test_of_the_named_suites_those_run_that_run_the_line(work, monkeypatch):
     half = mutants.SuitesHalf(["math", "crc32"])
     source = (mutants.ROOT / MATH).read_text()
-    seen = next(mutant for mutant in half.mutants([MATH]) if mutant.key(source)[2] == SEEN[0])
+    threshold = next(line.strip() for line in source.splitlines() if " root_two = " in line)
+    seen = next(mutant for mutant in half.mutants([MATH]) if mutant.key(source)[2] == threshold.replace("53", "54"))
     assert seen.line in half.lines_of("math", MATH) and seen.line not in half.lines_of("crc32", MATH)
     assert half.judge(seen, source) == "math"
     every = mutants.EveryHalf(half)
