@@ -255,10 +255,14 @@ def run_case(case: Case, peer_names: list[str]) -> list[Times]:
     return [(overhead if case.kind == "overhead" else threads)(library, case.what, *how)]
 
 
+def child() -> Any:
+    return multiprocessing.get_context("spawn").Pool(1)
+
+
 def in_child(case: Case, peer_names: list[str], **environment: str) -> list[Times]:
     os.environ.update(environment)
     try:
-        with multiprocessing.get_context("spawn").Pool(1) as pool:
+        with child() as pool:
             return pool.apply(run_case, (case, peer_names))
     finally:
         for name in environment:
@@ -275,15 +279,24 @@ def merged(times: Times, tuned: Times) -> Times:
 
 
 def measure(quick: bool) -> Iterator[dict[str, Any]]:
+    """Each case in a process of its own; of quick ones those without peers in one, and PyTorch's allocator as it comes."""
     build()
+    with child() as shared:
+        yield from rows_of(quick, shared)
+
+
+def rows_of(quick: bool, shared: Any) -> Iterator[dict[str, Any]]:
     library, names = Library(), announce()
     peak = library.peak(library.best)
     print(f"kernels: {library.best}; peak {2e-9 * peak:.0f} GFLOP/s on one core", flush=True)
     for case in cases(quick):
         in_quick = case.what in (NETS[0], SHAPES[0], Calls())
         has_peers = case.kind in ("kernel", "fused", "step", "python") and (in_quick or not quick)
-        times = in_child(case, names if has_peers else [])
-        if has_peers and "PyTorch" in names:
+        if quick and not has_peers:
+            times = shared.apply(run_case, (case, []))
+        else:
+            times = in_child(case, names if has_peers else [])
+        if has_peers and "PyTorch" in names and not (quick and case.kind != "kernel"):
             times = list(map(merged, times, in_child(case, ["PyTorch"], **TUNED_ALLOCATOR)))
         macs = case.batch * case.what.macs if case.kind in ("kernel", "fused") else None
         for pass_name, best in zip(case.passes, times):

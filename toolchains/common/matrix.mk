@@ -20,19 +20,20 @@ KERNELS_SUITES = kernels_conv2d kernels_dense kernels_pool2d kernels_depthwise k
 variant_gcc-O2          = CC=gcc OPT=-O2 KERNELS='$(KERNEL_SETS)'
 variant_clang-native    = CC=clang OPT='-O2 -march=native'
 variant_clang-sanitize  = CC=clang OPT='-O0 $(SANITIZE)'
-variant_clang-thread-sanitize = CC=clang OPT='-O0 $(SANITIZE_THREADS)' SUITES='$(THREAD_SUITES)'
+variant_clang-thread-sanitize = CC=clang OPT='-O0 $(SANITIZE_THREADS)' SUITES='$(THREAD_SUITES)' FUZZ=
 
-# The library is optimised as a whole (build.mk) on two boards; on the others its objects are linked as they are. Of the two
-# M4F boards one passes floats in integer registers. The M3 computes in software, as microbit, which has all suites. Boards
-# that differ from others in the compiler's options alone train the golden networks.
+# The library is optimised as a whole (build.mk) on two boards, which have all suites; on the others its objects are linked as
+# they are. Of the two M4F boards one passes floats in integer registers. The M3 computes in software, as microbit. Boards that
+# differ from others in the compiler's options alone train the golden networks.
 $(foreach board,$(EMULATED_BOARDS),$(eval variant_$(board) = BOARD=$(board) $(if $(filter netduinoplus2 microbit,$(board)),,WHOLE=)))
-variant_mps2_an385 += TEST_PARTS='PLANS SLICES'
+variant_mps2_an385 += TEST_PARTS='GOLDEN SLICES'
 variant_mps2_an386 += TEST_PARTS=GOLDEN ABI=softfp
 variant_mps2_an500 += TEST_PARTS=GOLDEN
 variant_mps2_an505 += TEST_PARTS=GOLDEN
 variant_mps3_an547 += TEST_PARTS=GOLDEN
-variant_armhf += FUZZ= SUITES='$(KERNELS_SUITES) slices fp_mode'
-variant_netduinoplus2-small  = BOARD=netduinoplus2 SMALL=1 WHOLE= TEST_PARTS='OPERATORS PLANS SLICES'
+variant_armhf += FUZZ= SUITES='$(KERNELS_SUITES) fp_mode'
+variant_aarch64 += FUZZ= SUITES='$(KERNELS_SUITES) threads fp_mode slices bytes wild trains'
+variant_netduinoplus2-small  = BOARD=netduinoplus2 SMALL=1 WHOLE= TEST_PARTS='OPERATORS GOLDEN SLICES'
 
 # Other computers, in user-mode emulation. No boards: nobody asks for their sizes. s390x and ppc64 are big-endian; on s390x
 # -std=c99 would compute float in double.
@@ -45,10 +46,10 @@ variant_ppc64   = BOARD_PREFIX=powerpc64-linux-gnu- BOARD_QEMU=qemu-ppc64 $(BIG_
 # Fused multiply-adds are another arithmetic: a constant of its own, equal among these.
 variant_gcc-fused-native    = CC=gcc FUSED=1 OPT='-O2 -march=native'
 variant_aarch64-fused       = BOARD=aarch64 FUSED=1 FUZZ= SUITES='$(KERNELS_SUITES)'
-variant_netduinoplus2-fused = BOARD=netduinoplus2 FUSED=1 WHOLE= TEST_PARTS='OPERATORS PLANS'
+variant_netduinoplus2-fused = BOARD=netduinoplus2 FUSED=1 WHOLE= TEST_PARTS='OPERATORS GOLDEN'
 
 # All sources as one translation unit: names are unique, and no source changes what the compiler does with the next one.
-variant_gcc-native-unity    = CC=gcc OPT='-O1 -march=native' UNITY=1
+variant_gcc-native-unity    = CC=gcc OPT='-O0 -march=native' UNITY=1 FUZZ= SUITES='network threads graph golden selftest serialise'
 variant_netduinoplus2-unity = BOARD=netduinoplus2 UNITY=1 WHOLE= TEST_PARTS=GOLDEN
 
 VARIANTS := $(patsubst variant_%,%,$(sort $(filter variant_%,$(.VARIABLES))))
