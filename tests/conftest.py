@@ -1,6 +1,7 @@
 import fcntl
 import os
 import shutil
+import signal
 import sys
 from pathlib import Path
 
@@ -11,6 +12,10 @@ sys.path.insert(0, str(Path(__file__).parent))  # reference, ordered, capi and t
 
 import board  # noqa: E402
 import host  # noqa: E402
+
+# A shell that starts the tests in the background has Ctrl-C ignored, which some tests send.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
