@@ -578,8 +578,11 @@ CGE_INTERNAL void cge_begin_relay(cge_relay_walk *s, const cge_network *net, con
 CGE_NOINLINE void place_windows(cge_relay_walk *s)
 {
     const int32_t forward = s->of.units[s->end].forward;
-    cge_real *scratch = cge_tensor_at(s->net, forward), *end = scratch + s->net->options.plan->tensors[forward].elems;
+    cge_real *scratch, *end;
     int32_t u;
+    if (forward < 0) return; /* no row needs a place of its own */
+    scratch = cge_tensor_at(s->net, forward);
+    end = scratch + s->net->options.plan->tensors[forward].elems;
     for (u = s->begin; u < s->end; u++) {
         const int32_t elems = relay_window_elems(&s->of, u);
         if (elems == 0) continue;
