@@ -17,6 +17,15 @@ import host  # noqa: E402
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# Files that take longest, the longest first: if they begin first, processes that share the tests end at about the same time.
+LONG = ["flags", "c_programs", "mutants", "toolchain", "house", "packaging", "cli", "recipes", "benchmarks", "public_types"]
+LONG += ["foreign_flags", "trainable", "board_instructions", "memory", "interruptions", "boards", "translation_units"]
+
+
+def pytest_collection_modifyitems(items):
+    place = {f"test_{name}.py": number for number, name in enumerate(LONG)}
+    items.sort(key=lambda item: place.get(item.path.name, len(LONG)))
+
 
 @pytest.fixture
 def rng():

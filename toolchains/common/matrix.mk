@@ -80,7 +80,7 @@ everything: setup
 	    $(if $(filter true,$(CI)),,MAY_SKIP=1) \
 	    && echo '== C tests: all passed' || { echo '== C tests: FAILED'; touch build/test/failed; }
 	@test ! -s $(NOT_RUN) || { echo '== not run:'; cat $(NOT_RUN); }
-	@MAKEFLAGS= MAKELEVEL= .venv/bin/python -m pytest --numprocesses=$(JOBS) --dist=loadfile
+	@MAKEFLAGS= MAKELEVEL= .venv/bin/python -m pytest --numprocesses=$(JOBS) --dist=loadfile --no-loadscope-reorder
 	@test ! -e build/test/failed
 
 # ---- all boards ------------------------------------------------------------------------------------------------------
