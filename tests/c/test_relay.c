@@ -10,7 +10,6 @@
 
 enum { RELAYS = 24, BLOCKS = 10 };
 enum { STEEP = CHECK_FEWER ? 10 : 80 };
-enum { PASSED_ON = 25 + 20 + 9, PASSED_ON_OF_BYTES = 25 + 30 + 9 }; /* of "passing": two rows or one and its bytes, a window */
 
 static int32_t steep_steps, refused_steps;
 
@@ -37,10 +36,14 @@ static const cge_layer means[] = { /* one of what is read once, one of what is r
     ADD(0, 5), DENSE(3, 0, 0)};
 static const cge_layer of_the_input[] = { /* read by the first unit and by a sum, which lies in no place of another */
     FROZEN(2, 3, 1, 1, .groups = 1), ADD(0, CGE_INPUT), FROZEN(2, 3, 1, 1, .groups = 1), ADD(2, 0), PLAIN(flatten), DENSE(3, CGE_FROZEN, 0)};
-static const cge_layer passing[] = { /* rows that are passed on: three in a row past a stride, and to a mean */
-    FROZEN(5, 3, 1, 1, .groups = 1), PLAIN(relu), FROZEN(4, 1, 1, 0, .groups = 1), FROZEN(6, 1, 2, 0, .groups = 1), PLAIN(tanh),
-    FROZEN(3, 1, 1, 0, .groups = 1), /* not passed on, as there is padding behind it */
-    FROZEN(4, 1, 1, 1, .groups = 1), FROZEN(2, 1, 1, 0, .groups = 1), MEAN, DENSE(3, 0, 0)};
+static const cge_layer passing[] = { /* rows that are passed on: past a stride, past padding, to a mean */
+    FROZEN(5, 3, 1, 1, .groups = 1), PLAIN(relu), FROZEN(4, 1, 1, 0, .groups = 1), FROZEN(9, 1, 2, 0, .groups = 1), PLAIN(tanh),
+    FROZEN(3, 1, 1, 0, .groups = 1), FROZEN(4, 1, 1, 1, .groups = 1), FROZEN(2, 1, 1, 0, .groups = 1), MEAN, DENSE(3, 0, 0)};
+static const cge_layer not_passing[] = { /* a pooled row looks at two, 3x3 at three; a sum's first row waits */
+    FROZEN(3, 3, 1, 1, .groups = 1), FROZEN(4, 1, 1, 0, .groups = 1), PLAIN(relu), POOL(maxpool2d, 2, 2, 0, 0, 0, 0, 0, 0),
+    FROZEN(3, 1, 1, 0, .groups = 1), FROZEN(3, 3, 1, 0, .groups = 1),                                    /* 4, 5 */
+    FROZEN(3, 1, 1, 0, .groups = 1), FROZEN_OF(6, 4, 1, 1), FROZEN(3, 1, 1, 0, .groups = 1), ADD(7, 9), /* 6 to 9 */
+    FROZEN(2, 1, 1, 0, .groups = 1), MEAN, DENSE(3, 0, 0)};
 
 static const test_model learns_all = MODEL("all of it learns", 2, 3, 1, learning, &cge_softmax_cross_entropy, 0.05f, 0.9f, 0, 0);
 static const test_model means_learn = MODEL("means learn", 5, 4, 1, means, &cge_softmax_cross_entropy, 0.05f, 0, 0, 0);
@@ -57,6 +60,7 @@ static const test_model relayed[] = {
     MODEL("passing", 9, 5, 2, passing, &cge_softmax_cross_entropy, 0.05f, 0, 0, 0),
     {"bytes, passing", {{9, 5, 2}, TABLE(passing), &cge_softmax_cross_entropy, {&cge_sgd, 0.05f, 0, 0, 0}, &cge_input_u8,
                         0x1p-8f, 0}},
+    MODEL("not passing", 12, 10, 2, not_passing, &cge_softmax_cross_entropy, 0.05f, 0, 0, 0),
     {"bytes", {{15, 6, 2}, TABLE(separable), &cge_softmax_cross_entropy, {&cge_sgd, 0.05f, 0, 0, 0}, &cge_input_u8, 0x1p-8f, 3}},
     {"bytes, pooled", {{13, 8, 1}, TABLE(pooled), &cge_softmax_cross_entropy, {&cge_sgd, 0.05f, 0, 0, 0}, &cge_input_u8, 0x1p-8f, 0}},
 };
@@ -363,15 +367,14 @@ static void test_no_rows(const test_model *m)
     CHECK_REFUSED(CGE_ERR_MISMATCH, cge_network_init(&n.net, n.model, &n.options, n.arena, n.room));
 }
 
-/* Rows that are passed on share one room: the largest two that meet in it, with what they are made with. */
-static void test_passed_on(const test_model *m, int32_t expected)
+/* Rows that are passed on share one room: the largest two that meet, with what they are made with. The last has its output. */
+static void test_passed_on(const test_model *m, int32_t last, int32_t expected)
 {
-    const uint32_t all_but_the_last = 0x3f; /* units 0 to 6: six convolutions and the mean */
     relayed_net n;
     if (!make_room(&n, m) || !plan_with(&n, &cge_memory_small_tight, 0)) return;
     n.room = SIZE_MAX;
-    CHECK(relays_by_mask(&n, all_but_the_last) && place_anew(&n));
-    CHECK(n.plan.tensors[n.plan.units[6].forward].elems == expected);
+    CHECK(relays_by_mask(&n, (1u << last) - 1) && place_anew(&n));
+    CHECK(n.plan.tensors[n.plan.units[last].forward].elems == expected);
 }
 
 /* More units than a relay has, all of which could hand rows on. */
@@ -574,8 +577,9 @@ void suite_relay(void)
     test_training(&means_learn);
     test_chosen(&means_learn);
     test_impossible();
-    test_passed_on(&relayed[5], PASSED_ON);
-    test_passed_on(&relayed[6], PASSED_ON_OF_BYTES);
+    test_passed_on(&relayed[5], 1, 25);
+    test_passed_on(&relayed[5], 6, 20 + 27);
+    test_passed_on(&relayed[6], 6, 25 + 30); /* and three rows of bytes as numbers */
     test_no_rows(&renamed);
     test_long_chain();
 }

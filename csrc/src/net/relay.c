@@ -126,12 +126,11 @@ static int32_t sum_in_place_of(const cge_relay_net *n, int32_t u)
 static int32_t elems_passed_on(const cge_relay_net *n, int32_t u)
 {
     const int32_t reader = n->units[u].shared ? n->count : last_who_reads(n, u);
-    const cge_conv2d *g;
+    int looks_at_one;
     if (reader >= n->count || n->units[reader].pool >= 0 || !cge_relay_trait(n, u, CGE_BY_ROWS)) return 0;
-    if (cge_relay_trait(n, reader, CGE_SUMS_ROWS)) return row_elems(cge_shape_put_out(n, u));
-    if (!cge_relay_trait(n, reader, CGE_BY_ROWS)) return 0;
-    g = cge_conv2d_of(&n->model->layers[n->units[reader].main]);
-    return g->kernel_h == 1 && g->pad_top == 0 && g->pad_bottom == 0 ? row_elems(cge_shape_put_out(n, u)) : 0;
+    looks_at_one = cge_relay_trait(n, reader, CGE_SUMS_ROWS);
+    if (cge_relay_trait(n, reader, CGE_BY_ROWS)) looks_at_one = cge_conv2d_of(&n->model->layers[n->units[reader].main])->kernel_h == 1;
+    return looks_at_one ? row_elems(cge_shape_put_out(n, u)) : 0;
 }
 
 static int32_t relay_window_elems(const cge_relay_net *n, int32_t u)
@@ -536,12 +535,10 @@ static int lies_at_the_beginning(const cge_relay_walk *s, int32_t u)
     return rows % 2 == 1;
 }
 
-/* What is free of the room while a row of unit u is made. */
+/* What is free of the room while a row of unit u is made. Who needs it reads no row that is passed on: bytes, or rows to be pooled. */
 static cge_real *free_room(const cge_relay_walk *s, int32_t u)
 {
-    const int32_t source = s->of.units[u].x[0];
-    if (lies_at_the_beginning(s, u)) return s->passing + elems_passed_on(&s->of, u);
-    return lies_at_the_beginning(s, source) ? s->passing + elems_passed_on(&s->of, source) : s->passing;
+    return lies_at_the_beginning(s, u) ? s->passing + elems_passed_on(&s->of, u) : s->passing;
 }
 
 CGE_NOINLINE void relay_next_row(cge_relay_walk *s, int32_t u)
