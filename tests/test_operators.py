@@ -706,18 +706,24 @@ def test_bad_arguments_are_named_with_what_came_and_what_was_expected(name):
     assert [part for part in parts if part not in str(refused.value)] == [], str(refused.value)
 
 
-def test_samples_of_more_numbers_than_the_core_takes_are_refused(monkeypatch):
-    """Batches may hold more."""
+@pytest.fixture
+def few_numbers(monkeypatch):
+    """The core takes four. Calls that were checked before are checked again."""
     monkeypatch.setattr(cge._core, "MAX_ELEMS", 4)
+    for operator in cge._again.OPERATORS.values():
+        operator.clear()
+
+
+def test_samples_of_more_numbers_than_the_core_takes_are_refused(few_numbers):
+    """Batches may hold more."""
     for call in (cge.softmax_forward, cge.dense_bias_grad, lambda x: cge.conv2d_bias_grad(x.reshape(len(x), 1, 1, -1))):
         assert call(np.ones((2, 4), np.float32)).shape in ((2, 4), (4,))
         with pytest.raises(ValueError, match=r"^(x|dy): a sample of shape \((1, 1, )?5,?\) has more than 4 numbers"):
             call(np.ones((1, 5), np.float32))
 
 
-def test_a_network_takes_more_samples_than_one_may_have_numbers(monkeypatch):
+def test_a_network_takes_more_samples_than_one_may_have_numbers(few_numbers):
     """Vectors and series, whose rows were once counted as part of a sample."""
-    monkeypatch.setattr(cge._core, "MAX_ELEMS", 4)
     for shape, layer in (((2,), cge.Dense(2)), ((2, 2), cge.Conv1d(2, 1))):
         net = cge.Network(shape, [layer], "mse", cge.SGD(0.1))
         x = np.ones((5, *shape), np.float32)
@@ -725,8 +731,7 @@ def test_a_network_takes_more_samples_than_one_may_have_numbers(monkeypatch):
         assert len(net.predict(x)) == 5
 
 
-def test_elementwise_functions_take_as_many_numbers_as_the_core(monkeypatch):
-    monkeypatch.setattr(cge._core, "MAX_ELEMS", 4)
+def test_elementwise_functions_take_as_many_numbers_as_the_core(few_numbers):
     assert cge.relu_forward(np.ones(4, np.float32)).tolist() == [1, 1, 1, 1]
     with pytest.raises(ValueError, match="^x: expected 1 .. 4 numbers, got shape"):
         cge.relu_forward(np.ones(5, np.float32))
