@@ -18,8 +18,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Files that take longest, the longest first: if they begin first, processes that share the tests end at about the same time.
-LONG = ["flags", "c_programs", "mutants", "toolchain", "house", "packaging", "cli", "recipes", "benchmarks", "public_types"]
-LONG += ["foreign_flags", "trainable", "board_instructions", "memory", "interruptions", "boards", "translation_units"]
+LONG = ["flags", "c_programs", "mutants", "toolchain", "house", "packaging", "cli", "defects", "recipes", "benchmarks"]
+LONG += ["public_types", "foreign_flags", "trainable", "board_instructions", "memory", "interruptions", "boards"]
 
 
 def pytest_collection_modifyitems(items):

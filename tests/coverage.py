@@ -22,7 +22,7 @@ VARIES = ("depends on the CPU", "depends on timing")  # a reason that begins so 
 KERNELS = {None: [], "none": ["threads"], "ref": ["threads"]}  # CGE_KERNELS: not set, no such set, a set; with which suites
 COVERAGE = ["--coverage", "-fprofile-update=atomic"]  # the tests have threads, which would lose counts
 FLAGS = ["-std=c99", "-O0", "-ffp-contract=off", "-Icsrc/include", "-DCGE_INLINE=static inline"]
-# Cases repeat less, as on an emulator: more of the same takes no other branch. But there are rare styles and budgets.
+# Cases repeat less, as on an emulator: more of the same takes no other branch, but in files with rare styles and budgets.
 FEWER, ALL_CASES = "-DCHECK_FEWER=1", ["test_plan.c", "test_relay.c", "test_slices.c"]
 
 

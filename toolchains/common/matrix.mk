@@ -31,9 +31,8 @@ variant_mps2_an386 += TEST_PARTS=GOLDEN ABI=softfp
 variant_mps2_an500 += TEST_PARTS=GOLDEN
 variant_mps2_an505 += TEST_PARTS=GOLDEN
 variant_mps3_an547 += TEST_PARTS=GOLDEN
-variant_armhf += FUZZ= SUITES='$(KERNELS_SUITES) fp_mode'
-variant_aarch64 += FUZZ= SUITES='$(KERNELS_SUITES) threads fp_mode slices bytes wild trains'
-variant_netduinoplus2-small  = BOARD=netduinoplus2 SMALL=1 WHOLE= TEST_PARTS='OPERATORS GOLDEN SLICES'
+variant_armhf += FUZZ= SUITES='$(KERNELS_SUITES) slices fp_mode'
+variant_netduinoplus2-small  = BOARD=netduinoplus2 SMALL=1 WHOLE= TEST_PARTS='OPERATORS PLANS SLICES'
 
 # Other computers, in user-mode emulation. No boards: nobody asks for their sizes. s390x and ppc64 are big-endian; on s390x
 # -std=c99 would compute float in double.
