@@ -146,55 +146,35 @@ static cge_status rate_run(const cge_pieces *u, cge_range pieces)
     return bounded_or_tried(u, factor > 0);
 }
 
-static cge_status look_at(const cge_pieces *u, const cge_real *x, int32_t elems, cge_range pieces)
+enum { PASS_OF_PARAMS = 1 }; /* of setting_passes; behind it is that of the velocities */
+
+static int32_t settings_in(const cge_pieces *u)
 {
-    const cge_range r = block_range(elems, 1, pieces);
+    const net_slice *s = slice_of(u);
+    return s->step->pass == PASS_OF_PARAMS ? s->net->held_elems : s->net->velocity_elems;
+}
+
+static int32_t setting_pieces(const cge_pieces *u)
+{
+    return blocks_of(settings_in(u), 1);
+}
+
+static int64_t setting_macs(const cge_pieces *u, int32_t piece)
+{
+    return block_cost(settings_in(u), 1, piece);
+}
+
+static cge_status setting_run(const cge_pieces *u, cge_range pieces)
+{
+    const net_slice *s = slice_of(u);
+    const cge_real *x = s->step->pass == PASS_OF_PARAMS ? s->net->params : s->net->velocity;
+    const cge_range r = block_range(settings_in(u), 1, pieces);
     return bounded_or_tried(u, cge_run_all_below(r.end - r.begin, x + r.begin, CGE_2_POW_64_BITS));
 }
 
-static int32_t params_in(const cge_pieces *u)
-{
-    return slice_of(u)->net->held_elems;
-}
-
-static int32_t param_pieces(const cge_pieces *u)
-{
-    return blocks_of(params_in(u), 1);
-}
-
-static int64_t param_macs(const cge_pieces *u, int32_t piece)
-{
-    return block_cost(params_in(u), 1, piece);
-}
-
-static cge_status param_run(const cge_pieces *u, cge_range pieces)
-{
-    return look_at(u, slice_of(u)->net->params, params_in(u), pieces);
-}
-
-static int32_t velocities_in(const cge_pieces *u)
-{
-    return slice_of(u)->net->velocity_elems;
-}
-
-static int32_t velocity_pieces(const cge_pieces *u)
-{
-    return blocks_of(velocities_in(u), 1);
-}
-
-static int64_t velocity_macs(const cge_pieces *u, int32_t piece)
-{
-    return block_cost(velocities_in(u), 1, piece);
-}
-
-static cge_status velocity_run(const cge_pieces *u, cge_range pieces)
-{
-    return look_at(u, slice_of(u)->net->velocity, velocities_in(u), pieces);
-}
-
 static const cge_pass setting_passes[] = {{NULL, one_pieces, cge_slice_loss_macs, rate_run},
-                                          {NULL, param_pieces, param_macs, param_run},
-                                          {NULL, velocity_pieces, velocity_macs, velocity_run}};
+                                          {NULL, setting_pieces, setting_macs, setting_run},
+                                          {NULL, setting_pieces, setting_macs, setting_run}};
 
 /* Of a unit whose output is read more than once: the sum of all gradients goes through its activation. */
 static int32_t shared_pieces(const cge_pieces *u)
