@@ -365,6 +365,43 @@ static void test_largest(const test_model *m, const cge_memory_level *level)
     CHECK(slices <= pieces);
 }
 
+static const cge_layer of_wild_settings[] = {DENSE(3, 0, CGE_INIT_HE_NORMAL), PLAIN(tanh), DENSE(2, 0, CGE_INIT_HE_NORMAL)};
+
+/* The first layer learns last. If a parameter or velocity of it would overflow, the last layer must not have learned before. */
+static void test_wild_setting(int of_velocities)
+{
+    enum { ROOM = 8192 };
+    static const cge_model model = {
+        .input = {1, 1, 4}, TABLE(of_wild_settings), &cge_mean_squared_error, {&cge_sgd, 10, 0.9f, 1, 0}};
+    static const float x[4] = {0, 1, 1, 1}, y[2] = {1, -1};
+    const cge_targets targets = {.values = y};
+    cge_options options = {.training = 1, .capacity = 1};
+    cge_status status;
+    cge_plan plan;
+    cge_network *net;
+    size_t bytes = 0, plan_bytes = 0;
+    uint64_t before = 0, after = 1;
+    check_case(of_velocities ? "a wild velocity" : "a wild parameter");
+    CHECK_OK(cge_plan_bytes(&model, &plan_bytes));
+    if (!check_room("a wild setting", plan_bytes + ROOM + sizeof *net)) return;
+    net = check_bytes(sizeof *net);
+    CHECK_OK(cge_plan_make(&model, &cge_memory_smallest_sliced, 1, check_bytes(plan_bytes), plan_bytes, &plan));
+    options.plan = &plan;
+    CHECK_OK(cge_network_arena_bytes(&model, &options, &bytes));
+    if (!CHECK(bytes <= ROOM)) return;
+    CHECK_OK(cge_network_init(net, &model, &options, check_bytes(bytes), bytes));
+    CHECK_OK(cge_network_init_params(net, 1));
+    (of_velocities ? net->velocity : net->params)[0] = 3e38f; /* its input is 0 */
+    CHECK_OK(cge_network_params_hash(net, &before));
+    CHECK_OK(cge_network_train_begin(net, x, &targets, 1));
+    do
+        status = cge_network_resume(net, 1, NULL);
+    while (status == CGE_AGAIN);
+    CHECK_STATUS(CGE_ERR_NOT_FINITE, status);
+    CHECK_OK(cge_network_params_hash(net, &after));
+    CHECK(before == after);
+}
+
 /* A sum of two maps costs 4 multiply-adds an element, and one where no activation follows. Here it is one piece, and the
  * largest slice of a prediction of x + x. */
 static void test_cost_of_a_sum(void)
@@ -732,6 +769,8 @@ void suite_slices(void)
                 test_prediction(&sliced[i], levels[l], training);
             }
     test_cost_of_a_sum();
+    test_wild_setting(0);
+    test_wild_setting(1);
     check_case("labels");
     test_label();
     test_label_between();
